@@ -1,0 +1,45 @@
+// The outcome of a hot-path call: an ordinary value, never an exception.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace sluice {
+
+/// What became of a call on a ring or a port. Ordinary outcomes are values here; set-up and misuse throw
+/// sluice::error. Thread-safety: a value type.
+enum class [[nodiscard]] Status : std::uint8_t{
+    ok = 0,
+    would_block,  ///< nothing to read, or no room to write, and the call was not to wait
+    timed_out,    ///< the caller's deadline passed
+    too_large,    ///< the message exceeds the largest record of this ring
+    closed,     ///< the port was closed, here or by the peer, and everything posted before has been delivered
+    peer_died,  ///< the peer's process ended without closing
+    broken,     ///< the peer's memory broke a rule of the ring; the port's failure names the rule
+    forked,     ///< the port was inherited through fork(); only the process that made it may use it
+};
+
+/// The name of a status, for messages and logs. Valid for ever.
+constexpr std::string_view to_string(Status status) noexcept {
+  switch (status) {
+    case Status::ok:
+      return "ok";
+    case Status::would_block:
+      return "would block";
+    case Status::timed_out:
+      return "timed out";
+    case Status::too_large:
+      return "message too large";
+    case Status::closed:
+      return "closed";
+    case Status::peer_died:
+      return "peer died";
+    case Status::broken:
+      return "broken by the peer";
+    case Status::forked:
+      return "inherited through fork";
+  }
+  return "unknown status";
+}
+
+}  // namespace sluice

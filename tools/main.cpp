@@ -1,0 +1,25 @@
+// The sluice command. Each subcommand lives in a file of its own and adds itself to the parser.
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+
+#include "commands.hpp"
+
+int main(int argc, char** argv) {
+  try {
+    CLI::App app{"Channels between two processes on one machine, and data sealed at rest", "sluice"};
+    app.require_subcommand(1);
+    sluice::tools::add_commands(app);
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::ParseError& parse_error) {
+      return app.exit(parse_error);
+    }
+    return 0;
+  } catch (const std::exception& failure) {
+    fmt::print(stderr, "sluice: {}\n", failure.what());
+    return 1;
+  }
+}
