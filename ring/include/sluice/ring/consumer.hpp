@@ -1,0 +1,131 @@
+// The reading end of a byte ring.
+//
+//   Consumer consumer(own_region.view(), peer_region.view(), wait_options);
+//   Record record;
+//   while (consumer.try_read(record) == Status::ok) {
+//     use(record.payload);      // in place, in the peer's memory
+//     consumer.release();       // the producer may overwrite it
+//   }
+//
+// Invariant: released <= read position; every header is read once, checked, and only then used, so that
+// whatever the peer writes, no access leaves the mapping.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "sluice/ring/barrier.hpp"
+#include "sluice/ring/failure.hpp"
+#include "sluice/ring/layout.hpp"
+#include "sluice/ring/region.hpp"
+#include "sluice/ring/waiting.hpp"
+
+namespace sluice::ring {
+
+/// A record in place. The bytes are the peer's: a hostile peer can change them while they are read.
+struct Record {
+  std::span<const std::byte> payload;
+  Sequence sequence = 0;
+};
+
+/// Thread-safety: one thread at a time; gate() from any thread. The mappings must
+/// outlive it.
+class Consumer {
+ public:
+  Consumer(const OwnView& own, const PeerView& peer, const WaitOptions& wait) noexcept;
+  Consumer(const Consumer&) = delete;
+  Consumer& operator=(const Consumer&) = delete;
+
+  /// The next record, which stays readable until release(). Several may be read before one release.
+  /// would_block: nothing there; broken: see failure().
+  Status try_read(Record& record) noexcept {
+    // [PUBLISH] pairs with Producer::publish. Read once: the peer may change it at any time.
+    const std::uint64_t header = header_at(read_).load(std::memory_order_acquire);
+    if (header == 0) return Status::would_block;
+    const std::uint64_t expected = make_header(0, sequence_);
+    // One comparison checks the published bit, the zero bit and the sequence: they sit above the length's 30
+    // bits.
+    const std::uint64_t bytes = header ^ expected;
+    if (bytes > max_payload_bytes_) [[unlikely]]
+      return refuse_header(header);
+    record = {{at(read_) + kRecordHeaderBytes, bytes}, sequence_};
+    read_ += record_bytes(bytes);
+    ++sequence_;
+    return Status::ok;
+  }
+
+  /// Gives every record read so far back to the producer, and wakes it if it waits for that room.
+  void release() noexcept {
+    const Position from = released_;
+    if (from == read_) return;
+    released_ = read_;
+    own_->release.released.store(released_,
+                                 std::memory_order_release);  // [RELEASE] pairs with refresh_released
+    publisher_barrier(light_barrier_);                        // [SLEEP-P] pairs with the producer's sleep
+    // Relaxed: the barrier orders it after the store above.
+    const Position waiting = peer_->producer_wait.wait_position.load(std::memory_order_relaxed);
+    if (passes(from, released_, waiting)) [[unlikely]]
+      wake_producer();
+  }
+
+  /// Waits until try_read would find a record. timed_out, broken, would_block (strategy poll), or the gate's
+  /// reason once nothing is left to read.
+  Status wait_for_record(Deadline deadline) noexcept;
+
+  /// Whether the producer said that no record follows. Meaningful once its process is gone or its socket has
+  /// ended.
+  bool producer_closed() const noexcept {
+    return peer_->producer_wait.closed.load(std::memory_order_acquire) !=
+           0;  // [CLOSE] pairs with mark_closed
+  }
+
+  Position released() const noexcept { return released_; }
+  /// The number of the record that try_read will give next.
+  Sequence next_sequence() const noexcept { return sequence_; }
+  /// Ends waits from another thread.
+  WaitGate& gate() noexcept { return gate_; }
+  const RingFailure& failure() const noexcept { return failure_; }
+  /// How often this consumer went to sleep in the kernel, and how often it woke a sleeping producer.
+  std::uint64_t sleep_count() const noexcept { return sleep_count_; }
+  std::uint64_t wake_count() const noexcept { return wake_count_; }
+
+ private:
+  const std::byte* at(Position position) const noexcept { return data_ + (position & mask_); }
+  std::atomic_ref<std::uint64_t> header_at(Position position) const noexcept {
+    // atomic_ref takes no const type in C++20; only load() is called, which writes nothing.
+    return std::atomic_ref<std::uint64_t>(
+        *reinterpret_cast<std::uint64_t*>(const_cast<std::byte*>(at(position))));
+  }
+  bool record_ready() const noexcept {
+    return header_at(read_).load(std::memory_order_acquire) != 0;  // [PUBLISH]
+  }
+
+  Status refuse_header(std::uint64_t header) noexcept;
+  Status sleep_until_record(Deadline deadline) noexcept;
+  void wake_producer() noexcept;
+
+  // Read by every call.
+  ControlPage* own_;
+  const ControlPage* peer_;
+  const std::byte* data_;
+  std::uint64_t mask_;
+  std::uint64_t max_payload_bytes_;
+  Position read_;      // start of the next record
+  Position released_;  // what our own region says
+  Sequence sequence_;  // number of the next record
+  bool light_barrier_;
+
+  // Slow path.
+  bool asymmetric_sleep_;
+  WaitOptions wait_;
+  Position seen_tail_;            // last checked value of the peer's tail
+  Sequence waited_sequence_ = 0;  // where the last wait began: tells streaming from ping-pong
+  std::uint64_t sleep_count_ = 0;
+  std::uint64_t wake_count_ = 0;
+  RingFailure failure_;
+  WaitGate gate_;
+};
+
+}  // namespace sluice::ring

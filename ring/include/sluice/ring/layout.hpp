@@ -1,0 +1,238 @@
+// The bytes of a shared-memory region: a contract between two processes that may run different builds.
+//
+//   offset        bytes  what                 written by
+//   0             4096   RegionHeader         owner, before the region is shared; constant afterwards
+//   4096          128    ProducerTail         owner's producer, at every publication
+//   4224          128    ProducerHistory      owner's producer, 64 times a lap at most
+//   4352          128    ProducerWait         owner's producer, when it sleeps, and when the port is closed
+//   4480          128    ConsumerRelease      owner's consumer, at every release
+//   4608          128    ConsumerWait         owner's consumer, before it sleeps
+//   data_offset   2^n    the byte ring        owner's producer; mapped twice in a row by both sides
+//
+// Only the owner writes a region. The peer maps it read-only, and the kernel enforces that (see region.hpp).
+// Positions are 64-bit byte counts that only grow; the place of position p in the data is p mod capacity.
+//
+// A record is 8-byte aligned: a header word, then the payload, then padding to the next multiple of 8.
+//
+//   bits 0..29  payload bytes   bit 30  zero   bit 31  one ("published")   bits 32..63  low half of the
+//   sequence
+//
+// The header word is zero until the record is complete. The word behind the last published record is always
+// zero.
+//
+// Pairing table of the atomics. Each site in the code repeats its tag.
+//
+//   tag        store side                          load side                        what it guarantees
+//   PUBLISH    record header, release              Consumer::try_read, acquire      payload and later headers
+//   of the
+//                                                                                   batch are visible with
+//                                                                                   the header
+//   TAIL       ProducerTail::tail, release         Consumer's sleep path, acquire   header and payload
+//   precede the tail RELEASE    ConsumerRelease::released, release  Producer::refresh_released,      reads of
+//   the record precede its
+//                                                  acquire                          being overwritten
+//   OLDEST     ProducerHistory::oldest, relaxed,   readers of history: acquire      a record read whole is
+//   known to be
+//              then a release fence                fence, then oldest again         unharmed if oldest is
+//              still not past it
+//   SLEEP-C    ConsumerWait::wait_position, then   the publication's full barrier,  either the publisher sees
+//   the wait
+//              a full barrier                      then wait_position               position, or the sleeper
+//              sees the record
+//   SLEEP-P    ProducerWait::wait_position, then   the release's full barrier,      the same for room
+//              a full barrier                      then wait_position
+//   CLOSE      ProducerWait::closed, release       the peer's port once the socket  all records precede the
+//   mark
+//                                                  has ended, acquire
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+namespace sluice::ring {
+
+/// A byte count since the start of a ring; 64 bits, grows for ever, compared modulo 2^64.
+using Position = std::uint64_t;
+
+/// Counts the records of a ring; the first has number 1.
+using Sequence = std::uint64_t;
+
+/// A session's random identity, shared by both of its regions.
+using SessionId = std::array<std::uint8_t, 16>;
+
+/// "SLUICE\0R" as a little-endian number.
+inline constexpr std::uint64_t kMagic = 0x5200'4543'4955'4c53;
+inline constexpr std::uint32_t kLayoutVersion = 1;
+
+/// Two 64-byte lines, since the adjacent-line prefetcher moves them in pairs. Fixed, not a compiler's
+/// constant: it is part of the layout.
+inline constexpr std::size_t kLineBytes = 128;
+
+inline constexpr std::uint64_t kMinCapacity = 4096;
+inline constexpr std::uint64_t kMaxCapacity = 1ULL << 30U;
+
+inline constexpr std::uint64_t kRecordAlign = 8;
+inline constexpr std::uint64_t kRecordHeaderBytes = 8;
+inline constexpr std::uint32_t kPublishedBit = 1U << 31U;
+
+/// The producer notes a record boundary each capacity/kMarksPerLap bytes; see Producer.
+inline constexpr std::uint64_t kMarksPerLap = 64;
+
+/// Bits of RegionHeader::features.
+enum Feature : std::uint32_t {
+  /// The owner is registered for membarrier's global expedited command: a sleeper's membarrier reaches it.
+  kFeatureBarrierTarget = 1U << 0U,
+  /// The owner issues that membarrier before each of its sleeps.
+  kFeatureBarrierSleeper = 1U << 1U,
+};
+
+/// Whether the barriers between this publisher and this sleeper are the asymmetric pair; both sides come to
+/// the same answer from the two constant headers.
+constexpr bool asymmetric_barriers(std::uint32_t publisher_features,
+                                   std::uint32_t sleeper_features) noexcept {
+  return (publisher_features & kFeatureBarrierTarget) != 0 &&
+         (sleeper_features & kFeatureBarrierSleeper) != 0;
+}
+
+/// Offset 0. Writer: the owner, before sharing. Readers copy it once and check the copy.
+struct RegionHeader {
+  std::uint64_t magic = kMagic;
+  std::uint32_t layout_version = kLayoutVersion;
+  std::uint32_t layout_hash = 0;    ///< kLayoutHash of the owner's build
+  std::uint64_t capacity = 0;       ///< data bytes, a power of two, kMinCapacity .. kMaxCapacity
+  std::uint64_t data_offset = 0;    ///< where the data starts; a multiple of the page size
+  std::uint64_t replay_window = 0;  ///< released bytes that are never overwritten
+  Position first_position = 0;      ///< where the producer started
+  Sequence first_sequence = 1;      ///< the number of the record at first_position
+  std::uint64_t epoch = 0;          ///< counts the connections of the session
+  SessionId session{};
+  std::uint32_t features = 0;  ///< a set of Feature bits
+  std::uint32_t reserved = 0;  ///< zero
+};
+
+/// Initial value of tail: first_position. Grows only.
+struct alignas(kLineBytes) ProducerTail {
+  std::atomic<Position> tail;           ///< end of the last published record; its low word is a futex
+  std::atomic<Sequence> tail_sequence;  ///< number of the record that will start at tail; stored before tail
+};
+
+/// Initial value: first_position, first_sequence. Grows only, from record boundary to record boundary.
+struct alignas(kLineBytes) ProducerHistory {
+  std::atomic<Position> oldest;           ///< everything from here to the tail is intact
+  std::atomic<Sequence> oldest_sequence;  ///< number of the record at oldest; stored before oldest
+};
+
+struct alignas(kLineBytes) ProducerWait {
+  std::atomic<Position>
+      wait_position;                  ///< wake the producer when released passes this; initially out of reach
+  std::atomic<std::uint32_t> closed;  ///< 0, then 1 for ever: no record will follow
+};
+
+/// Initial value: the peer's first_position. Grows only.
+struct alignas(kLineBytes) ConsumerRelease {
+  std::atomic<Position> released;  ///< the peer may overwrite what lies before; its low word is a futex
+};
+
+struct alignas(kLineBytes) ConsumerWait {
+  std::atomic<Position> wait_position;  ///< wake the consumer when tail passes this; initially out of reach
+};
+
+/// The changing part of a region, at kControlOffset.
+struct ControlPage {
+  ProducerTail tail;
+  ProducerHistory history;
+  ProducerWait producer_wait;
+  ConsumerRelease release;
+  ConsumerWait consumer_wait;
+};
+
+inline constexpr std::size_t kControlOffset = 4096;
+inline constexpr std::size_t kControlBytes = 4096;
+
+static_assert(std::endian::native == std::endian::little, "the low half of a position must be a futex word");
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free &&
+              std::atomic<std::uint32_t>::is_always_lock_free);
+static_assert(sizeof(RegionHeader) == 88 && sizeof(RegionHeader) <= kControlOffset);
+static_assert(offsetof(RegionHeader, capacity) == 16 && offsetof(RegionHeader, session) == 64);
+static_assert(sizeof(ControlPage) == 5 * kLineBytes && sizeof(ControlPage) <= kControlBytes);
+static_assert(offsetof(ControlPage, tail) == 0 && offsetof(ControlPage, history) == 128);
+static_assert(offsetof(ControlPage, producer_wait) == 256 && offsetof(ControlPage, release) == 384);
+static_assert(offsetof(ControlPage, consumer_wait) == 512);
+
+/// FNV-1a over every offset and size above: two builds with different layouts refuse each other.
+constexpr std::uint32_t layout_hash() noexcept {
+  constexpr std::array<std::uint64_t, 18> kFacts{
+      sizeof(RegionHeader),
+      offsetof(RegionHeader, capacity),
+      offsetof(RegionHeader, data_offset),
+      offsetof(RegionHeader, replay_window),
+      offsetof(RegionHeader, first_position),
+      offsetof(RegionHeader, first_sequence),
+      offsetof(RegionHeader, epoch),
+      offsetof(RegionHeader, session),
+      offsetof(RegionHeader, features),
+      kControlOffset,
+      offsetof(ControlPage, tail),
+      offsetof(ControlPage, history),
+      offsetof(ControlPage, producer_wait),
+      offsetof(ControlPage, release),
+      offsetof(ControlPage, consumer_wait),
+      kRecordHeaderBytes,
+      kPublishedBit,
+      kMarksPerLap,
+  };
+  std::uint32_t hash = 2166136261U;
+  for (const std::uint64_t fact : kFacts) {
+    for (unsigned shift = 0; shift < 64; shift += 8) {
+      hash = (hash ^ static_cast<std::uint8_t>(fact >> shift)) * 16777619U;
+    }
+  }
+  return hash;
+}
+inline constexpr std::uint32_t kLayoutHash = layout_hash();
+
+/// Bytes that a record with this payload takes in the ring, its header included.
+constexpr std::uint64_t record_bytes(std::uint64_t payload_bytes) noexcept {
+  return kRecordHeaderBytes + ((payload_bytes + kRecordAlign - 1) & ~(kRecordAlign - 1));
+}
+
+/// The distance between two noted record boundaries.
+constexpr std::uint64_t mark_step(std::uint64_t capacity) noexcept {
+  return capacity / kMarksPerLap;
+}
+
+/// The largest payload of a ring: record, the zero word behind it, replay window and one mark step fit.
+constexpr std::uint64_t max_payload_bytes(std::uint64_t capacity, std::uint64_t replay_window) noexcept {
+  return capacity - replay_window - mark_step(capacity) - 2 * kRecordHeaderBytes;
+}
+
+/// The largest replay window that leaves room for a payload of half the ring.
+constexpr std::uint64_t max_replay_window(std::uint64_t capacity) noexcept {
+  return capacity / 2 - mark_step(capacity) - 2 * kRecordHeaderBytes;
+}
+
+/// A published header word.
+constexpr std::uint64_t make_header(std::uint64_t payload_bytes, Sequence sequence) noexcept {
+  return (sequence << 32U) | kPublishedBit | payload_bytes;
+}
+
+/// a < b in the order of positions, also across 2^64.
+constexpr bool before(Position a, Position b) noexcept {
+  return static_cast<std::int64_t>(a - b) < 0;
+}
+
+/// The wake rule: moving a published position from `from` to `to` wakes who waits at `waiting`
+/// iff from <= waiting < to.
+constexpr bool passes(Position from, Position to, Position waiting) noexcept {
+  return waiting - from < to - from;
+}
+
+/// A wait position that no move reaches before 2^63 bytes have gone through.
+constexpr Position out_of_reach(Position start) noexcept {
+  return start - kRecordAlign;
+}
+
+}  // namespace sluice::ring

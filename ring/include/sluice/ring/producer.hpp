@@ -1,0 +1,163 @@
+// The writing end of a byte ring.
+//
+//   Producer producer(own_region.view(), peer_region.view(), wait_options);
+//   std::span<std::byte> room;
+//   if (producer.try_claim(64, room) == Status::ok) {   // writable ring memory
+//     fill(room);
+//     producer.commit(room.size());                     // or fewer bytes; nothing is visible yet
+//     producer.publish();                               // all committed records at once, one wake-up at most
+//   }
+//
+// Invariants: tail <= head; records in [tail, head) are committed and invisible, since the header word at
+// tail is zero. Nothing is ever written at or beyond limit, and limit - capacity <= oldest <= the first
+// record boundary that is not before released - replay window: a record that lies whole in the replay window
+// is never overwritten.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+#include "sluice/ring/barrier.hpp"
+#include "sluice/ring/failure.hpp"
+#include "sluice/ring/layout.hpp"
+#include "sluice/ring/region.hpp"
+#include "sluice/ring/waiting.hpp"
+
+namespace sluice::ring {
+
+/// Thread-safety: one thread at a time; gate() from any thread. The mappings must
+/// outlive it.
+class Producer {
+ public:
+  Producer(const OwnView& own, const PeerView& peer, const WaitOptions& wait) noexcept;
+  Producer(const Producer&) = delete;
+  Producer& operator=(const Producer&) = delete;
+
+  /// Bytes of the largest payload.
+  std::uint64_t max_payload_bytes() const noexcept { return max_payload_bytes_; }
+
+  /// Claims room for a record of `bytes` payload behind those already committed. A claim that wasn't
+  /// committed is simply replaced: nothing of it was visible. would_block: no room now; too_large; broken:
+  /// see failure().
+  Status try_claim(std::uint64_t bytes, std::span<std::byte>& room) noexcept {
+    if (bytes > max_payload_bytes_) return Status::too_large;
+    const Position needed = head_ + record_bytes(bytes) + kRecordHeaderBytes;
+    if (before(limit_, needed)) [[unlikely]] {
+      if (const Status status = make_room(needed); status != Status::ok) return status;
+    }
+    room = {at(head_) + kRecordHeaderBytes, bytes};
+    return Status::ok;
+  }
+
+  /// Ends the record of the last claim with its first `bytes` bytes, at most as many as were claimed.
+  void commit(std::uint64_t bytes) noexcept {
+    const std::uint64_t word = make_header(bytes, head_sequence_);
+    if (head_ == tail_) {
+      first_header_ = word;  // goes in last: it publishes the whole batch
+    } else {
+      // Relaxed: invisible until the first header of the batch is released.
+      header_at(head_).store(word, std::memory_order_relaxed);
+    }
+    head_ += record_bytes(bytes);
+    ++head_sequence_;
+  }
+
+  /// Makes all committed records visible, and wakes a consumer that waits for the first of them.
+  void publish() noexcept {
+    if (head_ == tail_) return;
+    // The word behind the batch: zero before the batch can be seen. Relaxed: the release below orders it.
+    header_at(head_).store(0, std::memory_order_relaxed);
+    header_at(tail_).store(first_header_,
+                           std::memory_order_release);  // [PUBLISH] pairs with Consumer::try_read
+    const Position from = tail_;
+    tail_ = head_;
+    // Relaxed: the tail's release orders it; a reader that sees the tail sees this or a later number.
+    own_->tail.tail_sequence.store(head_sequence_, std::memory_order_relaxed);
+    own_->tail.tail.store(tail_, std::memory_order_release);  // [TAIL] pairs with Consumer's sleep path
+    publisher_barrier(light_barrier_);                        // [SLEEP-C] pairs with Consumer's sleep path
+    // Relaxed: the barrier orders it after the stores above.
+    const Position waiting = peer_->consumer_wait.wait_position.load(std::memory_order_relaxed);
+    if (passes(from, tail_, waiting)) [[unlikely]]
+      wake_consumer();
+  }
+
+  /// Takes back what was committed and not published.
+  void discard() noexcept {
+    head_ = tail_;
+    head_sequence_ =
+        own_->tail.tail_sequence.load(std::memory_order_relaxed);  // own word: no ordering needed
+  }
+
+  /// Waits until a claim of `bytes` would succeed. Publishes what is committed first: the consumer can't make
+  /// room for a batch that it can't see. too_large, timed_out, broken, would_block (strategy poll), or the
+  /// gate's reason.
+  Status wait_for_room(std::uint64_t bytes, Deadline deadline) noexcept;
+
+  /// Waits until the peer has released every published record. Same outcomes.
+  Status wait_until_consumed(Deadline deadline) noexcept;
+
+  /// Tells the consumer that no record will follow. What is committed and unpublished is lost.
+  void mark_closed() noexcept;
+
+  /// End of the published records.
+  Position tail() const noexcept { return tail_; }
+  /// The number that the next committed record will have.
+  Sequence next_sequence() const noexcept { return head_sequence_; }
+  /// Ends waits from another thread.
+  WaitGate& gate() noexcept { return gate_; }
+  const RingFailure& failure() const noexcept { return failure_; }
+  /// How often a sleeping consumer was woken.
+  std::uint64_t wake_count() const noexcept { return wake_count_; }
+
+ private:
+  /// A record boundary, noted so that `oldest` can move without walking the records.
+  struct Mark {
+    Position position;
+    Sequence sequence;
+  };
+
+  std::byte* at(Position position) const noexcept { return data_ + (position & mask_); }
+  std::atomic_ref<std::uint64_t> header_at(Position position) const noexcept {
+    return std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(at(position)));
+  }
+
+  Status make_room(Position needed) noexcept;
+  Status refresh_released() noexcept;
+  Status wait_until_released(Position target, Deadline deadline) noexcept;
+  Status sleep_until_released(Position target, Deadline deadline) noexcept;
+  void note_mark() noexcept;
+  void drop_history_before(Position position) noexcept;
+  void wake_consumer() noexcept;
+
+  // Read by every claim and publication.
+  ControlPage* own_;
+  const ControlPage* peer_;
+  std::byte* data_;
+  std::uint64_t mask_;
+  std::uint64_t max_payload_bytes_;
+  Position head_;           // end of the committed records
+  Position tail_;           // end of the published records
+  Position limit_;          // nothing is written at or beyond this
+  Sequence head_sequence_;  // number of the record that will start at head_
+  std::uint64_t first_header_ = 0;
+  bool light_barrier_;
+
+  // Slow path.
+  bool asymmetric_sleep_;
+  WaitOptions wait_;
+  std::uint64_t capacity_;
+  std::uint64_t kept_bytes_;  // replay window and one mark step
+  Position released_;         // last checked value of the peer's word
+  std::array<Mark, 2 * kMarksPerLap> marks_{};
+  std::uint64_t first_mark_ = 0;  // counts up; the index is modulo the array's size
+  std::uint64_t end_mark_ = 0;
+  std::uint64_t wake_count_ = 0;
+  RingFailure failure_;
+  WaitGate gate_;
+};
+
+}  // namespace sluice::ring

@@ -1,0 +1,98 @@
+// One process's half of a connection: a shared-memory region that its owner writes and its peer only reads.
+//
+// The owner creates a memfd, allocates every page, maps it for writing and then seals it against shrinking,
+// growing, future writable mappings and further seals. From then on nobody, the owner's own other descriptors
+// included, can truncate it, punch holes or map it for writing: the peer reads without fear of SIGBUS, and
+// the owner knows that only its own mapping changes the bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "sluice/ring/descriptor.hpp"
+#include "sluice/ring/layout.hpp"
+
+namespace sluice::ring {
+
+/// What a new region is to be.
+struct RegionOptions {
+  std::uint64_t capacity = 1ULL << 20U;  ///< ring bytes: a power of two, 4 KiB .. 1 GiB
+  /// Released bytes that stay readable whatever happens: 0 .. max_replay_window(capacity).
+  std::uint64_t replay_window = 1ULL << 18U;
+  Position first_position = 0;       ///< where the producer starts; a multiple of 8
+  Sequence first_sequence = 1;       ///< number of its first record
+  Position peer_first_position = 0;  ///< where the consumer starts in the peer's ring
+  SessionId session{};
+  std::uint64_t epoch = 0;
+  std::uint32_t features = 0;
+};
+
+/// A region as its peer sees it: a checked private copy of the header, and untrusted memory.
+struct PeerView {
+  RegionHeader header;
+  const ControlPage* control = nullptr;
+  const std::byte* data = nullptr;  ///< capacity bytes, mapped twice in a row
+};
+
+/// A region as its owner sees it.
+struct OwnView {
+  RegionHeader header;
+  ControlPage* control = nullptr;
+  std::byte* data = nullptr;  ///< capacity bytes, mapped twice in a row
+
+  /// The same mapping, for a consumer in the same process.
+  operator PeerView() const noexcept { return {header, control, data}; }
+};
+
+class RegionMapping;
+
+/// The region that this process owns and writes. Thread-safety: immutable after creation; what the accessors
+/// point to follows the rules in layout.hpp.
+class OwnedRegion {
+ public:
+  /// Creates, allocates, maps and seals a region. Throws sluice::error: errc::bad_option for an option out of
+  /// range, the errno of the system call (ENOMEM, ENOSPC, EMFILE ...) where there's no room.
+  static OwnedRegion create(const RegionOptions& options);
+
+  OwnedRegion(OwnedRegion&&) noexcept;
+  OwnedRegion& operator=(OwnedRegion&&) noexcept;
+  ~OwnedRegion();
+
+  /// The descriptor to hand to the peer.
+  int descriptor() const noexcept { return descriptor_.get(); }
+  const OwnView& view() const noexcept { return view_; }
+
+ private:
+  OwnedRegion() noexcept;
+
+  Descriptor descriptor_;
+  std::unique_ptr<RegionMapping> mapping_;
+  OwnView view_;
+};
+
+/// The peer's region, mapped read-only. Everything in it is untrusted but header(), a private copy that was
+/// checked. Thread-safety: immutable after opening.
+class PeerRegion {
+ public:
+  /// Checks and maps. Throws sluice::error: errc::bad_region (not a memfd, seals missing, sizes that
+  /// contradict each other, another session or epoch), errc::bad_version, or the errno of the system call.
+  static PeerRegion open(Descriptor descriptor, const SessionId& session, std::uint64_t epoch);
+
+  PeerRegion(PeerRegion&&) noexcept;
+  PeerRegion& operator=(PeerRegion&&) noexcept;
+  ~PeerRegion();
+
+  int descriptor() const noexcept { return descriptor_.get(); }
+  const PeerView& view() const noexcept { return view_; }
+
+ private:
+  PeerRegion() noexcept;
+
+  Descriptor descriptor_;
+  std::unique_ptr<RegionMapping> mapping_;
+  PeerView view_;
+};
+
+}  // namespace sluice::ring

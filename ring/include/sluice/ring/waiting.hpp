@@ -1,0 +1,65 @@
+// How a producer or a consumer waits for the other side, and how a third party ends that wait.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+
+#include "sluice/ring/status.hpp"
+
+namespace sluice {
+
+/// What a blocking call does while there is nothing to read or no room to write.
+enum class WaitStrategy : std::uint8_t {
+  /// Spins for a while, then sleeps in the kernel. The default: fast while data flows, no CPU when idle.
+  adaptive,
+  /// Polls without end. The lowest latency, for a thread with a core of its own.
+  spin,
+  /// Sleeps in the kernel at once. The least CPU, a wake-up's latency for each wait.
+  sleep,
+  /// Never waits: blocking calls return Status::would_block, and the caller polls.
+  poll,
+};
+
+/// How the waits of one end of a channel go.
+struct WaitOptions {
+  WaitStrategy strategy = WaitStrategy::adaptive;
+  /// adaptive: polls, with a pause each, before the first sleep; 0 .. 1,000,000. Ignored on a machine with
+  /// one CPU.
+  std::uint32_t spin_polls = 1000;
+};
+
+/// A point of the steady clock, or kNoDeadline.
+using Deadline = std::chrono::steady_clock::time_point;
+inline constexpr Deadline kNoDeadline = Deadline::max();
+
+/// The deadline that lies `timeout` from now; a timeout too far away to add is kNoDeadline.
+Deadline deadline_in(std::chrono::nanoseconds timeout) noexcept;
+
+namespace ring {
+
+/// Ends the waits of one producer or consumer from another thread: for peer death and for close().
+/// Thread-safety: raise() and reason() from any thread; the rest belongs to the thread that waits.
+class WaitGate {
+ public:
+  /// Makes the present wait, and every later one, return `reason` once there's nothing left to read or no
+  /// room. Returns when a sleeper, if there was one, has been woken. The first reason stays.
+  void raise(Status reason) noexcept;
+
+  /// ok until raised.
+  Status reason() const noexcept { return reason_.load(std::memory_order_acquire); }
+
+  /// Sleeps while *word == expected, until woken, a signal, the deadline or raise(). Returns false only when
+  /// the deadline has passed. `word` may lie in read-only memory of the peer.
+  bool sleep(const std::atomic<std::uint64_t>& word, std::uint32_t expected, Deadline deadline) noexcept;
+
+ private:
+  // Publishes why waiting is over. Release in raise, acquire in reason(); sequentially consistent in raise
+  // and in sleep: either raise sees the sleeper in sleeping_on_, or the sleeper sees the reason.
+  std::atomic<Status> reason_{Status::ok};
+  // The word that the waiting thread sleeps on, or null. Written by the waiting thread, read by raise().
+  std::atomic<const std::atomic<std::uint64_t>*> sleeping_on_{nullptr};
+};
+
+}  // namespace ring
+}  // namespace sluice

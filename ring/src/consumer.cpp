@@ -1,0 +1,91 @@
+#include "sluice/ring/consumer.hpp"
+
+#include "futex.hpp"
+#include "spin.hpp"
+
+namespace sluice::ring {
+namespace {
+
+/// So many records between two waits mean that the producer streams.
+constexpr Sequence kStreamingBurst = 16;
+
+/// A streaming producer is left alone for so many pauses once the ring has run empty: fetching the line that
+/// it is writing would slow it down. About 2 us on the CPUs of today.
+constexpr unsigned kStreamingPauses = 100;
+
+}  // namespace
+
+Consumer::Consumer(const OwnView& own, const PeerView& peer, const WaitOptions& wait) noexcept
+    : own_(own.control),
+      peer_(peer.control),
+      data_(peer.data),
+      mask_(peer.header.capacity - 1),
+      max_payload_bytes_(ring::max_payload_bytes(peer.header.capacity, peer.header.replay_window)),
+      read_(peer.header.first_position),
+      released_(read_),
+      sequence_(peer.header.first_sequence),
+      light_barrier_(asymmetric_barriers(own.header.features, peer.header.features)),
+      asymmetric_sleep_(asymmetric_barriers(peer.header.features, own.header.features)),
+      wait_(wait),
+      seen_tail_(read_),
+      waited_sequence_(sequence_) {
+  if (!spinning_helps()) wait_.spin_polls = 0;
+}
+
+Status Consumer::refuse_header(std::uint64_t header) noexcept {
+  if (failure_) return Status::broken;
+  const std::uint64_t sequence = header >> 32U;
+  const std::uint64_t expected_sequence = sequence_ & 0xffff'ffffU;
+  const std::uint64_t low = header & 0xffff'ffffU;
+  if ((low & kPublishedBit) == 0) {
+    failure_ = {"a record header that isn't zero has the published bit", kPublishedBit, low};
+  } else if (sequence != expected_sequence) {
+    failure_ = {"records carry consecutive sequence numbers", expected_sequence, sequence};
+  } else {
+    failure_ = {"a record's payload fits the ring's largest", max_payload_bytes_, low & ~kPublishedBit};
+  }
+  return Status::broken;
+}
+
+Status Consumer::wait_for_record(Deadline deadline) noexcept {
+  const bool streaming = sequence_ - waited_sequence_ >= kStreamingBurst;
+  waited_sequence_ = sequence_;
+  if (streaming && wait_.strategy != WaitStrategy::poll) {
+    for (unsigned pause = 0; pause < kStreamingPauses; ++pause) cpu_pause();
+  }
+  const Status status = spin(wait_, gate_, deadline, 1, [this]() noexcept { return record_ready(); });
+  if (status != Status::would_block || wait_.strategy == WaitStrategy::poll) return status;
+  return sleep_until_record(deadline);
+}
+
+Status Consumer::sleep_until_record(Deadline deadline) noexcept {
+  for (bool in_time = true;;) {
+    own_->consumer_wait.wait_position.store(read_, std::memory_order_relaxed);
+    sleeper_barrier(asymmetric_sleep_);  // [SLEEP-C] pairs with Producer::publish
+    const Status reason = gate_.reason();
+    const Position tail =
+        peer_->tail.tail.load(std::memory_order_acquire);  // [TAIL] pairs with Producer::publish
+    if (record_ready()) return Status::ok;
+    // The tail was read before the header, and is stored after it: it can be behind the records, never ahead.
+    if (before(tail, seen_tail_) || before(read_, tail)) {
+      if (!failure_) {
+        failure_ = {before(tail, seen_tail_) ? "the producer's tail doesn't move backwards"
+                                             : "the producer's tail isn't ahead of its records",
+                    before(tail, seen_tail_) ? seen_tail_ : read_, tail};
+      }
+      return Status::broken;
+    }
+    seen_tail_ = tail;
+    if (reason != Status::ok) return reason;
+    if (!in_time) return Status::timed_out;
+    ++sleep_count_;
+    in_time = gate_.sleep(peer_->tail.tail, static_cast<std::uint32_t>(tail), deadline);
+  }
+}
+
+void Consumer::wake_producer() noexcept {
+  ++wake_count_;
+  futex_wake(own_->release.released);
+}
+
+}  // namespace sluice::ring

@@ -1,0 +1,133 @@
+#include "sluice/ring/producer.hpp"
+
+#include "futex.hpp"
+#include "spin.hpp"
+
+namespace sluice::ring {
+namespace {
+
+/// Between two looks at the consumer's released position: that line is written at every release.
+constexpr unsigned kPausesBetweenLooksForRoom = 8;
+
+}  // namespace
+
+Producer::Producer(const OwnView& own, const PeerView& peer, const WaitOptions& wait) noexcept
+    : own_(own.control),
+      peer_(peer.control),
+      data_(own.data),
+      mask_(own.header.capacity - 1),
+      max_payload_bytes_(ring::max_payload_bytes(own.header.capacity, own.header.replay_window)),
+      head_(own.header.first_position),
+      tail_(head_),
+      limit_(head_),
+      head_sequence_(own.header.first_sequence),
+      light_barrier_(asymmetric_barriers(own.header.features, peer.header.features)),
+      asymmetric_sleep_(asymmetric_barriers(peer.header.features, own.header.features)),
+      wait_(wait),
+      capacity_(own.header.capacity),
+      kept_bytes_(own.header.replay_window + mark_step(capacity_)),
+      released_(head_) {
+  if (!spinning_helps()) wait_.spin_polls = 0;
+  marks_[0] = {head_, head_sequence_};
+  end_mark_ = 1;
+}
+
+Status Producer::make_room(Position needed) noexcept {
+  note_mark();
+  if (before(released_ - kept_bytes_ + capacity_, needed)) {
+    if (const Status status = refresh_released(); status != Status::ok) return status;
+  }
+  const Position room_end = released_ - kept_bytes_ + capacity_;
+  if (before(room_end, needed)) return Status::would_block;
+  // Up to the next mark, so that the first record boundary behind it comes by here; one record may pass it.
+  Position limit = marks_[(end_mark_ - 1) % marks_.size()].position + mark_step(capacity_);
+  if (before(limit, needed)) limit = needed;
+  if (before(room_end, limit)) limit = room_end;
+  drop_history_before(limit - capacity_);
+  limit_ = limit;
+  return Status::ok;
+}
+
+void Producer::note_mark() noexcept {
+  const Mark& newest = marks_[(end_mark_ - 1) % marks_.size()];
+  if (head_ - newest.position < mark_step(capacity_)) return;
+  marks_[end_mark_ % marks_.size()] = {head_, head_sequence_};
+  ++end_mark_;
+}
+
+void Producer::drop_history_before(Position position) noexcept {
+  const std::uint64_t kept = first_mark_;
+  while (before(marks_[first_mark_ % marks_.size()].position, position)) ++first_mark_;
+  if (first_mark_ == kept) return;
+  const Mark& oldest = marks_[first_mark_ % marks_.size()];
+  own_->history.oldest_sequence.store(oldest.sequence,
+                                      std::memory_order_relaxed);  // ordered by the barrier below
+  own_->history.oldest.store(oldest.position,
+                             std::memory_order_relaxed);  // [OLDEST] before the bytes are reused
+  release_barrier();
+}
+
+Status Producer::refresh_released() noexcept {
+  const Position released =
+      peer_->release.released.load(std::memory_order_acquire);  // [RELEASE] pairs with release()
+  const char* rule = nullptr;
+  if (released % kRecordAlign != 0) rule = "the consumer's released position is a multiple of 8";
+  if (before(released, released_)) rule = "the consumer's released position doesn't move backwards";
+  if (before(tail_, released)) rule = "the consumer's released position isn't ahead of the tail";
+  if (rule != nullptr) {
+    if (!failure_) failure_ = {rule, released_, released};
+    return Status::broken;
+  }
+  released_ = released;
+  return Status::ok;
+}
+
+Status Producer::wait_for_room(std::uint64_t bytes, Deadline deadline) noexcept {
+  if (bytes > max_payload_bytes_) return Status::too_large;
+  publish();
+  const Position needed = head_ + record_bytes(bytes) + kRecordHeaderBytes;
+  return wait_until_released(needed - capacity_ + kept_bytes_, deadline);
+}
+
+Status Producer::wait_until_consumed(Deadline deadline) noexcept {
+  publish();
+  return wait_until_released(tail_, deadline);
+}
+
+Status Producer::wait_until_released(Position target, Deadline deadline) noexcept {
+  Status broken = Status::ok;
+  const Status status = spin(wait_, gate_, deadline, kPausesBetweenLooksForRoom, [&]() noexcept {
+    broken = refresh_released();
+    return broken != Status::ok || !before(released_, target);
+  });
+  if (broken != Status::ok) return broken;
+  if (status != Status::would_block || wait_.strategy == WaitStrategy::poll) return status;
+  return sleep_until_released(target, deadline);
+}
+
+Status Producer::sleep_until_released(Position target, Deadline deadline) noexcept {
+  for (bool in_time = true;;) {
+    // The last position that does not yet satisfy us: passing it is worth a wake-up.
+    own_->producer_wait.wait_position.store(target - kRecordAlign, std::memory_order_relaxed);
+    sleeper_barrier(asymmetric_sleep_);  // [SLEEP-P] pairs with Consumer::release
+    const Status reason = gate_.reason();
+    if (const Status status = refresh_released(); status != Status::ok) return status;
+    if (!before(released_, target)) return Status::ok;
+    if (reason != Status::ok) return reason;
+    if (!in_time) return Status::timed_out;
+    in_time = gate_.sleep(peer_->release.released, static_cast<std::uint32_t>(released_), deadline);
+  }
+}
+
+void Producer::mark_closed() noexcept {
+  discard();
+  own_->producer_wait.closed.store(
+      1, std::memory_order_release);  // [CLOSE] pairs with Consumer::producer_closed
+}
+
+void Producer::wake_consumer() noexcept {
+  ++wake_count_;
+  futex_wake(own_->tail.tail);
+}
+
+}  // namespace sluice::ring

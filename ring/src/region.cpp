@@ -1,0 +1,217 @@
+#include "sluice/ring/region.hpp"
+
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <memory>
+#include <new>
+#include <string>
+#include <utility>
+
+#include "region_mapping.hpp"
+#include "sluice/ring/error.hpp"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+namespace sluice::ring {
+namespace {
+
+namespace bip = boost::interprocess;
+
+constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+
+std::uint64_t page_bytes() {
+  return static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+std::uint64_t expected_data_offset() {
+  return std::max<std::uint64_t>(kControlOffset + kControlBytes, page_bytes());
+}
+
+void check_capacity(std::uint64_t capacity, errc code) {
+  const std::uint64_t smallest = std::max(kMinCapacity, page_bytes());
+  if (!std::has_single_bit(capacity) || capacity < smallest || capacity > kMaxCapacity) {
+    throw error(code, "ring capacity: expected a power of two from " + std::to_string(smallest) + " to " +
+                          std::to_string(kMaxCapacity) + " bytes, got " + std::to_string(capacity));
+  }
+}
+
+void check_replay_window(std::uint64_t capacity, std::uint64_t window, errc code) {
+  const std::uint64_t largest = max_replay_window(capacity);
+  if (window > largest) {
+    throw error(code, "replay window: expected at most " + std::to_string(largest) + " bytes for a ring of " +
+                          std::to_string(capacity) + ", got " + std::to_string(window));
+  }
+}
+
+void check_position(const char* name, Position position, errc code) {
+  if (position % kRecordAlign != 0) {
+    throw error(code, std::string(name) + ": expected a multiple of 8, got " + std::to_string(position));
+  }
+}
+
+void check_options(const RegionOptions& options) {
+  check_capacity(options.capacity, errc::bad_option);
+  check_replay_window(options.capacity, options.replay_window, errc::bad_option);
+  check_position("first position", options.first_position, errc::bad_option);
+  check_position("first position of the peer", options.peer_first_position, errc::bad_option);
+}
+
+Descriptor create_memfd() {
+  constexpr unsigned kFlags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  int fd = ::memfd_create("sluice", kFlags | MFD_NOEXEC_SEAL);
+  if (fd < 0 && errno == EINVAL) fd = ::memfd_create("sluice", kFlags);  // kernels before 6.3
+  if (fd < 0) throw_errno("memfd_create for a region");
+  return Descriptor(fd);
+}
+
+/// Gives every page of the file a place now: writing to it later can't fail.
+void allocate(int fd, std::uint64_t bytes) {
+  int result = 0;
+  do {
+    result = ::fallocate(fd, 0, 0, static_cast<off_t>(bytes));
+  } while (result != 0 && errno == EINTR);
+  if (result != 0) throw_errno("allocating a region of " + std::to_string(bytes) + " bytes");
+}
+
+RegionHeader make_region_header(const RegionOptions& options) {
+  RegionHeader header;
+  header.layout_hash = kLayoutHash;
+  header.capacity = options.capacity;
+  header.data_offset = expected_data_offset();
+  header.replay_window = options.replay_window;
+  header.first_position = options.first_position;
+  header.first_sequence = options.first_sequence;
+  header.epoch = options.epoch;
+  header.session = options.session;
+  header.features = options.features;
+  return header;
+}
+
+void write_control_page(ControlPage& control, const RegionOptions& options) {
+  // Relaxed: nobody else has the region yet; handing over the descriptor publishes it.
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  control.tail.tail.store(options.first_position, kRelaxed);
+  control.tail.tail_sequence.store(options.first_sequence, kRelaxed);
+  control.history.oldest.store(options.first_position, kRelaxed);
+  control.history.oldest_sequence.store(options.first_sequence, kRelaxed);
+  control.producer_wait.wait_position.store(out_of_reach(options.peer_first_position), kRelaxed);
+  control.producer_wait.closed.store(0, kRelaxed);
+  control.release.released.store(options.peer_first_position, kRelaxed);
+  control.consumer_wait.wait_position.store(out_of_reach(options.peer_first_position), kRelaxed);
+}
+
+/// The size of a descriptor that is a sealed memfd; anything else is refused before it is mapped.
+std::uint64_t sealed_size(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) throw_errno("fstat of the peer's region");
+  if (!S_ISREG(status.st_mode)) {
+    throw error(errc::bad_region, "the peer's region: expected a memfd, got a descriptor of file type " +
+                                      std::to_string(status.st_mode & S_IFMT));
+  }
+  const int seals = ::fcntl(fd, F_GET_SEALS);
+  if (seals < 0)
+    throw error(errc::bad_region, "the peer's region: expected a memfd, got a file without seals");
+  if ((seals & kSeals) != kSeals) {
+    throw error(errc::bad_region, "the peer's region: expected the seals " + std::to_string(kSeals) +
+                                      ", got " + std::to_string(seals));
+  }
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+RegionHeader read_header(int fd) {
+  RegionHeader header;
+  ssize_t got = 0;
+  do {
+    got = ::pread(fd, &header, sizeof header, 0);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) throw_errno("reading the header of the peer's region");
+  if (got != static_cast<ssize_t>(sizeof header)) {
+    throw error(errc::bad_region, "the peer's region: expected a header of " + std::to_string(sizeof header) +
+                                      " bytes, got " + std::to_string(got));
+  }
+  return header;
+}
+
+void check_header(const RegionHeader& header, std::uint64_t size, const SessionId& session,
+                  std::uint64_t epoch) {
+  if (header.magic != kMagic)
+    throw error(errc::bad_region, "the peer's region doesn't begin with sluice's magic");
+  if (header.layout_version != kLayoutVersion) {
+    throw error(errc::bad_version, "the peer's region: expected layout version " +
+                                       std::to_string(kLayoutVersion) + ", got " +
+                                       std::to_string(header.layout_version));
+  }
+  if (header.layout_hash != kLayoutHash) {
+    throw error(errc::bad_version, "the peer's region: expected layout hash " + std::to_string(kLayoutHash) +
+                                       ", got " + std::to_string(header.layout_hash));
+  }
+  check_capacity(header.capacity, errc::bad_region);
+  check_replay_window(header.capacity, header.replay_window, errc::bad_region);
+  check_position("first position of the peer's region", header.first_position, errc::bad_region);
+  if (header.data_offset != expected_data_offset()) {
+    throw error(errc::bad_region, "the peer's region: expected the data at " +
+                                      std::to_string(expected_data_offset()) + ", got " +
+                                      std::to_string(header.data_offset));
+  }
+  if (size != header.data_offset + header.capacity) {
+    throw error(errc::bad_region, "the peer's region: expected " +
+                                      std::to_string(header.data_offset + header.capacity) + " bytes, got " +
+                                      std::to_string(size));
+  }
+  if (header.session != session || header.epoch != epoch) {
+    throw error(errc::bad_region, "the peer's region belongs to another session or epoch");
+  }
+}
+
+}  // namespace
+
+OwnedRegion::OwnedRegion() noexcept = default;
+OwnedRegion::OwnedRegion(OwnedRegion&&) noexcept = default;
+OwnedRegion& OwnedRegion::operator=(OwnedRegion&&) noexcept = default;
+OwnedRegion::~OwnedRegion() = default;
+
+OwnedRegion OwnedRegion::create(const RegionOptions& options) {
+  check_options(options);
+  OwnedRegion region;
+  const RegionHeader header = make_region_header(options);
+  region.descriptor_ = create_memfd();
+  allocate(region.descriptor(), header.data_offset + header.capacity);
+  region.mapping_ = std::make_unique<RegionMapping>(region.descriptor(), bip::read_write, header.data_offset,
+                                                    header.capacity);
+  std::byte* base = region.mapping_->base();
+  new (base) RegionHeader(header);
+  region.view_ = {header, new (base + kControlOffset) ControlPage{}, base + header.data_offset};
+  write_control_page(*region.view_.control, options);
+  if (::fcntl(region.descriptor(), F_ADD_SEALS, kSeals) != 0) throw_errno("sealing a region");
+  return region;
+}
+
+PeerRegion::PeerRegion() noexcept = default;
+PeerRegion::PeerRegion(PeerRegion&&) noexcept = default;
+PeerRegion& PeerRegion::operator=(PeerRegion&&) noexcept = default;
+PeerRegion::~PeerRegion() = default;
+
+PeerRegion PeerRegion::open(Descriptor descriptor, const SessionId& session, std::uint64_t epoch) {
+  PeerRegion region;
+  region.descriptor_ = std::move(descriptor);
+  const std::uint64_t size = sealed_size(region.descriptor());
+  const RegionHeader header = read_header(region.descriptor());
+  check_header(header, size, session, epoch);
+  region.mapping_ = std::make_unique<RegionMapping>(region.descriptor(), bip::read_only, header.data_offset,
+                                                    header.capacity);
+  const std::byte* base = region.mapping_->base();
+  region.view_ = {header, reinterpret_cast<const ControlPage*>(base + kControlOffset),
+                  base + header.data_offset};
+  return region;
+}
+
+}  // namespace sluice::ring

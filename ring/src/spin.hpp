@@ -1,0 +1,38 @@
+// The polling phase of a wait.
+#pragma once
+
+#include <cstdint>
+
+#include "sluice/ring/barrier.hpp"
+#include "sluice/ring/waiting.hpp"
+
+namespace sluice::ring {
+
+/// Whether more than one CPU can run this process: on a single one, spinning only keeps the other side from
+/// running.
+bool spinning_helps() noexcept;
+
+/// Polls `ready` as the strategy says. ok: ready. would_block: not ready, and the strategy polls no longer;
+/// the caller sleeps, or gives up under WaitStrategy::poll. timed_out, or the gate's reason. Pauses `pauses`
+/// times between polls.
+template <typename Ready>
+Status spin(const WaitOptions& options, const WaitGate& gate, Deadline deadline, unsigned pauses,
+            Ready ready) noexcept {
+  constexpr std::uint32_t kPollsPerClockReading = 64;
+  const bool endless = options.strategy == WaitStrategy::spin;
+  const std::uint32_t polls = options.strategy == WaitStrategy::adaptive ? options.spin_polls : 0;
+  for (std::uint32_t poll = 0;; ++poll) {
+    // The reason first: what the peer published before it ended is still to be found.
+    const Status reason = gate.reason();
+    if (ready()) return Status::ok;
+    if (reason != Status::ok) return reason;
+    if (!endless && poll >= polls) return Status::would_block;
+    if (endless && deadline != kNoDeadline && poll % kPollsPerClockReading == 0 &&
+        std::chrono::steady_clock::now() >= deadline) {
+      return Status::timed_out;
+    }
+    for (unsigned pause = 0; pause < pauses; ++pause) cpu_pause();
+  }
+}
+
+}  // namespace sluice::ring

@@ -1,0 +1,40 @@
+#include "sluice/ring/waiting.hpp"
+
+#include <ctime>
+
+#include "futex.hpp"
+
+namespace sluice {
+
+Deadline deadline_in(std::chrono::nanoseconds timeout) noexcept {
+  const Deadline now = std::chrono::steady_clock::now();
+  return timeout >= kNoDeadline - now ? kNoDeadline : now + timeout;
+}
+
+namespace ring {
+
+void WaitGate::raise(Status reason) noexcept {
+  Status none = Status::ok;
+  reason_.compare_exchange_strong(none, reason, std::memory_order_seq_cst);
+  // The word doesn't change, so a wake-up that comes just before the sleeper sleeps is lost: repeat until it
+  // answers.
+  while (const auto* word = sleeping_on_.load(std::memory_order_seq_cst)) {
+    futex_wake(*word);
+    const timespec pause{0, 20'000};
+    ::nanosleep(&pause, nullptr);
+  }
+}
+
+bool WaitGate::sleep(const std::atomic<std::uint64_t>& word, std::uint32_t expected,
+                     Deadline deadline) noexcept {
+  sleeping_on_.store(&word, std::memory_order_seq_cst);
+  bool in_time = true;
+  if (reason_.load(std::memory_order_seq_cst) == Status::ok) in_time = futex_wait(word, expected, deadline);
+  // Release: raise() returns, and lets the mapping be unmapped, only after this thread has left the word
+  // alone.
+  sleeping_on_.store(nullptr, std::memory_order_release);
+  return in_time;
+}
+
+}  // namespace ring
+}  // namespace sluice
