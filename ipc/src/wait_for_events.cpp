@@ -1,0 +1,34 @@
+#include "wait_for_events.hpp"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "sluice/ring/error.hpp"
+
+namespace sluice::detail {
+namespace {
+
+timespec remaining_until(Deadline deadline) {
+  using std::chrono::nanoseconds;
+  const auto now = std::chrono::steady_clock::now();
+  const auto left = deadline > now ? std::chrono::duration_cast<nanoseconds>(deadline - now) : nanoseconds{0};
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+  return {.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
+}
+
+}  // namespace
+
+bool wait_for_events(int fd, short events, Deadline deadline) {
+  for (;;) {
+    pollfd entry{.fd = fd, .events = events, .revents = 0};
+    const timespec timeout = remaining_until(deadline);
+    const int ready = ::ppoll(&entry, 1, &timeout, nullptr);
+    if (ready > 0) return true;
+    if (ready == 0) return false;
+    if (errno != EINTR) throw_errno("poll of descriptor " + std::to_string(fd));
+  }
+}
+
+}  // namespace sluice::detail
