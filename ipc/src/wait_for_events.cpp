@@ -20,15 +20,19 @@ timespec remaining_until(Deadline deadline) {
 
 }  // namespace
 
-bool wait_for_events(int fd, short events, Deadline deadline) {
+bool wait_for_any_event(std::span<pollfd> entries, Deadline deadline) {
   for (;;) {
-    pollfd entry{.fd = fd, .events = events, .revents = 0};
     const timespec timeout = remaining_until(deadline);
-    const int ready = ::ppoll(&entry, 1, &timeout, nullptr);
+    const int ready = ::ppoll(entries.data(), entries.size(), &timeout, nullptr);
     if (ready > 0) return true;
     if (ready == 0) return false;
-    if (errno != EINTR) throw_errno("poll of descriptor " + std::to_string(fd));
+    if (errno != EINTR) throw_errno("poll of " + std::to_string(entries.size()) + " descriptors");
   }
+}
+
+bool wait_for_events(int fd, short events, Deadline deadline) {
+  pollfd entry{.fd = fd, .events = events, .revents = 0};
+  return wait_for_any_event({&entry, 1}, deadline);
 }
 
 }  // namespace sluice::detail

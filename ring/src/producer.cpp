@@ -120,7 +120,6 @@ Status Producer::sleep_until_released(Position target, Deadline deadline) noexce
 }
 
 void Producer::mark_closed() noexcept {
-  discard();
   own_->producer_wait.closed.store(
       1, std::memory_order_release);  // [CLOSE] pairs with Consumer::producer_closed
 }

@@ -59,8 +59,7 @@ void check_position(const char* name, Position position, errc code) {
 }
 
 void check_options(const RegionOptions& options) {
-  check_capacity(options.capacity, errc::bad_option);
-  check_replay_window(options.capacity, options.replay_window, errc::bad_option);
+  check_region_sizes(options.capacity, options.replay_window);
   check_position("first position", options.first_position, errc::bad_option);
   check_position("first position of the peer", options.peer_first_position, errc::bad_option);
 }
@@ -173,6 +172,11 @@ void check_header(const RegionHeader& header, std::uint64_t size, const SessionI
 }
 
 }  // namespace
+
+void check_region_sizes(std::uint64_t capacity, std::uint64_t replay_window) {
+  check_capacity(capacity, errc::bad_option);
+  check_replay_window(capacity, replay_window, errc::bad_option);
+}
 
 OwnedRegion::OwnedRegion() noexcept = default;
 OwnedRegion::OwnedRegion(OwnedRegion&&) noexcept = default;

@@ -86,6 +86,7 @@ class Consumer {
   Sequence next_sequence() const noexcept { return sequence_; }
   /// Ends waits from another thread.
   WaitGate& gate() noexcept { return gate_; }
+  const WaitGate& gate() const noexcept { return gate_; }
   const RingFailure& failure() const noexcept { return failure_; }
   /// How often this consumer went to sleep in the kernel, and how often it woke a sleeping producer.
   std::uint64_t sleep_count() const noexcept { return sleep_count_; }

@@ -29,7 +29,7 @@
 
 namespace sluice::ring {
 
-/// Thread-safety: one thread at a time; gate() from any thread. The mappings must
+/// Thread-safety: one thread at a time; gate() and mark_closed() from any thread. The mappings must
 /// outlive it.
 class Producer {
  public:
@@ -100,7 +100,7 @@ class Producer {
   /// Waits until the peer has released every published record. Same outcomes.
   Status wait_until_consumed(Deadline deadline) noexcept;
 
-  /// Tells the consumer that no record will follow. What is committed and unpublished is lost.
+  /// Tells the consumer that no record will follow the published ones. Any thread.
   void mark_closed() noexcept;
 
   /// End of the published records.
@@ -109,6 +109,7 @@ class Producer {
   Sequence next_sequence() const noexcept { return head_sequence_; }
   /// Ends waits from another thread.
   WaitGate& gate() noexcept { return gate_; }
+  const WaitGate& gate() const noexcept { return gate_; }
   const RingFailure& failure() const noexcept { return failure_; }
   /// How often a sleeping consumer was woken.
   std::uint64_t wake_count() const noexcept { return wake_count_; }

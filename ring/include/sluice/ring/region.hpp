@@ -29,6 +29,9 @@ struct RegionOptions {
   std::uint32_t features = 0;
 };
 
+/// Throws errc::bad_option for a ring size or a replay window that no region can have.
+void check_region_sizes(std::uint64_t capacity, std::uint64_t replay_window);
+
 /// A region as its peer sees it: a checked private copy of the header, and untrusted memory.
 struct PeerView {
   RegionHeader header;

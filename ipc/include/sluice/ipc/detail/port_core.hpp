@@ -1,0 +1,159 @@
+// The part of a port that its hot path touches: the two ring ends and what is checked before each use of
+// them.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <span>
+
+#include "sluice/ipc/detail/fork_guard.hpp"
+#include "sluice/ring/consumer.hpp"
+#include "sluice/ring/producer.hpp"
+
+namespace sluice::detail {
+
+/// Holds a port's thread rule in debug builds: one thread at a time in each direction. Its size doesn't
+/// depend on the build, since library and user may be compiled differently.
+class OneThreadRule {
+ public:
+  explicit OneThreadRule(const char* rule) noexcept : rule_(rule) {}
+
+  class Scope {
+   public:
+    explicit Scope([[maybe_unused]] OneThreadRule& rule) noexcept {
+#ifndef NDEBUG
+      rule_ = &rule;
+      // Acquire and release only so that a checker sees correct alternation of threads as such.
+      if (rule.busy_.exchange(true, std::memory_order_acquire)) {
+        std::fprintf(stderr, "sluice: %s\n", rule.rule_);
+        std::abort();
+      }
+#endif
+    }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+    ~Scope() {
+#ifndef NDEBUG
+      rule_->busy_.store(false, std::memory_order_release);
+#endif
+    }
+
+   private:
+#ifndef NDEBUG
+    OneThreadRule* rule_;
+#endif
+  };
+
+ private:
+  const char* rule_;
+  std::atomic<bool> busy_{false};
+};
+
+/// Threads: claim, commit, publish: the sending thread; read, release: the receiving thread; the rest any.
+class PortCore {
+ public:
+  PortCore(const ring::OwnView& own, const ring::PeerView& peer, const WaitOptions& wait) noexcept
+      : producer_(own, peer, wait), consumer_(own, peer, wait) {}
+  PortCore(const PortCore&) = delete;
+  PortCore& operator=(const PortCore&) = delete;
+
+  /// Claims room; waits for it until `*deadline`, not at all where that is null.
+  Status claim(std::size_t bytes, std::span<std::byte>& room, const Deadline* deadline) noexcept {
+    const OneThreadRule::Scope scope(sending_rule_);
+    const Status may = may_send();
+    if (may != Status::ok) [[unlikely]]
+      return may;
+    const Status status = producer_.try_claim(bytes, room);
+    if (status != Status::ok) [[unlikely]]
+      return claim_slowly(status, bytes, room, deadline);
+    return Status::ok;
+  }
+
+  /// Ends the claimed record with its first `bytes` bytes; visible with the next publish().
+  void commit(std::size_t bytes) noexcept { producer_.commit(bytes); }
+
+  void publish() noexcept {
+    const OneThreadRule::Scope scope(sending_rule_);
+    if (!fork_.inherited()) producer_.publish();
+  }
+
+  Status append(std::span<const std::byte> message, const Deadline* deadline) noexcept {
+    std::span<std::byte> room;
+    const Status status = claim(message.size(), room, deadline);
+    if (status != Status::ok) [[unlikely]]
+      return status;
+    if (!message.empty()) std::memcpy(room.data(), message.data(), message.size());
+    producer_.commit(message.size());
+    return Status::ok;
+  }
+
+  Status post(std::span<const std::byte> message, const Deadline* deadline) noexcept {
+    const Status status = append(message, deadline);
+    if (status == Status::ok) [[likely]]
+      publish();
+    return status;
+  }
+
+  /// Releases what was read before, and reads the next record, waiting until `*deadline` as above.
+  Status read(ring::Record& record, const Deadline* deadline) noexcept {
+    const OneThreadRule::Scope scope(receiving_rule_);
+    const Status may = may_receive();
+    if (may != Status::ok) [[unlikely]]
+      return may;
+    consumer_.release();
+    const Status status = consumer_.try_read(record);
+    if (status != Status::ok) [[unlikely]]
+      return read_slowly(status, record, deadline);
+    return Status::ok;
+  }
+
+  /// Releases the record with this number if it is the one read last.
+  void release(ring::Sequence sequence) noexcept {
+    if (consumer_.next_sequence() != sequence + 1 || may_receive() != Status::ok) return;
+    consumer_.release();
+  }
+
+  Status wait_until_consumed(Deadline deadline) noexcept;
+
+  std::uint64_t max_message_bytes() const noexcept { return producer_.max_payload_bytes(); }
+
+ protected:
+  ~PortCore() = default;
+
+  /// The peer broke a rule of the ring: remembers it in words, and ends the port.
+  virtual void note_broken(const ring::RingFailure& failure) noexcept = 0;
+  /// A message was refused for its size: remembers that in words.
+  virtual void note_too_large(std::uint64_t bytes) noexcept = 0;
+
+  Status may_send() const noexcept {
+    if (fork_.inherited()) [[unlikely]]
+      return Status::forked;
+    return producer_.gate().reason();
+  }
+
+  Status may_receive() const noexcept {
+    if (fork_.inherited()) [[unlikely]]
+      return Status::forked;
+    // Acquire pairs with the release in PortImpl::close; nothing else rests on it.
+    return closed_here_.load(std::memory_order_acquire) ? Status::closed : Status::ok;
+  }
+
+  Status claim_slowly(Status status, std::size_t bytes, std::span<std::byte>& room,
+                      const Deadline* deadline) noexcept;
+  Status read_slowly(Status status, ring::Record& record, const Deadline* deadline) noexcept;
+
+  // The two ends are used by two threads: a line pair of its own for each.
+  alignas(ring::kLineBytes) ring::Producer producer_;
+  OneThreadRule sending_rule_{"two threads send on one port at the same time"};
+  alignas(ring::kLineBytes) ring::Consumer consumer_;
+  OneThreadRule receiving_rule_{"two threads receive on one port at the same time"};
+  // Read by both, written once: when close() is called here.
+  alignas(ring::kLineBytes) std::atomic<bool> closed_here_{false};
+  ForkGuard fork_;
+};
+
+}  // namespace sluice::detail

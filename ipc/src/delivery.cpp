@@ -1,0 +1,128 @@
+#include "delivery.hpp"
+
+#include <pthread.h>
+
+#include <csignal>
+#include <exception>
+#include <future>
+#include <utility>
+
+namespace sluice::detail {
+namespace {
+
+/// Blocks every signal while it lives: a thread made meanwhile inherits that, and leaves signals to the
+/// application.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() noexcept {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_{};
+};
+
+std::string text_of(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& known) {
+    return known.what();
+  } catch (...) {
+    return "an exception that is no std::exception";
+  }
+}
+
+}  // namespace
+
+MessageHandler Delivery::on_message(MessageHandler handler) {
+  MessageHandler before = on_message_.exchange(std::move(handler));
+  {
+    const std::scoped_lock lock(mutex_);  // the thread is before its check, or waits
+  }
+  handler_set_.notify_all();
+  return before;
+}
+
+void Delivery::start(std::shared_ptr<DeliverySource> source) {
+  const std::scoped_lock lock(mutex_);
+  if (thread_.joinable() || interrupted_) return;
+  const SignalsBlocked blocked;
+  thread_ = std::thread([this, source = std::move(source)] { run(*source); });
+  ::pthread_setname_np(thread_.native_handle(), "sluice-deliver");
+}
+
+void Delivery::interrupt() noexcept {
+  {
+    const std::scoped_lock lock(mutex_);
+    interrupted_ = true;
+  }
+  handler_set_.notify_all();
+}
+
+void Delivery::finish() noexcept {
+  if (!thread_.joinable()) return;
+  const auto self = std::this_thread::get_id();
+  if (thread_.get_id() == self || handlers_run_on_.load(std::memory_order_relaxed) == self) {
+    thread_
+        .detach();  // inside a handler: the thread holds its source, and with it this object, until it ends
+  } else {
+    thread_.join();
+  }
+}
+
+void Delivery::run(DeliverySource& source) {
+  Status status = Status::ok;
+  while (status == Status::ok) {
+    status = source.wait_for_message();
+    if (status != Status::ok) break;
+    wait_for_handler();
+    run_where_handlers_run([&] { status = deliver(source); });
+  }
+  run_where_handlers_run([&] { report_end(source, status); });
+}
+
+void Delivery::wait_for_handler() {
+  if (!on_message_.empty()) return;
+  std::unique_lock lock(mutex_);
+  handler_set_.wait(lock, [this] { return interrupted_ || !on_message_.empty(); });
+}
+
+Status Delivery::deliver(DeliverySource& source) {
+  try {
+    return source.drain(on_message_);
+  } catch (...) {
+    const PortError error{Status::ok, "a message handler threw: " + text_of(std::current_exception())};
+    // Without an error handler the exception goes where an uncaught one goes.
+    if (!on_error_.call(error)) throw;
+    return Status::ok;
+  }
+}
+
+void Delivery::run_where_handlers_run(const std::function<void()>& work) {
+  if (!executor_) {
+    handlers_run_on_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+    work();
+    handlers_run_on_.store(std::thread::id(), std::memory_order_relaxed);
+    return;
+  }
+  // The promise dies with the work: an executor that throws its work away doesn't leave us waiting.
+  auto done = std::make_shared<std::promise<void>>();
+  std::future<void> end = done->get_future();
+  executor_([&work, done = std::move(done)] {
+    work();
+    done->set_value();
+  });
+  end.wait();
+}
+
+void Delivery::report_end(DeliverySource& source, Status reason) {
+  if (reason == Status::broken) on_error_.call(PortError{reason, source.failure_text()});
+  on_close_.call(reason);
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,63 @@
+#include "sluice/ipc/port.hpp"
+
+#include <utility>
+
+#include "port_impl.hpp"
+
+namespace sluice {
+
+Port::Port(std::shared_ptr<detail::PortImpl> impl) noexcept : impl_(std::move(impl)), core_(impl_.get()) {}
+
+Port& Port::operator=(Port&& other) noexcept {
+  if (this != &other) {
+    finish();
+    impl_ = std::move(other.impl_);
+    core_ = other.core_;
+  }
+  return *this;
+}
+
+Port::~Port() {
+  finish();
+}
+
+void Port::finish() noexcept {
+  if (!impl_) return;
+  if (impl_->inherited()) {
+    // Threads, locks and the connection belong to the parent: a child can only leave its copy alone.
+    [[maybe_unused]] auto* left_alone = new std::shared_ptr<detail::PortImpl>(std::move(impl_));
+    return;
+  }
+  impl_->close();
+  impl_->delivery().finish();
+}
+
+MessageHandler Port::on_message(MessageHandler handler) {
+  return impl_->delivery().on_message(std::move(handler));
+}
+ErrorHandler Port::on_error(ErrorHandler handler) {
+  return impl_->delivery().on_error(std::move(handler));
+}
+CloseHandler Port::on_close(CloseHandler handler) {
+  return impl_->delivery().on_close(std::move(handler));
+}
+void Port::start() {
+  impl_->start();
+}
+void Port::close() noexcept {
+  impl_->close();
+}
+bool Port::is_open() const noexcept {
+  return impl_->is_open();
+}
+std::string Port::failure_text() const {
+  return impl_->failure_text();
+}
+PeerIdentity Port::peer() const noexcept {
+  return impl_->peer();
+}
+PortStatistics Port::statistics() const noexcept {
+  return impl_->statistics();
+}
+
+}  // namespace sluice

@@ -1,0 +1,136 @@
+#include "port_impl.hpp"
+
+#include <utility>
+
+#include "sluice/ring/error.hpp"
+
+namespace sluice::detail {
+
+Status PortCore::claim_slowly(Status status, std::size_t bytes, std::span<std::byte>& room,
+                              const Deadline* deadline) noexcept {
+  while (status == Status::would_block && deadline != nullptr) {
+    status = producer_.wait_for_room(bytes, *deadline);
+    if (status != Status::ok) break;
+    status = producer_.try_claim(bytes, room);
+  }
+  if (status == Status::broken) note_broken(producer_.failure());
+  if (status == Status::too_large) note_too_large(bytes);
+  return status;
+}
+
+Status PortCore::read_slowly(Status status, ring::Record& record, const Deadline* deadline) noexcept {
+  if (status == Status::would_block) {
+    status = deadline != nullptr ? consumer_.wait_for_record(*deadline) : consumer_.gate().reason();
+    // The gate was closed after the peer's last publication: look once more.
+    if (status == Status::ok || deadline == nullptr) {
+      const Status why = status;
+      status = closed_here_.load(std::memory_order_acquire) ? Status::closed : consumer_.try_read(record);
+      if (status == Status::would_block && why != Status::ok) status = why;
+    }
+  }
+  if (status == Status::broken) note_broken(consumer_.failure());
+  return status;
+}
+
+Status PortCore::wait_until_consumed(Deadline deadline) noexcept {
+  const OneThreadRule::Scope scope(sending_rule_);
+  const Status may = may_send();
+  if (may == Status::forked) return may;
+  // Even where the port has ended: everything may have been consumed before.
+  const Status status = producer_.wait_until_consumed(deadline);
+  if (status == Status::broken) note_broken(producer_.failure());
+  return status;
+}
+
+PortImpl::PortImpl(Connection connection, const PortOptions& options)
+    : PortCore(connection.own.view(), connection.peer.view(), options.wait),
+      connection_(std::move(connection)),
+      ring_bytes_(connection_.own.view().header.capacity),
+      strategy_(options.wait.strategy),
+      delivery_(options.executor) {}
+
+PortImpl::~PortImpl() = default;
+
+void PortImpl::watch() {
+  watch_ = PeerWatcher::shared()->watch(connection_.socket.fd(),
+                                        connection_.peer_pidfd ? connection_.peer_pidfd.get() : -1,
+                                        [this] { peer_is_gone(); });
+}
+
+void PortImpl::peer_is_gone() noexcept {
+  end_waits(consumer_.producer_closed() ? Status::closed : Status::peer_died);
+}
+
+void PortImpl::end_waits(Status reason) noexcept {
+  producer_.gate().raise(reason);
+  consumer_.gate().raise(reason);
+}
+
+void PortImpl::start() {
+  if (inherited()) throw error(errc::misuse, "start() on a port that was inherited through fork()");
+  if (strategy_ == WaitStrategy::poll) {
+    throw error(errc::misuse, "start() on a port with WaitStrategy::poll: its owner polls, nothing delivers");
+  }
+  delivery_.start(shared_from_this());
+}
+
+void PortImpl::close() noexcept {
+  // Release pairs with may_receive: whoever sees the port closed sees what was done before.
+  if (inherited() || closed_here_.exchange(true, std::memory_order_acq_rel)) return;
+  producer_.mark_closed();
+  end_waits(Status::closed);
+  connection_.socket.shut_down();
+  delivery_.interrupt();
+}
+
+PeerIdentity PortImpl::peer() const noexcept {
+  return {connection_.credentials.pid, connection_.credentials.uid, connection_.credentials.gid};
+}
+
+PortStatistics PortImpl::statistics() const noexcept {
+  return {consumer_.sleep_count(), producer_.wake_count(), consumer_.wake_count()};
+}
+
+Status PortImpl::wait_for_message() noexcept {
+  const Status may = may_receive();
+  if (may != Status::ok) return may;
+  const Status status = consumer_.wait_for_record(kNoDeadline);
+  if (status == Status::broken) note_broken(consumer_.failure());
+  return closed_here_.load(std::memory_order_acquire) ? Status::closed : status;
+}
+
+Status PortImpl::drain(HandlerSlot<MessageHandler>& handler) {
+  Status status = Status::ok;
+  handler.call_repeatedly([&](MessageHandler& function) {
+    ring::Record record;
+    status = read(record, nullptr);
+    if (status != Status::ok) return false;
+    function(record.payload);
+    release(record.sequence);
+    return true;
+  });
+  return status == Status::would_block ? Status::ok : status;
+}
+
+std::string PortImpl::failure_text() const {
+  const std::scoped_lock lock(failure_mutex_);
+  return failure_text_;
+}
+
+void PortImpl::set_failure_text(std::string text) noexcept {
+  const std::scoped_lock lock(failure_mutex_);
+  failure_text_ = std::move(text);
+}
+
+void PortImpl::note_too_large(std::uint64_t bytes) noexcept {
+  set_failure_text("message of " + std::to_string(bytes) + " bytes: expected at most " +
+                   std::to_string(max_message_bytes()) + " for a ring of " + std::to_string(ring_bytes_));
+}
+
+void PortImpl::note_broken(const ring::RingFailure& failure) noexcept {
+  set_failure_text("the peer broke a rule of the ring: " + failure.to_string());
+  end_waits(Status::broken);
+  connection_.socket.shut_down();
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,67 @@
+// Everything a port is besides its hot path: regions, socket, death notice, delivery.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "delivery.hpp"
+#include "peer_watcher.hpp"
+#include "seqpacket.hpp"
+#include "sluice/ipc/detail/port_core.hpp"
+#include "sluice/ipc/endpoint.hpp"
+#include "sluice/ring/region.hpp"
+
+namespace sluice::detail {
+
+/// What a finished handshake leaves behind.
+struct Connection {
+  ring::OwnedRegion own;
+  ring::PeerRegion peer;
+  PacketSocket socket;
+  Descriptor peer_pidfd;  ///< empty where the peer's kernel has none
+  Credentials credentials;
+};
+
+/// Life cycle: watch() right after construction; close() by either side or the peer's end; destruction.
+class PortImpl final : public PortCore, public DeliverySource, public std::enable_shared_from_this<PortImpl> {
+ public:
+  PortImpl(Connection connection, const PortOptions& options);
+  ~PortImpl() override;
+  PortImpl(const PortImpl&) = delete;
+  PortImpl& operator=(const PortImpl&) = delete;
+
+  /// Starts noticing the peer's end.
+  void watch();
+
+  void start();
+  void close() noexcept;
+  bool is_open() const noexcept { return may_send() == Status::ok; }
+  /// True in a forked child.
+  bool inherited() const noexcept { return fork_.inherited(); }
+
+  Delivery& delivery() noexcept { return delivery_; }
+  PeerIdentity peer() const noexcept;
+  PortStatistics statistics() const noexcept;
+
+  Status wait_for_message() noexcept override;
+  Status drain(HandlerSlot<MessageHandler>& handler) override;
+  std::string failure_text() const override;
+
+ private:
+  void note_broken(const ring::RingFailure& failure) noexcept override;
+  void note_too_large(std::uint64_t bytes) noexcept override;
+  void set_failure_text(std::string text) noexcept;
+  void peer_is_gone() noexcept;
+  void end_waits(Status reason) noexcept;
+
+  Connection connection_;
+  std::uint64_t ring_bytes_;
+  WaitStrategy strategy_;
+  mutable std::mutex failure_mutex_;
+  std::string failure_text_;  // under failure_mutex_
+  Delivery delivery_;
+  Watch watch_;  // last: ends first, and with it the last caller from another thread
+};
+
+}  // namespace sluice::detail
