@@ -1,0 +1,187 @@
+// kill -9 of a peer, in each of its states, as the survivor sees it in each of its own.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <functional>
+#include <future>
+#include <string>
+#include <thread>
+#include <tuple>
+
+#include "two_processes.hpp"
+#include "watchdog.hpp"
+
+namespace sluice::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+const std::string& filler() {
+  static const std::string text(500, 'x');
+  return text;
+}
+
+std::span<const std::byte> filler_bytes() {
+  return std::as_bytes(std::span(filler()));
+}
+
+void fill_ring(Port& port) {
+  while (port.try_post_message(filler_bytes()) == Status::ok) {
+  }
+}
+
+/// What one side is doing when the peer is killed, or is killed itself. Returns what ended it.
+struct State {
+  const char* name;
+  std::function<Status(Port&)> enter;
+};
+
+Status receive_until_it_ends(Port& port) {
+  for (;;) {
+    const Message message = port.receive();
+    if (!message) return message.status();
+  }
+}
+
+/// Most of the time blocked on a full ring, unless the other side reads.
+Status post_until_it_ends(Port& port) {
+  Status status = Status::ok;
+  while (status == Status::ok) status = port.post_message(filler_bytes());
+  return status;
+}
+
+const State kVictims[] = {
+    {"Idle",
+     [](Port&) {
+       ::pause();
+       return Status::ok;
+     }},
+    {"Receiving", receive_until_it_ends},
+    {"Posting", post_until_it_ends},
+};
+
+const State kSurvivors[] = {
+    {"Receiving", receive_until_it_ends},
+    {"Posting", post_until_it_ends},
+    {"WaitingUntilConsumed",
+     [](Port& port) {
+       Status status = Status::ok;
+       while (status == Status::ok) {
+         fill_ring(port);
+         status = port.wait_until_consumed();
+       }
+       return status;
+     }},
+    {"Delivering",
+     [](Port& port) {
+       std::promise<Status> ended;
+       port.on_message([](std::span<const std::byte>) {});
+       port.on_close([&](Status reason) { ended.set_value(reason); });
+       port.start();
+       return ended.get_future().get();
+     }},
+};
+
+constexpr WaitStrategy kStrategies[] = {WaitStrategy::adaptive, WaitStrategy::spin, WaitStrategy::sleep};
+
+class PeerDeath : public ::testing::TestWithParam<std::tuple<std::size_t, std::size_t, std::size_t>> {};
+
+TEST_P(PeerDeath, EndsEveryWaitWithPeerDied) {
+  const auto [victim, survivor, strategy] = GetParam();
+  const Watchdog watchdog(60s, "a test of peer death");
+  const TestChannel channel;
+  PortOptions options{.ring_bytes = 8192};
+  options.wait.strategy = kStrategies[strategy];
+  Listener listener = listen(channel.path(), {.port = options});
+  ChildProcess child = connecting_child(
+      channel, [&state = kVictims[victim]](Port& port) { (void)state.enter(port); }, options);
+  Port port = listener.accept();
+
+  Clock::time_point killed_at;
+  std::thread killer([&] {
+    std::this_thread::sleep_for(20ms);  // time to get into the state; every moment is right
+    killed_at = Clock::now();
+    child.signal(SIGKILL);
+  });
+  const Status status = kSurvivors[survivor].enter(port);
+  const auto noticed_at = Clock::now();
+  killer.join();
+
+  EXPECT_EQ(status, Status::peer_died);
+  EXPECT_FALSE(port.is_open());
+  EXPECT_EQ(port.post_message({}), Status::peer_died);
+  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(noticed_at - killed_at);
+  std::printf("noticed after %lld us\n", static_cast<long long>(took.count()));
+  EXPECT_LT(took, 2s) << "far beyond the 10 ms that are promised, even on a busy machine";
+}
+
+std::string case_name(const ::testing::TestParamInfo<PeerDeath::ParamType>& tested) {
+  const auto [victim, survivor, strategy] = tested.param;
+  constexpr const char* kNames[] = {"Adaptive", "Spin", "Sleep"};
+  return std::string("Of") + kVictims[victim].name + "Seen" + kSurvivors[survivor].name + kNames[strategy];
+}
+
+INSTANTIATE_TEST_SUITE_P(Killed, PeerDeath,
+                         ::testing::Combine(::testing::Range<std::size_t>(0, std::size(kVictims)),
+                                            ::testing::Range<std::size_t>(0, std::size(kSurvivors)),
+                                            ::testing::Range<std::size_t>(0, std::size(kStrategies))),
+                         case_name);
+
+TEST(PeerDeathDetails, LeavesEverythingPublishedBeforeTheKillToBeReceived) {
+  const Watchdog watchdog(60s, "a test of peer death");
+  const TestChannel channel;
+  Listener listener = listen(channel.path());
+  ChildProcess child = connecting_child(channel, [](Port& port) {
+    for (int i = 0; i < 1000; ++i) (void)port.post_message(filler_bytes());
+    ::raise(SIGKILL);
+  });
+  Port port = listener.accept();
+  ASSERT_TRUE(child.ended_within(20s));
+  for (int i = 0; i < 1000; ++i) ASSERT_EQ(port.receive().status(), Status::ok);
+  EXPECT_EQ(port.receive().status(), Status::peer_died);
+}
+
+TEST(PeerDeathDetails, IsNoticedThoughAGrandchildHoldsTheSocket) {
+  const Watchdog watchdog(60s, "a test of peer death");
+  const TestChannel channel;
+  Listener listener = listen(channel.path());
+  std::array<int, 2> grandchild_pipe{};
+  ASSERT_EQ(::pipe(grandchild_pipe.data()), 0);
+  ChildProcess child = connecting_child(channel, [&](Port&) {
+    const pid_t grandchild = ::fork();
+    if (grandchild == 0) {
+      ::pause();
+      ::_exit(0);
+    }
+    EXPECT_EQ(::write(grandchild_pipe[1], &grandchild, sizeof grandchild),
+              static_cast<ssize_t>(sizeof grandchild));
+    ::pause();
+  });
+  Port port = listener.accept();
+  pid_t grandchild = 0;
+  ASSERT_EQ(::read(grandchild_pipe[0], &grandchild, sizeof grandchild),
+            static_cast<ssize_t>(sizeof grandchild));
+  child.signal(SIGKILL);
+  EXPECT_EQ(port.receive().status(), Status::peer_died);
+  EXPECT_EQ(::kill(grandchild, 0), 0) << "the grandchild was to outlive its parent";
+  ::kill(grandchild, SIGKILL);
+  ::close(grandchild_pipe[0]);
+  ::close(grandchild_pipe[1]);
+}
+
+TEST(PeerDeathDetails, IsNoticedWhileTheZombieIsStillUnreaped) {
+  const Watchdog watchdog(60s, "a test of peer death");
+  const TestChannel channel;
+  Listener listener = listen(channel.path());
+  ChildProcess child = connecting_child(channel, [](Port&) { ::raise(SIGKILL); });
+  Port port = listener.accept();
+  EXPECT_EQ(port.receive().status(), Status::peer_died);  // nobody has waited for the child yet
+}
+
+}  // namespace
+}  // namespace sluice::test
