@@ -41,14 +41,16 @@ bool is_name_character(char c) {
 void check_name(std::string_view name) {
   if (name.empty())
     refuse_name(name, "is empty; expected 1 to " + std::to_string(kMaxChannelNameBytes) + " bytes");
-  if (name.size() > kMaxChannelNameBytes)
+  if (name.size() > kMaxChannelNameBytes) {
     refuse_name(name, "has " + std::to_string(name.size()) + " bytes; expected at most " +
                           std::to_string(kMaxChannelNameBytes));
+  }
   if (name.front() == '.') refuse_name(name, "begins with a dot");
   const auto* const odd = std::find_if_not(name.begin(), name.end(), is_name_character);
-  if (odd != name.end())
+  if (odd != name.end()) {
     refuse_name(name, "contains " + quoted_text({odd, 1}) +
                           "; expected letters, digits, '.', '_' and '-' (a path begins with / or ./)");
+  }
 }
 
 [[noreturn]] void refuse_directory(const fs::path& directory, const std::string& reason) {
@@ -58,9 +60,10 @@ void check_name(std::string_view name) {
 // Others who can write to a directory can put their own socket in place of ours; the sticky bit forbids that.
 void refuse_if_others_can_replace_files(const fs::path& directory, const struct stat& info) {
   if (!S_ISDIR(info.st_mode)) refuse_directory(directory, "is no directory");
-  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (info.st_mode & S_ISVTX) == 0)
+  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (info.st_mode & S_ISVTX) == 0) {
     refuse_directory(directory, "can be written by others: its mode is " + octal(info.st_mode) +
                                     "; expected no write permission for group and others, or the sticky bit");
+  }
 }
 
 struct stat stat_directory(const fs::path& directory) {
@@ -72,9 +75,10 @@ struct stat stat_directory(const fs::path& directory) {
 fs::path resolve_path(std::string_view text) {
   fs::path path(text);
   const auto file_name = path.filename();
-  if (file_name.empty() || file_name == "." || file_name == "..")
+  if (file_name.empty() || file_name == "." || file_name == "..") {
     throw error(errc::bad_name,
                 "socket path " + quoted_text(text) + " ends in a directory; expected a file name");
+  }
   SocketAddress{path};  // refuses a path that doesn't fit before the file system is asked about it
   refuse_if_others_can_replace_files(path.parent_path(), stat_directory(path.parent_path()));
   return path;
@@ -88,9 +92,10 @@ fs::path runtime_directory() {
   const fs::path directory = base;
   const struct stat info = stat_directory(directory);
   refuse_if_others_can_replace_files(directory, info);
-  if (info.st_uid != ::geteuid() && info.st_uid != 0)
+  if (info.st_uid != ::geteuid() && info.st_uid != 0) {
     refuse_directory(directory, "(XDG_RUNTIME_DIR) belongs to user " + std::to_string(info.st_uid) +
                                     "; expected user " + std::to_string(::geteuid()));
+  }
   return directory / "sluice";
 }
 
@@ -100,12 +105,14 @@ void make_private_directory(const fs::path& directory) {
   struct stat info {};
   if (::lstat(directory.c_str(), &info) != 0)
     throw_errno("the runtime directory " + quoted_text(directory.native()));
-  if (!S_ISDIR(info.st_mode))
+  if (!S_ISDIR(info.st_mode)) {
     refuse_directory(directory, S_ISLNK(info.st_mode) ? "is a symbolic link; expected a directory"
                                                       : "is a file; expected a directory");
-  if (info.st_uid != ::geteuid())
+  }
+  if (info.st_uid != ::geteuid()) {
     refuse_directory(directory, "belongs to user " + std::to_string(info.st_uid) + "; expected user " +
                                     std::to_string(::geteuid()));
+  }
   if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0)
     refuse_directory(directory, "is open to others: its mode is " + octal(info.st_mode) + "; expected 0700");
 }

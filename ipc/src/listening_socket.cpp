@@ -110,16 +110,19 @@ void clear_path(int directory, const fs::path& path, const SocketAddress& addres
     if (errno == ENOENT) return;
     throw_errno("looking up " + quoted_text(path.native()));
   }
-  if (S_ISLNK(info.st_mode))
+  if (S_ISLNK(info.st_mode)) {
     throw error(errc::unsafe_directory,
                 quoted_text(path.native()) + " is a symbolic link; expected a socket or nothing");
-  if (!S_ISSOCK(info.st_mode))
+  }
+  if (!S_ISSOCK(info.st_mode)) {
     throw error(errc::bad_name, quoted_text(path.native()) + " is " + kind_of(info.st_mode) +
                                     "; expected a socket or nothing");
-  if (info.st_uid != ::geteuid())
+  }
+  if (info.st_uid != ::geteuid()) {
     throw error(errc::unsafe_directory, "the socket at " + quoted_text(path.native()) + " belongs to user " +
                                             std::to_string(info.st_uid) + "; expected user " +
                                             std::to_string(::geteuid()));
+  }
   check_stale(path, address);
   if (::unlinkat(directory, file_name.c_str(), 0) != 0 && errno != ENOENT)
     throw_errno("removing the stale socket at " + quoted_text(path.native()));

@@ -71,6 +71,7 @@ struct PeerWatcher::State {
     add_to_epoll(epoll.get(), stop.get(), EPOLLIN, kStopId);
   }
 
+  static void* thread_main(void* owned_state) noexcept;
   void run() noexcept;
   void fire(std::uint64_t id) noexcept;
 
@@ -84,6 +85,12 @@ struct PeerWatcher::State {
   std::uint64_t last_id = kStopId;
   std::uint64_t running_id = kStopId;  // whose on_gone is running or being destroyed
 };
+
+void* PeerWatcher::State::thread_main(void* owned_state) noexcept {
+  const std::unique_ptr<std::shared_ptr<State>> state(static_cast<std::shared_ptr<State>*>(owned_state));
+  (*state)->run();
+  return nullptr;
+}
 
 void PeerWatcher::State::run() noexcept {
   ::pthread_setname_np(::pthread_self(), "sluice-watch");
@@ -162,26 +169,29 @@ std::shared_ptr<PeerWatcher> PeerWatcher::shared() {
 }
 
 PeerWatcher::PeerWatcher(Token /*token*/) : state_(std::make_shared<State>()) {
+  auto for_thread = std::make_unique<std::shared_ptr<State>>(state_);
   const AllSignalsBlocked blocked;
-  try {
-    thread_ = std::thread([state = state_] { state->run(); });
-  } catch (const std::system_error& failure) {
-    throw error(failure.code(), "starting the thread that watches peers");
-  }
+  const int code = ::pthread_create(&thread_, nullptr, &State::thread_main, for_thread.get());
+  if (code != 0) throw_errno(code, "starting the thread that watches peers");
+  // The thread owns it now.
+  static_cast<void>(for_thread.release());  // NOLINT(bugprone-unused-return-value)
 }
 
 PeerWatcher::~PeerWatcher() {
-  if (state_->generation != fork_generation()) {
-    thread_.detach();  // it runs in the parent only; the descriptors are shared with it, so nothing else is
-                       // touched
-    return;
-  }
+  // In a forked child the thread doesn't exist (its handle may stand for a new thread), and the descriptors
+  // are shared with the parent's watcher: nothing may be touched.
+  if (state_->generation != fork_generation()) return;
   const std::uint64_t one = 1;
   [[maybe_unused]] const auto written = ::write(state_->stop.get(), &one, sizeof(one));  // can't be full
-  if (thread_.get_id() == std::this_thread::get_id())
-    thread_.detach();
-  else
-    thread_.join();
+  if (runs_here()) {
+    ::pthread_detach(thread_);
+  } else {
+    ::pthread_join(thread_, nullptr);
+  }
+}
+
+bool PeerWatcher::runs_here() const noexcept {
+  return ::pthread_equal(thread_, ::pthread_self()) != 0;
 }
 
 Watch PeerWatcher::watch(int socket, int pidfd, std::function<void()> on_gone) {
@@ -214,7 +224,7 @@ void PeerWatcher::unwatch(std::uint64_t id) noexcept {
   ::epoll_ctl(state.epoll.get(), EPOLL_CTL_DEL, found->second.socket, nullptr);
   if (found->second.pidfd >= 0) ::epoll_ctl(state.epoll.get(), EPOLL_CTL_DEL, found->second.pidfd, nullptr);
   state.entries.erase(found);
-  if (thread_.get_id() == std::this_thread::get_id()) return;
+  if (runs_here()) return;
   state.finished.wait(lock, [&] { return state.running_id != id; });
 }
 

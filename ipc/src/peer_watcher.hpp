@@ -2,10 +2,11 @@
 // a process ends.
 #pragma once
 
+#include <pthread.h>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <thread>
 
 #include "sluice/ring/descriptor.hpp"
 
@@ -64,9 +65,10 @@ class PeerWatcher : public std::enable_shared_from_this<PeerWatcher> {
  private:
   friend class Watch;
   void unwatch(std::uint64_t id) noexcept;
+  bool runs_here() const noexcept;
 
   std::shared_ptr<State> state_;
-  std::thread thread_;
+  pthread_t thread_{};  // no std::thread: a forked child could neither join nor detach it
 };
 
 /// A descriptor that stands for this process (close-on-exec); empty where the system doesn't offer one.

@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
-#include <system_error>
 #include <thread>
 
 #include "quoted_text.hpp"
@@ -51,14 +50,15 @@ std::vector<Descriptor> take_descriptors(msghdr& message) {
 }
 
 void check_not_truncated(int flags, std::size_t descriptors_taken) {
-  if ((flags & MSG_TRUNC) != 0)
+  if ((flags & MSG_TRUNC) != 0) {
     throw error(errc::protocol,
                 "a packet of the peer is longer than " + std::to_string(kMaxPacketBytes) + " bytes");
+  }
   if ((flags & MSG_CTRUNC) == 0) return;
   // The kernel stops early also when our own descriptor table is full: then the peer is not to blame.
-  if (descriptors_taken < kMaxPacketDescriptors)
-    throw error(std::make_error_code(std::errc::too_many_files_open),
-                "receiving the descriptors of the peer");
+  if (descriptors_taken < kMaxPacketDescriptors) {
+    throw_errno(EMFILE, "receiving the descriptors of the peer");
+  }
   throw error(errc::protocol, "a packet of the peer carries more than " +
                                   std::to_string(kMaxPacketDescriptors) + " descriptors");
 }
@@ -76,12 +76,14 @@ Credentials PacketSocket::peer_credentials() const {
 void PacketSocket::send(std::span<const std::byte> packet, std::span<const int> descriptors,
                         Deadline deadline) {
   // An empty packet can't be told from the end of the connection at the other side.
-  if (packet.empty() || packet.size() > kMaxPacketBytes)
+  if (packet.empty() || packet.size() > kMaxPacketBytes) {
     throw error(errc::misuse, "a packet has 1 to " + std::to_string(kMaxPacketBytes) + " bytes, not " +
                                   std::to_string(packet.size()));
-  if (descriptors.size() > kMaxPacketDescriptors)
+  }
+  if (descriptors.size() > kMaxPacketDescriptors) {
     throw error(errc::misuse, "a packet carries at most " + std::to_string(kMaxPacketDescriptors) +
                                   " descriptors, not " + std::to_string(descriptors.size()));
+  }
 
   // sendmsg() reads only; its types are shared with recvmsg().
   iovec part{.iov_base = const_cast<std::byte*>(packet.data()), .iov_len = packet.size()};
@@ -104,12 +106,14 @@ void PacketSocket::send(std::span<const std::byte> packet, std::span<const int> 
     if (errno == EINTR) continue;
     if (means_peer_gone(errno)) throw_peer_gone();
     if (errno != EAGAIN) throw_errno("sending " + std::to_string(packet.size()) + " bytes to the peer");
-    if (!wait_for_events(fd(), POLLOUT, deadline))
+    if (!wait_for_events(fd(), POLLOUT, deadline)) {
       throw error(errc::timed_out,
                   "the peer left no room for a packet of " + std::to_string(packet.size()) + " bytes");
+    }
   }
 }
 
+// NOLINTNEXTLINE(readability-make-member-function-const): it takes a packet from the connection
 std::optional<Packet> PacketSocket::try_receive() {
   std::array<std::byte, kMaxPacketBytes> buffer;
   ControlBuffer control;
@@ -138,6 +142,7 @@ std::optional<Packet> PacketSocket::try_receive() {
   }
 }
 
+// NOLINTNEXTLINE(readability-make-member-function-const): it takes a packet from the connection
 Packet PacketSocket::receive(Deadline deadline) {
   for (;;) {
     if (auto packet = try_receive()) return std::move(*packet);

@@ -13,9 +13,10 @@ SocketAddress::SocketAddress(const std::filesystem::path& path) {
   // permissions.
   if (text.empty() || text.find('\0') != std::string::npos)
     throw error(errc::bad_name, "socket path " + quoted_text(text) + " is empty or contains a zero byte");
-  if (text.size() > kMaxSocketPathBytes)
+  if (text.size() > kMaxSocketPathBytes) {
     throw error(errc::bad_name, "socket path " + quoted_text(text) + " has " + std::to_string(text.size()) +
                                     " bytes; the system allows " + std::to_string(kMaxSocketPathBytes));
+  }
   address_.sun_family = AF_UNIX;
   text.copy(address_.sun_path, kMaxSocketPathBytes);
 }
