@@ -14,12 +14,4 @@ inline std::size_t open_descriptors() {
          1;
 }
 
-<<<<<<< HEAD
-/// How many threads this process has.
-inline std::size_t running_threads() {
-  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}));
-}
-
-=======
->>>>>>> 8629a32 (tests: the socket layer, with two processes where processes matter)
 }  // namespace sluice::test
