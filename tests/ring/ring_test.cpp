@@ -1,0 +1,154 @@
+// Details of the byte ring that a single thread can see.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <limits>
+#include <thread>
+
+#include "ring_pair.hpp"
+
+namespace sluice::ring::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+const WaitOptions kSleep{.strategy = WaitStrategy::sleep};
+
+void publish(Producer& producer, std::uint64_t bytes) {
+  std::span<std::byte> room;
+  ASSERT_EQ(producer.try_claim(bytes, room), Status::ok);
+  std::memset(room.data(), 1, room.size());
+  producer.commit(bytes);
+  producer.publish();
+}
+
+TEST(ByteRing, KnowsWhichPositionsAWakeUpPasses) {
+  EXPECT_TRUE(passes(0, 8, 0));
+  EXPECT_FALSE(passes(0, 8, 8));
+  EXPECT_FALSE(passes(8, 16, 0));
+  EXPECT_TRUE(passes(0, 64, 56));
+  EXPECT_FALSE(passes(8, 8, 8));
+  constexpr Position kEnd = std::numeric_limits<Position>::max() - 7;
+  EXPECT_TRUE(passes(kEnd, 8, 0)) << "across 2^64";
+  EXPECT_FALSE(passes(0, 4096, out_of_reach(0)));
+}
+
+TEST(ByteRing, PublishesAnEmptyRecordWhoseSequenceIsAMultipleOf2To32) {
+  const RingPair pair({.first_sequence = 1ULL << 32U, .wait = kSleep});
+  const auto producer = pair.producer();
+  const auto consumer = pair.consumer();
+  publish(*producer, 0);
+  Record record;
+  EXPECT_EQ(consumer->try_read(record), Status::ok);
+  EXPECT_EQ(record.sequence, 1ULL << 32U);
+}
+
+TEST(ByteRing, TakesTheLargestRecordAgainAndAgainAtEveryOffset) {
+  for (const std::uint64_t window : {std::uint64_t{0}, std::uint64_t{1024}, max_replay_window(4096)}) {
+    const RingPair pair({.capacity = 4096, .replay_window = window, .wait = kSleep});
+    const auto producer = pair.producer();
+    const auto consumer = pair.consumer();
+    EXPECT_GE(producer->max_payload_bytes(), 2048U);
+    for (std::uint64_t i = 0; i < 2000; ++i) {
+      publish(*producer, i % 3 == 0 ? producer->max_payload_bytes() : i % 40);
+      Record record;
+      ASSERT_EQ(consumer->try_read(record), Status::ok) << i;
+      consumer->release();
+    }
+  }
+}
+
+TEST(ByteRing, NeverOverwritesTheReplayWindow) {
+  constexpr std::uint64_t kWindow = 1024;
+  const RingPair pair({.capacity = 4096, .replay_window = kWindow, .wait = kSleep});
+  const auto producer = pair.producer();
+  const auto consumer = pair.consumer();
+  const auto* history = &pair.a_seen().control->history;
+  Position start = 0;
+  std::vector<std::pair<Position, Sequence>> records;
+  for (std::uint64_t i = 0; i < 5000; ++i) {
+    records.emplace_back(start, i + 1);
+    publish(*producer, i * 7 % 300);
+    start = producer->tail();
+    Record record;
+    ASSERT_EQ(consumer->try_read(record), Status::ok);
+    if (i % 3 == 0) consumer->release();
+    const Position oldest = history->oldest.load();
+    const Sequence oldest_sequence = history->oldest_sequence.load();
+    for (const auto& [position, sequence] : records) {
+      if (position == oldest) {
+        EXPECT_EQ(sequence, oldest_sequence);
+      }
+      if (position >= oldest ||
+          (position + kWindow >= consumer->released() && position < consumer->released())) {
+        // Everything from `oldest`, and everything in the window, still has its own header.
+        const auto& word = *reinterpret_cast<const std::uint64_t*>(pair.a_seen().data + position % 4096);
+        ASSERT_EQ(word >> 32U, sequence & 0xffff'ffffU) << "position " << position << ", oldest " << oldest;
+        ASSERT_GE(position, oldest) << "a record in the window is before the oldest";
+      }
+    }
+    if (records.size() > 300) records.erase(records.begin(), records.begin() + 100);
+  }
+}
+
+TEST(ByteRing, TakesBackWhatWasNotPublished) {
+  const RingPair pair({.wait = kSleep});
+  const auto producer = pair.producer();
+  const auto consumer = pair.consumer();
+  std::span<std::byte> room;
+  ASSERT_EQ(producer->try_claim(100, room), Status::ok);
+  producer->commit(100);
+  ASSERT_EQ(producer->try_claim(100, room), Status::ok);
+  producer->commit(50);
+  producer->discard();
+  publish(*producer, 8);
+  Record record;
+  ASSERT_EQ(consumer->try_read(record), Status::ok);
+  EXPECT_EQ(record.payload.size(), 8U);
+  EXPECT_EQ(record.sequence, 1U);
+  EXPECT_EQ(consumer->try_read(record), Status::would_block);
+}
+
+TEST(ByteRing, WakesASleepingConsumerOnceAndAnAwakeOneNever) {
+  const RingPair pair({.capacity = 1 << 16, .wait = kSleep});
+  const auto producer = pair.producer();
+  const auto consumer = pair.consumer();
+  for (int i = 0; i < 100; ++i) publish(*producer, 8);
+  Record record;
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(consumer->try_read(record), Status::ok);
+  consumer->release();
+  EXPECT_EQ(producer->wake_count(), 0U);
+  for (int round = 0; round < 50; ++round) {
+    std::thread sleeper([&] { EXPECT_EQ(consumer->wait_for_record(deadline_in(20s)), Status::ok); });
+    // Publish only once the consumer has announced that it sleeps for this position.
+    while (pair.b_seen().control->consumer_wait.wait_position.load() != producer->tail())
+      std::this_thread::yield();
+    publish(*producer, 8);
+    publish(*producer, 8);
+    publish(*producer, 8);
+    sleeper.join();
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(consumer->try_read(record), Status::ok);
+    consumer->release();
+  }
+  EXPECT_EQ(producer->wake_count(), 50U);
+  EXPECT_LE(consumer->sleep_count(), 50U);
+}
+
+TEST(ByteRing, EndsASleepWhenItsGateIsRaised) {
+  const RingPair pair({.capacity = 4096, .wait = kSleep});
+  const auto consumer = pair.consumer();
+  for (int round = 0; round < 200; ++round) {
+    const auto producer = pair.producer();
+    std::thread sleeper([&] {
+      // Raised before, while or after it falls asleep: it must come back in every case.
+      const auto other = pair.consumer();
+      std::thread raiser([&] { other->gate().raise(Status::peer_died); });
+      EXPECT_EQ(other->wait_for_record(kNoDeadline), Status::peer_died);
+      raiser.join();
+    });
+    sleeper.join();
+  }
+}
+
+}  // namespace
+}  // namespace sluice::ring::testing
