@@ -38,9 +38,7 @@ class Connecting : public ::testing::Test {
  protected:
   void TearDown() override { EXPECT_EQ(open_descriptors(), before_) << "descriptors leaked"; }
 
-  PacketSocket connect(detail::Deadline deadline) const {
-    return connect_until(path_, ::geteuid(), deadline);
-  }
+  PacketSocket connect(Deadline deadline) const { return connect_until(path_, ::geteuid(), deadline); }
 
   // A bound socket on which nobody listens.
   void leave_stale_socket(int type = SOCK_SEQPACKET) const {

@@ -40,12 +40,12 @@ inline std::string text_of(const detail::Packet& packet) {
   return text;
 }
 
-inline detail::Deadline in(std::chrono::milliseconds time) {
+inline Deadline in(std::chrono::milliseconds time) {
   return std::chrono::steady_clock::now() + time;
 }
 
 /// Long enough for any test on a loaded machine; a watchdog stands behind it.
-inline detail::Deadline soon() {
+inline Deadline soon() {
   return in(std::chrono::seconds(10));
 }
 

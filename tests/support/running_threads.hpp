@@ -1,17 +1,23 @@
-// Counting threads by name, for tests that none is left.
+// Counting threads, for tests that none is left.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <thread>
 
 namespace sluice::test {
 
-/// How many threads of this process have this name (sanitizers have threads of their own).
+/// How many threads this process has.
+inline std::size_t running_threads() {
+  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}));
+}
+
+/// How many of them have this name (sanitizers have threads of their own).
 inline std::size_t running_threads(std::string_view name) {
   std::size_t count = 0;
   for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
