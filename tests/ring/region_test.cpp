@@ -138,10 +138,10 @@ TEST(Region, RefusesSizesThatNoRegionCanHave) {
 TEST(Region, ReportsALackOfAddressSpaceOrDescriptorsAndLeaksNothing) {
   test::ChildProcess child([] {
     const auto before = test::open_descriptors();
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they need more address space than that
     rlimit limit{};
     ::getrlimit(RLIMIT_AS, &limit);
     const rlimit tight{1ULL << 28U, limit.rlim_max};
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they need more address space than that
     ::setrlimit(RLIMIT_AS, &tight);
     EXPECT_TRUE(throws(std::errc::not_enough_memory, "address space",
                        [] { (void)OwnedRegion::create({.capacity = 1ULL << 28U}); }));
