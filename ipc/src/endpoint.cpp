@@ -75,9 +75,7 @@ class Listener::Impl {
           return make_port(std::move(*connection), options_.port);
         }
         if (std::chrono::steady_clock::now() >= it->deadline()) {
-          const error late(errc::timed_out, "a client didn't finish its handshake in time");
-          it->refuse(late);
-          throw late;
+          it->give_up();
         }
         ++it;
       } catch (const error& why) {
@@ -168,7 +166,7 @@ Listener listen(std::string_view name, ListenOptions options) {
   return Listener(std::make_unique<Listener::Impl>(path, std::move(options)));
 }
 
-Port connect(std::string_view name, ConnectOptions options) {
+Port connect(std::string_view name, const ConnectOptions& options) {
   detail::check_port_options(options.port);
   const std::filesystem::path path = detail::resolve_channel_name(name);
   const Deadline deadline = deadline_in(options.timeout);

@@ -19,6 +19,7 @@ namespace sluice::detail {
 namespace {
 
 constexpr std::uint32_t kMaxSpinPolls = 1'000'000;
+constexpr const char* kLate = "a client didn't finish its handshake in time";
 
 ring::SessionId random_session_id() {
   ring::SessionId id;
@@ -152,6 +153,11 @@ std::optional<Connection> ListenerHandshake::advance() {
     refuse(why);
     throw;
   }
+}
+
+void ListenerHandshake::give_up() {
+  refuse(error(errc::timed_out, kLate));
+  throw error(errc::timed_out, kLate);
 }
 
 void ListenerHandshake::refuse(const error& why) noexcept {

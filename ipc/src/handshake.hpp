@@ -31,6 +31,9 @@ class ListenerHandshake {
   /// the client broke a rule or hung up; the client has then been told why.
   std::optional<Connection> advance();
 
+  /// Tells the client that it took too long, and throws errc::timed_out.
+  [[noreturn]] void give_up();
+
   /// Tells the client why it isn't served.
   void refuse(const error& why) noexcept;
 

@@ -1,5 +1,8 @@
 #include "sluice/ipc/port.hpp"
 
+#include <array>
+#include <cstddef>
+#include <new>
 #include <utility>
 
 #include "port_impl.hpp"
@@ -25,7 +28,9 @@ void Port::finish() noexcept {
   if (!impl_) return;
   if (impl_->inherited()) {
     // Threads, locks and the connection belong to the parent: a child can only leave its copy alone.
-    [[maybe_unused]] auto* left_alone = new std::shared_ptr<detail::PortImpl>(std::move(impl_));
+    using Pointer = std::shared_ptr<detail::PortImpl>;
+    alignas(Pointer) std::array<std::byte, sizeof(Pointer)> never_destroyed;
+    new (never_destroyed.data()) Pointer(std::move(impl_));
     return;
   }
   impl_->close();

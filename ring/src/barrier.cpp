@@ -20,8 +20,8 @@ bool try_register() noexcept {
 }  // namespace
 
 bool register_barrier_target() noexcept {
-  static const bool kRegistered = try_register();
-  return kRegistered;
+  static const bool registered = try_register();
+  return registered;
 }
 
 void sleeper_barrier(bool asymmetric) noexcept {

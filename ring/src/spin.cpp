@@ -7,8 +7,8 @@ namespace sluice::ring {
 bool spinning_helps() noexcept {
   // The machine's CPUs, not this thread's affinity: a thread pinned to one core may well spin for a peer on
   // another.
-  static const bool kHelps = ::sysconf(_SC_NPROCESSORS_ONLN) > 1;
-  return kHelps;
+  static const bool helps = ::sysconf(_SC_NPROCESSORS_ONLN) > 1;
+  return helps;
 }
 
 }  // namespace sluice::ring

@@ -33,7 +33,6 @@ using detail::Answer;
 using detail::encode_packet;
 using detail::Hello;
 using detail::Offer;
-using detail::Packet;
 using detail::PacketSocket;
 using detail::Welcome;
 

@@ -23,7 +23,7 @@ class TestChannel {
 
 /// Forks a child that connects to `channel` and runs `body(port)`.
 template <typename Body>
-ChildProcess connecting_child(const TestChannel& channel, Body body, PortOptions options = {}) {
+ChildProcess connecting_child(const TestChannel& channel, Body body, const PortOptions& options = {}) {
   return ChildProcess([path = channel.path(), body = std::move(body), options] {
     Port port = connect(path, {.port = options});
     body(port);

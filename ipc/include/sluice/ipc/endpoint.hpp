@@ -93,7 +93,7 @@ Listener listen(std::string_view name, ListenOptions options = {});
 /// Connects to the listener of that name, waiting for one to come. Throws errc::timed_out, errc::refused
 /// (with the listener's reason), errc::bad_version, errc::bad_region, errc::protocol, errc::peer_gone, and
 /// those of listen().
-Port connect(std::string_view name, ConnectOptions options = {});
+Port connect(std::string_view name, const ConnectOptions& options = {});
 
 /// Two connected ports in one process, over the same regions and rings as between two: for tests, and for
 /// threads.

@@ -22,31 +22,27 @@ class OneThreadRule {
  public:
   explicit OneThreadRule(const char* rule) noexcept : rule_(rule) {}
 
+#ifdef NDEBUG
+  struct Scope {
+    explicit Scope(const OneThreadRule&) noexcept {}
+  };
+#else
   class Scope {
    public:
-    explicit Scope([[maybe_unused]] OneThreadRule& rule) noexcept {
-#ifndef NDEBUG
-      rule_ = &rule;
+    explicit Scope(OneThreadRule& rule) noexcept : rule_(rule) {
       // Acquire and release only so that a checker sees correct alternation of threads as such.
-      if (rule.busy_.exchange(true, std::memory_order_acquire)) {
-        std::fprintf(stderr, "sluice: %s\n", rule.rule_);
-        std::abort();
-      }
-#endif
+      if (!rule.busy_.exchange(true, std::memory_order_acquire)) return;
+      std::fprintf(stderr, "sluice: %s\n", rule.rule_);
+      std::abort();
     }
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
-    ~Scope() {
-#ifndef NDEBUG
-      rule_->busy_.store(false, std::memory_order_release);
-#endif
-    }
+    ~Scope() { rule_.busy_.store(false, std::memory_order_release); }
 
    private:
-#ifndef NDEBUG
-    OneThreadRule* rule_;
-#endif
+    OneThreadRule& rule_;
   };
+#endif
 
  private:
   const char* rule_;
