@@ -16,6 +16,7 @@
 #include "open_descriptors.hpp"
 #include "packet_pair.hpp"
 #include "peer_watcher.hpp"
+#include "running_threads.hpp"
 #include "throws.hpp"
 #include "watchdog.hpp"
 
@@ -171,6 +172,9 @@ TEST_F(WatchingProcesses, IsLeftAloneByAForkedChildWhichGetsItsOwn) {
   Arrival gone;
   auto watcher = PeerWatcher::shared();
   Watch watch = watcher->watch(pair.left.fd(), -1, gone.callback());
+  // Its thread has its name when it has started: a fork before that may copy a locked allocator of a
+  // sanitizer.
+  ASSERT_TRUE(threads_become("sluice-watch", 1));
   ChildProcess child([&] {
     EXPECT_TRUE(
         throws(errc::misuse, "inherited through fork", [&] { watcher->watch(pair.left.fd(), -1, [] {}); }));
