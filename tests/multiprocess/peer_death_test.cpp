@@ -30,9 +30,11 @@ std::span<const std::byte> filler_bytes() {
   return std::as_bytes(std::span(filler()));
 }
 
-void fill_ring(Port& port) {
-  while (port.try_post_message(filler_bytes()) == Status::ok) {
-  }
+/// Returns why no more could be posted.
+Status fill_ring(Port& port) {
+  Status status = Status::ok;
+  while (status == Status::ok) status = port.try_post_message(filler_bytes());
+  return status;
 }
 
 /// What one side is doing when the peer is killed, or is killed itself. Returns what ended it.
@@ -70,12 +72,11 @@ const State kSurvivors[] = {
     {"Posting", post_until_it_ends},
     {"WaitingUntilConsumed",
      [](Port& port) {
-       Status status = Status::ok;
-       while (status == Status::ok) {
-         fill_ring(port);
-         status = port.wait_until_consumed();
+       for (;;) {
+         // A peer that died after it had consumed everything leaves nothing to wait for: only posting tells.
+         if (const Status status = fill_ring(port); status != Status::would_block) return status;
+         if (const Status status = port.wait_until_consumed(); status != Status::ok) return status;
        }
-       return status;
      }},
     {"Delivering",
      [](Port& port) {
