@@ -55,11 +55,14 @@ Port accept_sender(const ChannelArguments& channel) {
   options.port.ring_bytes = kOwnRingBytes;
   options.port.replay_window_bytes = 0;
   std::string last_refusal;
-  options.on_refused = [&](const std::string& reason) { last_refusal = "; refused: " + reason; };
+  options.on_refused = [&](const std::string& reason) {
+    last_refusal = "; refused a client: " + reason;
+    announce("refused a client: " + reason);
+  };
   // The listener, and the name with it, goes when the one sender has come.
   Listener listener = listen(channel.name, options);
   const RemoveOnSignal remove_socket(listener.path());
-  announce_wait(fmt::format("waiting for a sender at \"{}\"", channel.name));
+  announce(fmt::format("waiting for a sender at \"{}\"", channel.name));
   std::optional<Port> port = listener.accept_for(channel.timeout());
   if (!port) {
     throw std::runtime_error(fmt::format("no sender came to \"{}\" within {} s{}", channel.name,

@@ -97,7 +97,7 @@ Port connect_to_receiver(const SendArguments& arguments) {
   options.port.ring_bytes = ring_bytes_for_blocks_of(arguments.block_bytes);
   options.port.replay_window_bytes = 0;
   const Deadline deadline = deadline_in(arguments.channel.timeout());
-  announce_wait(fmt::format("waiting for a receiver at \"{}\"", arguments.channel.name));
+  announce(fmt::format("waiting for a receiver at \"{}\"", arguments.channel.name));
   for (;;) {
     options.timeout = deadline == kNoDeadline ? std::chrono::nanoseconds::max()
                                               : deadline - std::chrono::steady_clock::now();

@@ -41,7 +41,7 @@ std::chrono::nanoseconds ChannelArguments::timeout() const {
       std::chrono::duration<double>(*timeout_seconds));
 }
 
-void announce_wait(const std::string& text) {
+void announce(const std::string& text) {
   if (::isatty(STDERR_FILENO) == 1) fmt::print(stderr, "{}\n", text);
 }
 

@@ -32,8 +32,8 @@ struct ChannelArguments {
   std::chrono::nanoseconds timeout() const;
 };
 
-/// Says on a terminal what is being waited for; elsewhere nothing.
-void announce_wait(const std::string& text);
+/// Says on a terminal what is going on; elsewhere nothing.
+void announce(const std::string& text);
 
 /// Throws the sentence for a port that ended before the stream did. `peer` is the other side's role,
 /// `progress` how far this side came.

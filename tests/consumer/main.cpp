@@ -1,11 +1,11 @@
 // A user's program: two processes, one question, one answer. Expected output: "consumer: 42".
-#include <sluice/ipc/endpoint.hpp>
-#include <sluice/ipc/message_port.hpp>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <exception>
+#include <sluice/ipc/endpoint.hpp>
+#include <sluice/ipc/message_port.hpp>
 #include <span>
 #include <string>
 
