@@ -1,5 +1,15 @@
 # Flags that belong to sluice's own sources; nothing here reaches the targets of a parent project.
-find_package(Threads REQUIRED)
+
+# sluice_find(TARGET PACKAGE [find_package arguments]): finds a package unless its target is there already. The
+# target becomes visible to a parent project too, since that links it through ours.
+macro(sluice_find target)
+  if(NOT TARGET ${target})
+    find_package(${ARGN} REQUIRED)
+    set_target_properties(${target} PROPERTIES IMPORTED_GLOBAL TRUE)
+  endif()
+endmacro()
+
+sluice_find(Threads::Threads Threads)
 
 function(sluice_own_flags target)
   target_compile_features(${target} PUBLIC cxx_std_20)
@@ -21,16 +31,11 @@ function(sluice_room name)
   add_library(sluice_${name} ${ARGN})
   add_library(sluice::${name} ALIAS sluice_${name})
   sluice_own_flags(sluice_${name})
-  set_target_properties(sluice_${name} PROPERTIES EXPORT_NAME ${name} OUTPUT_NAME sluice_${name})
+  set_target_properties(sluice_${name} PROPERTIES EXPORT_NAME ${name} OUTPUT_NAME sluice_${name}
+    VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
   target_include_directories(sluice_${name}
     PUBLIC $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
     PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/src)
-  if(SLUICE_INSTALL)
-    install(TARGETS sluice_${name} EXPORT sluice-targets
-      ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
-      RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-    install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-  endif()
 endfunction()
 
 # sluice_program(NAME SOURCES...): an executable with the project's own flags.

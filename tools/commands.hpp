@@ -5,8 +5,12 @@
 
 namespace sluice::tools {
 
+void add_send(CLI::App& app);
+void add_recv(CLI::App& app);
+
 inline void add_commands(CLI::App& app) {
-  (void)app;
+  add_send(app);
+  add_recv(app);
 }
 
 }  // namespace sluice::tools

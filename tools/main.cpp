@@ -7,6 +7,13 @@
 
 #include "commands.hpp"
 
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kWrongUsage = 2;
+
+}  // namespace
+
 int main(int argc, char** argv) {
   try {
     CLI::App app{"Channels between two processes on one machine, and data sealed at rest", "sluice"};
@@ -15,11 +22,13 @@ int main(int argc, char** argv) {
     try {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& parse_error) {
-      return app.exit(parse_error);
+      if (parse_error.get_exit_code() == 0) return app.exit(parse_error);  // --help
+      fmt::print(stderr, "sluice: {} (sluice --help says more)\n", parse_error.what());
+      return kWrongUsage;
     }
     return 0;
   } catch (const std::exception& failure) {
     fmt::print(stderr, "sluice: {}\n", failure.what());
-    return 1;
+    return kFailed;
   }
 }

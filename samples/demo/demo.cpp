@@ -1,0 +1,110 @@
+// The demo: one process streams a file through a port, record by record; a second one answers each record
+// with the SHA-256 of the stream so far, over the same port; the first checks every answer.
+//
+//   ./run demo [FILE]                    expected output: throughput, a table of latencies, and
+//   build/release/bin/demo [FILE]          "equal: ..." in the last line; exit code 0
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include "lap.hpp"
+#include "report.hpp"
+#include "sluice/ipc/endpoint.hpp"
+#include "streaming.hpp"
+#include "worker.hpp"
+
+namespace {
+
+constexpr std::size_t kBulkRecordBytes = 64U << 10U;
+constexpr std::size_t kSmallRecordBytes = 1U << 10U;
+constexpr std::uint64_t kRingBytes = 4U << 20U;
+constexpr std::array<std::uint64_t, 3> kInFlight{1, 8, 64};
+constexpr std::chrono::seconds kWorkerMayTake{10};
+
+sluice::Port accept_worker(sluice::Listener listener) {
+  std::optional<sluice::Port> port = listener.accept_for(kWorkerMayTake);
+  if (!port) throw std::runtime_error("the worker didn't connect");
+  return std::move(*port);
+}
+
+sluice::Listener listen_for_worker(const std::string& channel) {
+  sluice::ListenOptions options;
+  options.port.ring_bytes = kRingBytes;
+  return sluice::listen(channel, options);
+}
+
+demo::FlightResult fly_live(sluice::Port& port, const demo::Lap& lap, const demo::Flight& flight,
+                            const std::string& label) {
+  demo::LiveLine line(label);
+  return demo::fly(port, lap, flight, [&](auto bytes, auto elapsed) { line.show(bytes, elapsed); });
+}
+
+/// Every phase, then the verdict. A wrong answer has thrown before.
+void show(sluice::Port& port, const demo::Input& input, std::chrono::nanoseconds phase_time) {
+  const demo::Lap bulk(input.bytes, kBulkRecordBytes);
+  const demo::Lap small(input.bytes, kSmallRecordBytes);
+
+  const auto throughput = fly_live(port, bulk, {.time = phase_time}, "throughput");
+  demo::print_throughput(throughput, bulk);
+  std::uint64_t laps = throughput.laps;
+
+  demo::print_latency_heading(small);
+  for (const std::uint64_t in_flight : kInFlight) {
+    const auto latency = fly_live(port, small, {.max_in_flight = in_flight, .time = phase_time / 2},
+                                  fmt::format("latency, {} in flight", in_flight));
+    demo::print_latency(latency, in_flight);
+    laps += latency.laps;
+  }
+  fmt::print("\n  sha256  {}\n  equal: sent and arrived, record by record, in {} laps\n",
+             demo::to_hex(bulk.digest()), laps);
+}
+
+void run(const std::string& file, std::chrono::nanoseconds phase_time) {
+  const demo::Input input = demo::load(file);
+  const std::string channel = fmt::format("demo-{}", ::getpid());
+  demo::WorkerProcess worker(channel);  // before anything here makes a thread
+  sluice::Port port = accept_worker(listen_for_worker(channel));
+  fmt::print(
+      "{}{}, {:.1f} MiB, from process {} to process {} and back\n(kill one of them to see what happens)\n\n",
+      input.cut ? "the beginning of " : "", file, static_cast<double>(input.bytes.size()) / (1 << 20),
+      ::getpid(), worker.pid());
+  std::fflush(stdout);
+  try {
+    show(port, input, phase_time);
+  } catch (const demo::PortEnded& end) {
+    const std::string how = end.status == sluice::Status::peer_died ? " (" + worker.wait() + ")" : "";
+    throw std::runtime_error(
+        fmt::format("the worker's port ended: {}{}", sluice::to_string(end.status), how));
+  }
+  port.close();
+  if (const std::string how = worker.wait(); !how.empty())
+    throw std::runtime_error("the worker failed: " + how);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    CLI::App app{"Two processes stream a file through shared memory and show rates and latencies", "demo"};
+    std::string file = "/proc/self/exe";
+    double seconds = 3;
+    app.add_option("FILE", file, "What to stream; default: this program");
+    app.add_option("--seconds", seconds, "Time for the throughput; each latency takes half of it")
+        ->check(CLI::Range(0.0, 10.0));
+    CLI11_PARSE(app, argc, argv);
+    run(file, std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds)));
+    return 0;
+  } catch (const std::exception& failure) {
+    std::fflush(stdout);
+    fmt::print(stderr, "demo: {}\n", failure.what());
+    return 1;
+  }
+}

@@ -1,0 +1,34 @@
+// The second process of the demo.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+namespace demo {
+
+/// What the worker does: connects to `channel`, and answers every record with the SHA-256 of the stream so
+/// far. An empty record ends a lap: its answer is the digest of the lap, and the next record starts a new
+/// one. Returns the exit code.
+int run_worker(const std::string& channel) noexcept;
+
+/// Owns the worker's process: forked when made, killed and reaped when destroyed. Make it while this process
+/// has one thread.
+class WorkerProcess {
+ public:
+  explicit WorkerProcess(const std::string& channel);
+  WorkerProcess(const WorkerProcess&) = delete;
+  WorkerProcess& operator=(const WorkerProcess&) = delete;
+  ~WorkerProcess();
+
+  pid_t pid() const noexcept { return pid_; }
+
+  /// Waits for the end of the process. "": it ended well; else how it ended.
+  std::string wait();
+
+ private:
+  pid_t pid_;
+  bool reaped_ = false;
+};
+
+}  // namespace demo
