@@ -38,7 +38,7 @@ void install_handlers() {
 }  // namespace
 
 RemoveOnSignal::RemoveOnSignal(const std::filesystem::path& path)
-    : path_(std::filesystem::absolute(path).string()), slot_(0) {
+    : path_(std::filesystem::absolute(path).string()) {
   // Relaxed: only this thread writes the slots.
   while (slot_ < kSlots && paths.at(slot_).load(std::memory_order_relaxed) != nullptr) ++slot_;
   if (slot_ == kSlots) throw std::logic_error("more files to remove on a signal than there is room for");

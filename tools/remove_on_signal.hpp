@@ -19,7 +19,7 @@ class RemoveOnSignal {
 
  private:
   std::string path_;  // absolute
-  std::size_t slot_;
+  std::size_t slot_ = 0;
 };
 
 }  // namespace sluice::tools

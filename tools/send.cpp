@@ -33,7 +33,7 @@ struct SendArguments {
 /// A file, or standard input for "-".
 class Input {
  public:
-  explicit Input(const std::string& path) : what_(path == "-" ? "standard input" : path), fd_(STDIN_FILENO) {
+  explicit Input(const std::string& path) : what_(path == "-" ? "standard input" : path) {
     if (path != "-") {
       file_.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
       if (!file_) throw_errno("opening " + what_);
@@ -66,7 +66,7 @@ class Input {
  private:
   std::string what_;
   Descriptor file_;
-  int fd_;
+  int fd_ = STDIN_FILENO;
   std::optional<std::uint64_t> size_;
 };
 

@@ -9,7 +9,9 @@
 namespace sluice::test {
 namespace {
 
-const std::filesystem::path kSource = SLUICE_SOURCE_DIR;
+std::filesystem::path source_file(const std::string& name) {
+  return std::filesystem::path(SLUICE_SOURCE_DIR) / name;
+}
 
 /// What stands between two lines of a text, without them.
 std::string between(const std::string& text, const std::string& first, const std::string& last) {
@@ -22,16 +24,16 @@ std::string between(const std::string& text, const std::string& first, const std
 }
 
 TEST(Readme, ShowsTheQuickStartThatIsCompiled) {
-  const std::string shown = between(read_file(kSource / "README.md"), "```cpp\n", "```\n");
-  const std::string compiled =
-      between(read_file(kSource / "samples/quick_start.cpp"), "// [quick start]\n", "// [quick start end]\n");
+  const std::string shown = between(read_file(source_file("README.md")), "```cpp\n", "```\n");
+  const std::string compiled = between(read_file(source_file("samples/quick_start.cpp")),
+                                       "// [quick start]\n", "// [quick start end]\n");
   EXPECT_GT(compiled.size(), 500U);
   EXPECT_EQ(shown, compiled);
 }
 
 TEST(Readme, ExplainsEveryPackageThatTheRunScriptInstalls) {
-  const std::string readme = read_file(kSource / "README.md");
-  const std::string script = read_file(kSource / "run");
+  const std::string readme = read_file(source_file("README.md"));
+  const std::string script = read_file(source_file("run"));
   const std::regex list(R"((?:^|\n)\w*packages=\(([^)]*)\))");
   const std::regex word(R"(\S+)");
   int packages = 0;
@@ -46,10 +48,10 @@ TEST(Readme, ExplainsEveryPackageThatTheRunScriptInstalls) {
 }
 
 TEST(Readme, LinksOnlyToFilesThatExist) {
-  const std::string readme = read_file(kSource / "README.md");
+  const std::string readme = read_file(source_file("README.md"));
   const std::regex link(R"(\]\(([^)#: ]+)\))");
   for (std::sregex_iterator found(readme.begin(), readme.end(), link), end; found != end; ++found) {
-    EXPECT_TRUE(std::filesystem::exists(kSource / (*found)[1].str())) << (*found)[1];
+    EXPECT_TRUE(std::filesystem::exists(source_file((*found)[1].str()))) << (*found)[1];
   }
 }
 

@@ -128,6 +128,7 @@ class Command {
     ::dup2(errors.get(), STDERR_FILENO);
     words.front() = std::string(SLUICE_BIN_DIR "/") + words.front();
     std::vector<char*> arguments;
+    arguments.reserve(words.size() + 1);
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
     ::execv(arguments.front(), arguments.data());
