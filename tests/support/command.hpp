@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <optional>
 #include <string>
@@ -72,10 +73,13 @@ template <class Condition>
 /// /dev/null.
 class Command {
  public:
+  /// `before_exec` runs in the new process, just before it becomes the program.
   Command(const TempDirectory& directory, std::vector<std::string> words, const Descriptor& input = {},
-          const Descriptor& output = {})
-      : errors_(directory.file("stderr-" + std::to_string(next_number()))),
-        child_([&] { return execute(std::move(words), input.get(), output.get()); }) {}
+          const Descriptor& output = {}, const std::function<void()>& before_exec = {})
+      : errors_(directory.file("stderr-" + std::to_string(next_number()))), child_([&] {
+          if (before_exec) before_exec();
+          return execute(std::move(words), input.get(), output.get());
+        }) {}
 
   pid_t pid() const { return child_.pid(); }
   void signal(int number) const { child_.signal(number); }
