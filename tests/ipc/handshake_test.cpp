@@ -233,6 +233,23 @@ TEST_F(Handshake, ServesLaterClientsAfterRunningOutOfDescriptors) {
   expect_next_client_is_served();
 }
 
+TEST_F(Handshake, RefusesAUserWhoIsNotOnTheList) {
+  const std::string path = (directory_.path() / "other").string();
+  ListenOptions options;
+  options.allowed_users = {::geteuid() + 1};
+  options.on_refused = [this](const std::string& reason) { refusals_.push_back(reason); };
+  Listener listener = listen(path, std::move(options));
+  std::thread client(
+      [&] { EXPECT_TRUE(throws(errc::refused, "may not connect", [&] { (void)connect(path); })); });
+  while (refusals_.empty()) EXPECT_FALSE(listener.accept_for(20ms));
+  client.join();
+  EXPECT_NE(refusals_[0].find("user " + std::to_string(::geteuid())), std::string::npos);
+}
+
+TEST_F(Handshake, RefusesAListenerOfAnotherUser) {
+  EXPECT_TRUE(throws(errc::refused, "", [&] { (void)connect(path_, {.listener_user = ::geteuid() + 1}); }));
+}
+
 /// A listener of the test's own making: what a connector does with a hostile one.
 class HostileListener : public ::testing::Test {
  protected:

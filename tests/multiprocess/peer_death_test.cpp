@@ -90,41 +90,61 @@ const State kSurvivors[] = {
 
 constexpr WaitStrategy kStrategies[] = {WaitStrategy::adaptive, WaitStrategy::spin, WaitStrategy::sleep};
 
-class PeerDeath : public ::testing::TestWithParam<std::tuple<std::size_t, std::size_t, std::size_t>> {};
+class PeerDeath : public ::testing::TestWithParam<std::tuple<std::size_t, std::size_t, std::size_t>> {
+ protected:
+  /// Kills the child a little after the survivor got into its state, and checks what that saw.
+  static void kill_and_check(ChildProcess& child, Port& port, const State& survivor) {
+    Clock::time_point killed_at;
+    std::thread killer([&] {
+      std::this_thread::sleep_for(20ms);  // time to get into the state; every moment is right
+      killed_at = Clock::now();
+      child.signal(SIGKILL);
+    });
+    const Status status = survivor.enter(port);
+    const auto noticed_at = Clock::now();
+    killer.join();
 
-TEST_P(PeerDeath, EndsEveryWaitWithPeerDied) {
-  const auto [victim, survivor, strategy] = GetParam();
-  const Watchdog watchdog(60s, "a test of peer death");
-  const TestChannel channel;
-  PortOptions options{.ring_bytes = 8192};
-  options.wait.strategy = kStrategies[strategy];
-  Listener listener = listen(channel.path(), {.port = options});
-  ChildProcess child = connecting_child(
-      channel, [&state = kVictims[victim]](Port& port) { (void)state.enter(port); }, options);
+    EXPECT_EQ(status, Status::peer_died);
+    EXPECT_FALSE(port.is_open());
+    EXPECT_EQ(port.post_message({}), Status::peer_died);
+    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(noticed_at - killed_at);
+    std::printf("noticed after %lld us\n", static_cast<long long>(took.count()));
+    EXPECT_LT(took, 2s) << "far beyond the 10 ms that are promised, even on a busy machine";
+  }
+
+  static PortOptions options() {
+    PortOptions options{.ring_bytes = 8192};
+    options.wait.strategy = kStrategies[std::get<2>(GetParam())];
+    return options;
+  }
+
+  static const State& survivor() { return kSurvivors[std::get<1>(GetParam())]; }
+
+  static auto victim() {
+    return [&state = kVictims[std::get<0>(GetParam())]](Port& port) { (void)state.enter(port); };
+  }
+
+  Watchdog watchdog_{60s, "a test of peer death"};
+  TestChannel channel_;
+};
+
+TEST_P(PeerDeath, OfTheConnectorEndsEveryWait) {
+  Listener listener = listen(channel_.path(), {.port = options()});
+  ChildProcess child = connecting_child(channel_, victim(), options());
   Port port = listener.accept();
+  kill_and_check(child, port, survivor());
+}
 
-  Clock::time_point killed_at;
-  std::thread killer([&] {
-    std::this_thread::sleep_for(20ms);  // time to get into the state; every moment is right
-    killed_at = Clock::now();
-    child.signal(SIGKILL);
-  });
-  const Status status = kSurvivors[survivor].enter(port);
-  const auto noticed_at = Clock::now();
-  killer.join();
-
-  EXPECT_EQ(status, Status::peer_died);
-  EXPECT_FALSE(port.is_open());
-  EXPECT_EQ(port.post_message({}), Status::peer_died);
-  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(noticed_at - killed_at);
-  std::printf("noticed after %lld us\n", static_cast<long long>(took.count()));
-  EXPECT_LT(took, 2s) << "far beyond the 10 ms that are promised, even on a busy machine";
+TEST_P(PeerDeath, OfTheListenerEndsEveryWait) {
+  ChildProcess child = listening_child(channel_, victim(), options());
+  Port port = connect(channel_.path(), {.port = options()});
+  kill_and_check(child, port, survivor());
 }
 
 std::string case_name(const ::testing::TestParamInfo<PeerDeath::ParamType>& tested) {
   const auto [victim, survivor, strategy] = tested.param;
   constexpr const char* kNames[] = {"Adaptive", "Spin", "Sleep"};
-  return std::string("Of") + kVictims[victim].name + "Seen" + kSurvivors[survivor].name + kNames[strategy];
+  return std::string(kVictims[victim].name) + "SeenBy" + kSurvivors[survivor].name + kNames[strategy];
 }
 
 INSTANTIATE_TEST_SUITE_P(Killed, PeerDeath,

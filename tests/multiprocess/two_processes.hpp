@@ -30,4 +30,14 @@ ChildProcess connecting_child(const TestChannel& channel, Body body, const PortO
   });
 }
 
+/// Forks a child that listens on `channel`, accepts one client and runs `body(port)`.
+template <typename Body>
+ChildProcess listening_child(const TestChannel& channel, Body body, const PortOptions& options = {}) {
+  return ChildProcess([path = channel.path(), body = std::move(body), options] {
+    Listener listener = listen(path, {.port = options});
+    Port port = listener.accept();
+    body(port);
+  });
+}
+
 }  // namespace sluice::test
