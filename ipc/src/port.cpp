@@ -46,6 +46,9 @@ ErrorHandler Port::on_error(ErrorHandler handler) {
 CloseHandler Port::on_close(CloseHandler handler) {
   return impl_->delivery().on_close(std::move(handler));
 }
+ring::HistoryReader Port::history() const noexcept {
+  return impl_->history();
+}
 void Port::start() {
   impl_->start();
 }

@@ -32,6 +32,16 @@ Status PortCore::read_slowly(Status status, ring::Record& record, const Deadline
   return status;
 }
 
+Status PortCore::replay_from(ring::Sequence sequence) noexcept {
+  const OneThreadRule::Scope scope(receiving_rule_);
+  const Status may = may_receive();
+  if (may != Status::ok) return may;
+  consumer_.release();
+  const Status status = consumer_.rewind(sequence);
+  if (status == Status::broken) note_broken(consumer_.failure());
+  return status;
+}
+
 Status PortCore::wait_until_consumed(Deadline deadline) noexcept {
   const OneThreadRule::Scope scope(sending_rule_);
   const Status may = may_send();

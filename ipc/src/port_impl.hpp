@@ -10,6 +10,7 @@
 #include "seqpacket.hpp"
 #include "sluice/ipc/detail/port_core.hpp"
 #include "sluice/ipc/endpoint.hpp"
+#include "sluice/ring/history.hpp"
 #include "sluice/ring/region.hpp"
 
 namespace sluice::detail {
@@ -41,6 +42,7 @@ class PortImpl final : public PortCore, public DeliverySource, public std::enabl
   bool inherited() const noexcept { return fork_.inherited(); }
 
   Delivery& delivery() noexcept { return delivery_; }
+  ring::HistoryReader history() const noexcept { return ring::HistoryReader(connection_.peer.view()); }
   PeerIdentity peer() const noexcept;
   PortStatistics statistics() const noexcept;
 

@@ -1,6 +1,7 @@
 #include "sluice/ring/consumer.hpp"
 
 #include "futex.hpp"
+#include "sluice/ring/history.hpp"
 #include "spin.hpp"
 
 namespace sluice::ring {
@@ -25,6 +26,8 @@ Consumer::Consumer(const OwnView& own, const PeerView& peer, const WaitOptions& 
       released_(read_),
       sequence_(peer.header.first_sequence),
       light_barrier_(asymmetric_barriers(own.header.features, peer.header.features)),
+      view_(peer),
+      replay_end_(sequence_),
       asymmetric_sleep_(asymmetric_barriers(peer.header.features, own.header.features)),
       wait_(wait),
       seen_tail_(read_),
@@ -45,6 +48,24 @@ Status Consumer::refuse_header(std::uint64_t header) noexcept {
     failure_ = {"a record's payload fits the ring's largest", max_payload_bytes_, low & ~kPublishedBit};
   }
   return Status::broken;
+}
+
+Status Consumer::rewind(Sequence sequence) noexcept {
+  const Sequence first_unread = before(sequence_, replay_end_) ? replay_end_ : sequence_;
+  if (before(first_unread, sequence)) return Status::would_block;
+  HistoryReader history(view_);
+  const Status status = history.seek(sequence);
+  if (status == Status::broken && !failure_) {
+    failure_ = {"the history's records carry consecutive sequence numbers", sequence,
+                history.place().sequence};
+  }
+  if (status != Status::ok) return status;
+  // What is older than the window may still be there, but the producer could overwrite it on the way.
+  if (before(history.place().position, released_ - view_.header.replay_window)) return Status::gone;
+  replay_end_ = first_unread;
+  read_ = history.place().position;
+  sequence_ = sequence;
+  return Status::ok;
 }
 
 Status Consumer::wait_for_record(Deadline deadline) noexcept {

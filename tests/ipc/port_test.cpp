@@ -192,6 +192,23 @@ TEST(Port, GivesTheReplacedHandlerBack) {
   EXPECT_EQ(log.wait_for(3), (std::vector<std::string>{"first", "second", "first"}));
 }
 
+TEST(Port, ReplacesAHandlerOnlyOnceItHasReturned) {
+  auto [a, b] = make_port_pair();
+  std::atomic<bool> inside = false;
+  std::atomic<bool> returned = false;
+  b.on_message([&](std::span<const std::byte>) {
+    inside = true;
+    std::this_thread::sleep_for(
+        50ms);  // long enough for the replacement to come meanwhile; right in any case
+    returned = true;
+  });
+  b.start();
+  ASSERT_EQ(a.post_message({}), Status::ok);
+  while (!inside) std::this_thread::yield();
+  b.on_message({});
+  EXPECT_TRUE(returned);
+}
+
 TEST(Port, LetsAHandlerReplaceItselfAndCloseThePort) {
   Log log;
   auto [a, b] = make_port_pair();
@@ -298,6 +315,26 @@ TEST(Port, DeliversWhatWasPostedBeforeTheCloseAlsoToCalls) {
   for (int i = 0; i < 100; ++i) EXPECT_EQ(text_of(b.receive().bytes()), std::to_string(i));
   EXPECT_EQ(b.receive().status(), Status::closed);
   EXPECT_EQ(b.try_receive().status(), Status::closed);
+}
+
+TEST(Port, ReplaysEarlierMessagesAndMarksThem) {
+  auto [a, b] = make_port_pair();
+  for (int i = 1; i <= 10; ++i) ASSERT_EQ(a.post_message(bytes_of(std::to_string(i))), Status::ok);
+  for (int i = 1; i <= 10; ++i) EXPECT_FALSE(b.receive().replayed());
+  ASSERT_EQ(b.replay_from(4), Status::ok);
+  ASSERT_EQ(a.post_message(bytes_of("11")), Status::ok);
+  for (int i = 4; i <= 11; ++i) {
+    const Message message = b.receive();
+    EXPECT_EQ(text_of(message.bytes()), std::to_string(i));
+    EXPECT_EQ(message.replayed(), i <= 10);
+  }
+  EXPECT_EQ(b.replay_from(13), Status::would_block);
+  ring::HistoryReader history = b.history();
+  ASSERT_EQ(history.seek(2), Status::ok);
+  std::vector<std::byte> payload;
+  ring::Sequence sequence = 0;
+  ASSERT_EQ(history.next(payload, sequence), Status::ok);
+  EXPECT_EQ(text_of(payload), "2");
 }
 
 TEST(Port, WorksBehindTheTypeErasedPort) {

@@ -20,6 +20,7 @@
 
 #include "sluice/ipc/detail/port_core.hpp"
 #include "sluice/ipc/message_port.hpp"
+#include "sluice/ring/history.hpp"
 
 namespace sluice {
 
@@ -96,6 +97,8 @@ class [[nodiscard]] Message {
   std::span<const std::byte> bytes() const noexcept { return record_.payload; }
   /// Counts the messages of this direction from 1.
   std::uint64_t sequence() const noexcept { return record_.sequence; }
+  /// Whether this message was received before, and comes again after replay_from().
+  bool replayed() const noexcept { return core_ != nullptr && core_->replayed(record_.sequence); }
 
   /// The peer may overwrite the bytes from now on.
   void release() noexcept {
@@ -199,6 +202,15 @@ class Port {
   Message receive_for(std::chrono::nanoseconds timeout) noexcept {
     return receive_until(deadline_in(timeout));
   }
+
+  /// Goes back to an earlier message (see Message::sequence): receive gives it, and those after it, once
+  /// more. Safe within the sender's replay window; gone: no longer in the ring; would_block: that message
+  /// hasn't been received yet. Releases the present message. Thread-safety: the receiving thread; with
+  /// start(), inside the message handler.
+  Status replay_from(std::uint64_t sequence) noexcept { return core_->replay_from(sequence); }
+  /// A reader of everything that the sender's ring still holds, beside the live stream; one thread per
+  /// reader.
+  ring::HistoryReader history() const noexcept;
 
   // Receiving by handlers.
 

@@ -46,6 +46,19 @@ inline void release_barrier() noexcept {
 #endif
 }
 
+/// Orders every earlier load before a later one: the reader's half of reading history.
+inline void acquire_barrier() noexcept {
+#ifdef SLUICE_TSAN
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpragmas"
+#pragma GCC diagnostic ignored "-Wtsan"
+#endif
+  std::atomic_thread_fence(std::memory_order_acquire);
+#ifdef SLUICE_TSAN
+#pragma GCC diagnostic pop
+#endif
+}
+
 /// The publisher's barrier: light where the sleeper issues a membarrier.
 inline void publisher_barrier(bool light) noexcept {
   if (light) {

@@ -59,7 +59,7 @@ class Consumer {
   /// Gives every record read so far back to the producer, and wakes it if it waits for that room.
   void release() noexcept {
     const Position from = released_;
-    if (from == read_) return;
+    if (!before(from, read_)) return;  // nothing new, or on the way through a replay
     released_ = read_;
     own_->release.released.store(released_,
                                  std::memory_order_release);  // [RELEASE] pairs with refresh_released
@@ -69,6 +69,11 @@ class Consumer {
     if (passes(from, released_, waiting)) [[unlikely]]
       wake_producer();
   }
+
+  /// Goes back to an earlier record: try_read gives it, and those after it, once more. Records that were
+  /// released must lie whole in the replay window, so that they stay intact until something new is released.
+  /// gone, would_block (a number that was never read), broken.
+  Status rewind(Sequence sequence) noexcept;
 
   /// Waits until try_read would find a record. timed_out, broken, would_block (strategy poll), or the gate's
   /// reason once nothing is left to read.
@@ -80,6 +85,9 @@ class Consumer {
     return peer_->producer_wait.closed.load(std::memory_order_acquire) !=
            0;  // [CLOSE] pairs with mark_closed
   }
+
+  /// Records with smaller numbers were read before the last rewind.
+  Sequence replay_end() const noexcept { return replay_end_; }
 
   Position released() const noexcept { return released_; }
   /// The number of the record that try_read will give next.
@@ -119,6 +127,8 @@ class Consumer {
   bool light_barrier_;
 
   // Slow path.
+  PeerView view_;
+  Sequence replay_end_;  // the first record that had not been read when rewind was called last
   bool asymmetric_sleep_;
   WaitOptions wait_;
   Position seen_tail_;            // last checked value of the peer's tail

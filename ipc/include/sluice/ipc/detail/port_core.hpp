@@ -115,6 +115,11 @@ class PortCore {
 
   Status wait_until_consumed(Deadline deadline) noexcept;
 
+  Status replay_from(ring::Sequence sequence) noexcept;
+  bool replayed(ring::Sequence sequence) const noexcept {
+    return ring::before(sequence, consumer_.replay_end());
+  }
+
   std::uint64_t max_message_bytes() const noexcept { return producer_.max_payload_bytes(); }
 
  protected:

@@ -1,0 +1,58 @@
+// Records that are still in a ring, read beside the live stream and without disturbing it.
+//
+//   HistoryReader history(peer_region.view());
+//   if (history.seek(1200) == Status::ok) {
+//     while (history.next(copy, sequence) == Status::ok) use(sequence, copy);
+//   }
+//
+// The producer overwrites old records without asking readers of history. Each record is therefore copied
+// first, and the copy is handed out only if `oldest` shows afterwards that the record was still intact.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "sluice/ring/layout.hpp"
+#include "sluice/ring/region.hpp"
+#include "sluice/ring/status.hpp"
+
+namespace sluice::ring {
+
+/// The first intact record of a ring.
+struct RecordPlace {
+  Position position = 0;
+  Sequence sequence = 0;
+};
+
+/// Thread-safety: one thread at a time; any number of readers beside producer and consumer. The mapping must
+/// outlive it.
+class HistoryReader {
+ public:
+  explicit HistoryReader(const PeerView& peer) noexcept;
+
+  /// Where the oldest intact record starts, or where the next one will if there is none.
+  RecordPlace oldest() const noexcept;
+
+  /// Goes to the record with this number, or to where the next one to be published will start. gone: it has
+  /// been overwritten; would_block: it isn't published yet; broken: the records on the way break a rule.
+  Status seek(Sequence sequence) noexcept;
+
+  /// Copies the next record into `payload`. would_block: it isn't published yet; gone: it was overwritten
+  /// before it could be copied (seek again); broken.
+  Status next(std::vector<std::byte>& payload, Sequence& sequence);
+
+  /// The record that next() gives next.
+  RecordPlace place() const noexcept { return place_; }
+
+ private:
+  /// Reads and checks the header at the present place: ok with the payload's size.
+  Status check_header(std::uint64_t& payload_bytes) const noexcept;
+  bool still_intact() const noexcept;
+
+  PeerView peer_;
+  std::uint64_t max_payload_bytes_;
+  RecordPlace place_;
+};
+
+}  // namespace sluice::ring

@@ -1,0 +1,86 @@
+#include "sluice/ring/history.hpp"
+
+#include <atomic>
+#include <cstring>
+
+#include "sluice/ring/barrier.hpp"
+
+namespace sluice::ring {
+namespace {
+
+std::uint64_t load_header(const PeerView& peer, Position position) noexcept {
+  const std::byte* place = peer.data + (position & (peer.header.capacity - 1));
+  // atomic_ref takes no const type in C++20; only load() is called, which writes nothing.
+  return std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(const_cast<std::byte*>(place)))
+      .load(std::memory_order_acquire);  // [PUBLISH] pairs with Producer::publish
+}
+
+/// The number nearest to `about` whose low half is `low`.
+Sequence nearest_sequence(Sequence about, std::uint32_t low) noexcept {
+  const auto distance = static_cast<std::int32_t>(low - static_cast<std::uint32_t>(about));
+  return about + static_cast<Sequence>(static_cast<std::int64_t>(distance));
+}
+
+}  // namespace
+
+HistoryReader::HistoryReader(const PeerView& peer) noexcept
+    : peer_(peer),
+      max_payload_bytes_(ring::max_payload_bytes(peer.header.capacity, peer.header.replay_window)),
+      place_(oldest()) {}
+
+RecordPlace HistoryReader::oldest() const noexcept {
+  const Position position = peer_.control->history.oldest.load(std::memory_order_acquire);
+  const Sequence about = peer_.control->history.oldest_sequence.load(std::memory_order_relaxed);
+  const std::uint64_t header = load_header(peer_, position & ~(kRecordAlign - 1));
+  // The two words are written one after the other, so the number may belong to another boundary; the record
+  // itself carries the low half of the right one. No record there: nothing was ever published behind the
+  // number.
+  const Sequence sequence =
+      header == 0 ? about : nearest_sequence(about, static_cast<std::uint32_t>(header >> 32U));
+  return {position & ~(kRecordAlign - 1), sequence};
+}
+
+bool HistoryReader::still_intact() const noexcept {
+  acquire_barrier();  // [OLDEST] what was copied before is compared with an oldest read after
+  return !before(place_.position, peer_.control->history.oldest.load(std::memory_order_relaxed));
+}
+
+Status HistoryReader::check_header(std::uint64_t& payload_bytes) const noexcept {
+  const std::uint64_t header = load_header(peer_, place_.position);
+  const std::uint64_t bytes = header ^ make_header(0, place_.sequence);
+  if (!still_intact()) return Status::gone;
+  if (header == 0) return Status::would_block;
+  if (bytes > max_payload_bytes_) return Status::broken;
+  payload_bytes = bytes;
+  return Status::ok;
+}
+
+Status HistoryReader::seek(Sequence sequence) noexcept {
+  constexpr int kAttempts = 8;  // each loses a race against a producer that laps us
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    place_ = oldest();
+    if (before(sequence, place_.sequence)) return Status::gone;
+    Status status = Status::ok;
+    while (place_.sequence != sequence && status == Status::ok) {
+      std::uint64_t bytes = 0;
+      status = check_header(bytes);
+      if (status == Status::ok) place_ = {place_.position + record_bytes(bytes), place_.sequence + 1};
+    }
+    if (status != Status::gone) return status;
+  }
+  return Status::gone;
+}
+
+Status HistoryReader::next(std::vector<std::byte>& payload, Sequence& sequence) {
+  std::uint64_t bytes = 0;
+  const Status status = check_header(bytes);
+  if (status != Status::ok) return status;
+  const std::byte* start = peer_.data + (place_.position & (peer_.header.capacity - 1)) + kRecordHeaderBytes;
+  payload.assign(start, start + bytes);
+  if (!still_intact()) return Status::gone;
+  sequence = place_.sequence;
+  place_ = {place_.position + record_bytes(bytes), place_.sequence + 1};
+  return Status::ok;
+}
+
+}  // namespace sluice::ring
