@@ -41,7 +41,7 @@ class Handshake : public ::testing::Test {
   Handshake() {
     ListenOptions options;
     options.port.ring_bytes = 4096;
-    options.handshake_timeout = 200ms;
+    options.handshake_timeout = 600ms;
     options.on_refused = [this](const std::string& reason) { refusals_.push_back(reason); };
     listener_ = std::make_unique<Listener>(listen(path_, std::move(options)));
   }
