@@ -41,7 +41,7 @@ auto naming(const std::filesystem::path& path, Work work) {
     return work();
   } catch (const error& failure) {
     if (failure.code().category() != category()) throw;
-    throw error(static_cast<errc>(failure.code().value()), path.string() + ": " + failure.what());
+    throw failure.about(path.string());
   }
 }
 

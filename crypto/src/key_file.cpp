@@ -82,7 +82,7 @@ SecretKey derive(std::span<const std::byte> file, const PassphrasePrompt& prompt
     }
     return key;
   } catch (const error& failure) {
-    if (failure.code() == errc::bad_option) throw error(errc::bad_key_file, name + ": " + failure.what());
+    if (failure.code() == errc::bad_option) throw error(errc::bad_key_file, failure.about(name).what());
     throw;
   }
 }

@@ -40,11 +40,18 @@ inline std::error_code make_error_code(errc code) noexcept {
   return {static_cast<int>(code), category()};
 }
 
-/// What this room throws. what() names the object, what was expected and what came; never key material.
+/// What this room throws. what() names the object, what was expected and what came, and ends with the code's
+/// message; it never contains key material.
 class error : public std::system_error {
  public:
-  error(errc code, const std::string& what) : std::system_error(make_error_code(code), what) {}
-  error(std::error_code code, const std::string& what) : std::system_error(code, what) {}
+  error(errc code, const std::string& detail) : error(make_error_code(code), detail) {}
+  error(std::error_code code, const std::string& detail) : std::system_error(code, detail), detail_(detail) {}
+
+  /// The same error, with the name of the file or object it is about in front.
+  error about(const std::string& name) const { return {code(), name + ": " + detail_}; }
+
+ private:
+  std::string detail_;
 };
 
 /// Throws crypto::error with the system category and the current errno; `what` names the call and its object.
