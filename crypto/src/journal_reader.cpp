@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "journal/recovery.hpp"
@@ -50,21 +51,15 @@ struct JournalReader::State {
   // Passes over a whole frame without opening it, or opens the one that holds `position` and skips inside it.
   bool skip_or_open() {
     const auto frame = segment->frame_at(offset);
-    if (frame.state != FrameAt::State::whole) {
-      if (frame.state == FrameAt::State::bad && !is_torn(*segment, offset)) {
-        throw_corrupt(*segment, offset, "expected a frame");
-      }
-      return false;
-    }
-    if (frame_sequence + frame.header.records <= position) {
+    if (frame.state == FrameAt::State::whole && frame_sequence + frame.header.records <= position) {
       offset += frame.size();
       frame_sequence += frame.header.records;
       return true;
     }
-    const std::uint64_t wanted = position;
-    position = frame_sequence;
-    open_frame(frame);
-    while (position < wanted) take_record();
+    const std::uint64_t wanted = std::exchange(position, frame_sequence);
+    const bool opened = read_frame();
+    while (opened && position < wanted) take_record();
+    position = wanted;
     return false;
   }
 
@@ -102,7 +97,8 @@ struct JournalReader::State {
     const auto newer = std::ranges::upper_bound(segments, segment->header().first_sequence);
     if (read_frame()) return true;
     if (newer == segments.end()) return same_segment_replaced() && read_frame();
-    if (*newer != position) throw_hole(segments, *newer);
+    if (*newer != position || segment->frame_at(offset).state != FrameAt::State::end)
+      throw_hole(segments, *newer);
     const auto previous = segment->header().commitment;
     const bool records_before = offset > SegmentHeader::kSize;
     enter(*newer);
@@ -128,12 +124,16 @@ struct JournalReader::State {
     return segment->header().salt != before;
   }
 
-  // Opens the next frame of this segment; false where it isn't there (yet).
+  // Opens the next frame of this segment; false where it isn't there (yet), or only in part.
   bool read_frame() {
     const auto frame = segment->frame_at(offset);
     switch (frame.state) {
       case FrameAt::State::whole:
-        open_frame(frame);
+        if (!segment->open_frame(offset, frame.header, plain)) break;
+        rest = plain;
+        rest_records = frame.header.records;
+        offset += frame.size();
+        frame_sequence += frame.header.records;
         return true;
       case FrameAt::State::end:
       case FrameAt::State::incomplete:
@@ -142,17 +142,7 @@ struct JournalReader::State {
         break;
     }
     if (is_torn(*segment, offset)) return false;
-    throw_corrupt(*segment, offset, "expected a frame");
-  }
-
-  void open_frame(const FrameAt& frame) {
-    if (!segment->open_frame(offset, frame.header, plain)) {
-      throw_corrupt(*segment, offset, "a frame that isn't authentic");
-    }
-    rest = plain;
-    rest_records = frame.header.records;
-    offset += frame.size();
-    frame_sequence += frame.header.records;
+    throw_corrupt(*segment, offset, "a damaged frame, which no interrupted write explains");
   }
 
   JournalRecord take_record() {

@@ -3,6 +3,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 namespace sluice::crypto {
@@ -10,7 +11,7 @@ namespace sluice::crypto {
 template <std::unsigned_integral Number>
 void store_le(std::span<std::byte> bytes, std::size_t offset, Number value) {
   for (std::size_t i = 0; i < sizeof(Number); ++i) {
-    bytes[offset + i] = static_cast<std::byte>((value >> (8 * i)) & 0xffU);
+    bytes[offset + i] = static_cast<std::byte>((std::uint64_t{value} >> (8 * i)) & 0xffU);
   }
 }
 

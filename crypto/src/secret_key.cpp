@@ -18,6 +18,8 @@ namespace {
 
 constexpr std::string_view kKeyIdInfo = "AGCM v2 key id";
 
+constexpr std::size_t kArgonStackBytes = 32 * 1024;
+
 KeyId derive_id(std::span<const std::byte> key) {
   KeyId id;
   hkdf_expand(key, {std::as_bytes(std::span(kKeyIdInfo))}, id.bytes);
@@ -82,6 +84,7 @@ SecretKey SecretKey::from_passphrase(std::string_view passphrase, const Passphra
       reinterpret_cast<unsigned char*>(memory->bytes().data()), kSize, passphrase.data(), passphrase.size(),
       reinterpret_cast<const unsigned char*>(parameters.salt.data()), parameters.passes,
       std::size_t{parameters.memory_kib} * 1024, crypto_pwhash_argon2id_ALG_ARGON2ID13);
+  sodium_stackzero(kArgonStackBytes);  // libsodium's Argon2 leaves its output behind there
   if (result != 0) throw std::bad_alloc();
   return SecretKey(std::move(memory));
 }

@@ -364,11 +364,29 @@ TEST_F(Journal, HoleBeforeLaterFramesIsTornUnlessItWasDurable) {
       EXPECT_EQ(journal.next_sequence(), 7U);
       EXPECT_EQ(code_of([&] { verify_journal(place_, key_, "j"); }), errc::corrupt);
     } else {
+      EXPECT_EQ(verify_journal(place_, key_, "j"), 2U) << "a reader sees the same end";
       const SealedJournal journal(place_, key_, kManual);
       EXPECT_EQ(journal.next_sequence(), 3U);
       EXPECT_GT(journal.recovery().torn_bytes, 0U);
     }
   }
+}
+
+TEST_F(Journal, HoleIsCorruptWhereALaterFrameSaysThatItWasDurableThoughTheNextDoesNot) {
+  {
+    SealedJournal journal(place_, key_, kManual);
+    for (int i = 0; i < 4; ++i) {
+      journal.append(pattern(2000));
+      journal.flush();
+    }
+    journal.sync();
+    journal.append(pattern(2000));
+    journal.close();
+  }
+  auto bytes = read_file(segments().front());
+  std::fill(bytes.begin() + 512, bytes.begin() + 1024, std::byte{0});
+  write_file(segments().front(), bytes);
+  EXPECT_EQ(code_of([&] { verify_journal(place_, key_, "j"); }), errc::corrupt);
 }
 
 TEST_F(Journal, AnyFlippedByteIsCorruptNotTorn) {

@@ -93,10 +93,13 @@ std::error_code code_of(Work work) {
   return {};
 }
 
-/// A directory of this test alone, removed with everything in it.
+/// A directory of this test alone, removed with everything in it; in memory where the system has such a
+/// place.
 class ScratchDirectory {
  public:
-  explicit ScratchDirectory(const std::filesystem::path& parent = std::filesystem::temp_directory_path()) {
+  ScratchDirectory() {
+    const std::filesystem::path memory = "/dev/shm";
+    const auto parent = ::access(memory.c_str(), W_OK) == 0 ? memory : std::filesystem::temp_directory_path();
     std::string name = (parent / "sluice-crypto-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) throw std::system_error(errno, std::system_category(), name);
     path_ = name;

@@ -193,9 +193,9 @@ TEST(RandomAccess, RefusesADamagedChunkAndStillReadsTheOthers) {
 
 TEST(RandomAccess, RefusesAStreamWhoseEndIsCut) {
   const auto key = test_key();
-  auto sealed = seal_bytes(pattern(3 * kChunk), key, {.chunk_size = kChunk});
-  sealed.resize(sealed.size() - kTagSize);
-  MemorySource source(sealed);
+  const auto sealed = seal_bytes(pattern(3 * kChunk), key, {.chunk_size = kChunk});
+  const Bytes cut(sealed.begin(), sealed.end() - kTagSize);
+  MemorySource source(cut);
   EXPECT_EQ(code_of([&] { RandomAccessDecryptor(source, key); }), errc::not_authentic);
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
 #include <vector>
 
 #include "sluice/crypto/error.hpp"
@@ -13,9 +12,14 @@ namespace {
 constexpr std::uint64_t kSector = 512;  // the smallest unit that a disk writes or doesn't
 constexpr std::size_t kScanBytes = 64 * 1024;
 
-// The first authentic frame header after `from`. Byte by byte: only after damage, and never over a healthy
-// segment.
-std::optional<FrameHeader> next_header(const SegmentFile& segment, std::uint64_t from) {
+struct Later {
+  bool any = false;           // an authentic frame header stands there
+  std::uint64_t durable = 0;  // the furthest durable position that one of them names
+};
+
+// The frame headers after `from`. Byte by byte: only after damage, and never over a healthy segment.
+Later find_later(const SegmentFile& segment, std::uint64_t from) {
+  Later later;
   const std::uint64_t size = segment.size();
   std::vector<std::byte> window(kScanBytes + FrameHeader::kSize - 1);
   for (std::uint64_t start = from; start + FrameHeader::kSize <= size; start += kScanBytes) {
@@ -24,10 +28,12 @@ std::optional<FrameHeader> next_header(const SegmentFile& segment, std::uint64_t
     segment.read_at(start, part);
     for (std::size_t i = 0; i + FrameHeader::kSize <= part.size(); ++i) {
       const auto header = segment.keys().decode(part.subspan(i).first<FrameHeader::kSize>(), start + i);
-      if (header) return header;
+      if (!header) continue;
+      later.any = true;
+      later.durable = std::max(later.durable, header->durable);
     }
   }
-  return std::nullopt;
+  return later;
 }
 
 // Whether some sector (its part inside the range) is all zeros.
@@ -63,7 +69,8 @@ bool is_torn(const SegmentFile& segment, std::uint64_t offset) {
   if (frame.state == FrameAt::State::whole || frame.header.length > 0)
     end = std::min(size, offset + frame.size());
   const bool unwritten = has_unwritten_sector(segment, offset, end);
-  if (const auto later = next_header(segment, offset + 1)) return unwritten && later->durable <= offset;
+  const Later later = find_later(segment, offset + 1);
+  if (later.any) return unwritten && later.durable <= offset;
   return unwritten || frame.state == FrameAt::State::incomplete;
 }
 
