@@ -14,8 +14,10 @@ namespace {
 
 constexpr std::size_t kHashSize = crypto_auth_hmacsha512_BYTES;
 
-const unsigned char* raw(const std::byte* bytes) {
-  return reinterpret_cast<const unsigned char*>(bytes);
+// Never null, also for empty spans: memcpy is called with it.
+const unsigned char* raw(std::span<const std::byte> bytes) {
+  static constexpr unsigned char kNothing = 0;
+  return bytes.empty() ? &kNothing : reinterpret_cast<const unsigned char*>(bytes.data());
 }
 
 // HMAC states hold the key in a padded form: they live in secure memory, not on the stack. Making such memory
@@ -28,10 +30,10 @@ class Hmac {
   ~Hmac() { wipe(memory_); }
 
   void start(std::span<const std::byte> key) {
-    crypto_auth_hmacsha512_init(state(), raw(key.data()), key.size());
+    crypto_auth_hmacsha512_init(state(), raw(key), key.size());
   }
   void add(std::span<const std::byte> bytes) {
-    crypto_auth_hmacsha512_update(state(), raw(bytes.data()), bytes.size());
+    crypto_auth_hmacsha512_update(state(), raw(bytes), bytes.size());
   }
   /// The result; valid until the next finish().
   std::span<const std::byte> finish() {

@@ -32,16 +32,26 @@ class Needle {
 
   // Half of it is enough to count: registers spilled to a stack hold 16 bytes.
   std::size_t count_in(std::span<const std::byte> memory) const {
-    std::size_t found = 0;
-    for (std::size_t i = 0; i + kHalf <= memory.size(); ++i) {
-      if (matches(memory.subspan(i), 0) || matches(memory.subspan(i), kHalf)) ++found;
-    }
-    return found;
+    return count_half(memory, 0) + count_half(memory, kHalf);
   }
 
  private:
   static constexpr std::size_t kHalf = 16;
   static constexpr std::byte kMask{0x5a};
+
+  std::size_t count_half(std::span<const std::byte> memory, std::size_t from) const {
+    std::size_t found = 0;
+    while (memory.size() >= kHalf) {
+      const int first = std::to_integer<int>(masked_[from] ^ kMask);
+      const auto* next =
+          static_cast<const std::byte*>(std::memchr(memory.data(), first, memory.size() - kHalf + 1));
+      if (next == nullptr) break;
+      memory = memory.subspan(static_cast<std::size_t>(next - memory.data()));
+      if (matches(memory, from)) ++found;
+      memory = memory.subspan(1);
+    }
+    return found;
+  }
 
   bool matches(std::span<const std::byte> memory, std::size_t from) const {
     for (std::size_t i = 0; i < kHalf; ++i) {
