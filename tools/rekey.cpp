@@ -7,8 +7,8 @@
 
 #include "commands.hpp"
 #include "key_options.hpp"
+#include "progress_bar.hpp"
 #include "sluice/crypto/files.hpp"
-#include "stream_ends.hpp"
 
 namespace sluice::tools {
 namespace {

@@ -10,6 +10,7 @@
 
 #include "commands.hpp"
 #include "key_options.hpp"
+#include "progress_bar.hpp"
 #include "sluice/crypto/transfer.hpp"
 #include "stream_ends.hpp"
 

@@ -2,7 +2,6 @@
 // between.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -37,25 +36,6 @@ class Output {
  private:
   std::optional<crypto::AtomicFile> file_;
   crypto::FdSink standard_output_;
-};
-
-/// Draws a line on standard error where that is a terminal, at most ten times a second; else nothing.
-class ProgressBar {
- public:
-  /// `total`: the bytes to expect, if known.
-  explicit ProgressBar(std::optional<std::uint64_t> total);
-  ProgressBar(const ProgressBar&) = delete;
-  ProgressBar& operator=(const ProgressBar&) = delete;
-  ~ProgressBar();
-
-  void show(std::uint64_t done);
-
- private:
-  using Clock = std::chrono::steady_clock;
-  bool on_;
-  std::optional<std::uint64_t> total_;
-  Clock::time_point start_ = Clock::now();
-  Clock::time_point shown_{};
 };
 
 }  // namespace sluice::tools
