@@ -8,6 +8,9 @@
 
 #include "digest.hpp"
 #include "hkdf.hpp"
+#include "journal/group_buffer.hpp"
+#include "sluice/crypto/agcm_header.hpp"
+#include "sluice/crypto/journal_reader.hpp"
 #include "sluice/crypto/random_access_decryptor.hpp"
 #include "sluice/crypto/transfer.hpp"
 #include "stream_start.hpp"
@@ -47,6 +50,62 @@ TEST(AgcmVectors, OfTheIndependentScriptAreWrittenAndRead) {
       EXPECT_EQ(open_bytes(hex_field(entry, "stream"), key, {.context = options.context}), plain);
     }
   }
+}
+
+// The hexadecimal lines (indented code) of a document.
+Bytes hex_block(const std::filesystem::path& document) {
+  std::ifstream stream(document);
+  std::string digits;
+  for (std::string line; std::getline(stream, line);) {
+    const bool code =
+        line.starts_with("    ") && line.find_first_not_of("0123456789abcdef", 4) == std::string::npos;
+    if (code) digits += line.substr(4);
+  }
+  return from_hex(digits);
+}
+
+TEST(AgcmVectors, HoldTheExampleOfTheDocument) {
+  const auto example = hex_block(SLUICE_SOURCE_DIR "/docs/formats/agcm.md");
+  const auto key = test_key();
+  EXPECT_EQ(open_bytes(example, key, {.context = "billing/2024-05"}), pattern(37));
+  const auto header = AgcmHeader::decode(example);
+  VectorSink sink;
+  StreamingEncryptor encryptor(
+      sink, start_sealing(key, {.chunk_size = header.chunk_size, .context = "billing/2024-05"}, header.salt));
+  encryptor.write(pattern(37));
+  encryptor.close();
+  EXPECT_EQ(sink.bytes(), example);
+}
+
+TEST(JournalVectors, OfTheIndependentScriptAndTheDocumentAreReadAndWritten) {
+  const json file = load(SLUICE_SOURCE_DIR "/tests/vectors/journal_v1.json");
+  const auto segment = hex_field(file, "segment");
+  EXPECT_EQ(hex_block(SLUICE_SOURCE_DIR "/docs/formats/journal.md"), segment);
+  const auto key = SecretKey::from_bytes(hex_field(file, "key"));
+  const std::string context = file.at("context");
+
+  const ScratchDirectory scratch;
+  write_file(scratch / "00000000000000000001.agcj", segment);
+  JournalReader reader(scratch.path(), key, context);
+  const auto header = SegmentHeader::decode(segment);
+  const auto bytes = header.encode();
+  const SegmentKeys keys(key, std::span(bytes).first(SegmentHeader::kBoundSize), context);
+  auto cipher = keys.cipher(ChunkCipher::Direction::seal);
+  Bytes written(bytes.begin(), bytes.end());
+  for (const auto& frame : file.at("frames")) {
+    GroupBuffer group;
+    for (const auto& text : frame) {
+      const auto record = from_hex(text.get<std::string>());
+      const auto next = reader.next();
+      ASSERT_TRUE(next);
+      EXPECT_EQ(Bytes(next->bytes.begin(), next->bytes.end()), record);
+      group.add(record);
+    }
+    const auto sealed = group.seal(keys, cipher, written.size(), written.size());
+    written.insert(written.end(), sealed.begin(), sealed.end());
+  }
+  EXPECT_FALSE(reader.next());
+  EXPECT_EQ(written, segment);
 }
 
 // ---- C2SP chunked encryption ----

@@ -5,7 +5,7 @@
 //
 //   segment header                                       frame (any number of them follow)
 //   offset  bytes  field                                 offset  bytes  field
-//        0      4  "AGCJ"                                     0      4  length of the plaintext, 5 .. 64 MiB
+//        0      4  "AGCJ"                                     0      4  length of the plaintext, 4 .. 64 MiB
 //        4      4  version = 1                                4      4  records in it, at least 1
 //        8     24  salt, random                               8      8  durable: the segment's bytes before
 //        this
