@@ -7,10 +7,22 @@ namespace sluice::tools {
 
 void add_send(CLI::App& app);
 void add_recv(CLI::App& app);
+void add_keygen(CLI::App& app);
+void add_seal(CLI::App& app);
+void add_open(CLI::App& app);
+void add_inspect(CLI::App& app);
+void add_rekey(CLI::App& app);
 
 inline void add_commands(CLI::App& app) {
   add_send(app);
   add_recv(app);
+#ifdef SLUICE_HAS_CRYPTO
+  add_keygen(app);
+  add_seal(app);
+  add_open(app);
+  add_inspect(app);
+  add_rekey(app);
+#endif
 }
 
 }  // namespace sluice::tools

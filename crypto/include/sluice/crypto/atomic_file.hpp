@@ -1,0 +1,57 @@
+// A file that appears under its name only when complete and durable.
+//
+// The bytes go to ".NAME.sluice-new" beside the target, locked (flock) while its writer lives. commit() syncs
+// it, renames it over NAME and syncs the directory; without commit() it is removed. A writer that was killed
+// leaves the temporary file, which the next one for the same name finds unlocked and removes. The old file is
+// there, whole, until the rename.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "sluice/crypto/byte_io.hpp"
+
+namespace sluice::crypto {
+
+struct AtomicFileOptions {
+  mode_t mode = 0600;   ///< of the new file; the umask doesn't apply
+  bool replace = true;  ///< false: commit() fails (system error file_exists) where the name is taken
+};
+
+/// Writes one file, or nothing. A ByteSink. Not thread-safe. Move only between uses.
+class AtomicFile final : public ByteSink {
+ public:
+  using Options = AtomicFileOptions;
+
+  /// Starts the temporary file. Errors: errc::busy where another live writer has it, errc::unsafe_target
+  /// where the name is something else than a regular file or the temporary name belongs to another user, or
+  /// the system's.
+  explicit AtomicFile(const std::filesystem::path& path, Options options = {});
+  AtomicFile(AtomicFile&&) noexcept;
+  AtomicFile& operator=(AtomicFile&&) noexcept;
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  ~AtomicFile() override;
+
+  void write(std::span<const std::byte> bytes) override;
+
+  /// The temporary file, readable and writable, for a check before commit().
+  int fd() const noexcept;
+
+  /// Makes the bytes durable under the final name; once only. After a failure before the rename the old file
+  /// is untouched; where only the last step (syncing the directory) fails, the new file stands but may not
+  /// survive a power loss, and the error says so.
+  void commit();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace sluice::crypto

@@ -1,0 +1,30 @@
+// The system calls that can lose data, behind a table: tests replace entries to make them fail or to die
+// there.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+namespace sluice::crypto {
+
+struct FileOps {
+  ssize_t (*write)(int fd, const void* bytes, std::size_t size);
+  int (*fsync)(int fd);
+  int (*rename)(int directory, const char* from, const char* to);
+};
+
+/// The table in use: plain system calls. Only tests write to it, before they start threads.
+FileOps& file_ops() noexcept;
+
+/// Writes everything: retries short writes and EINTR, waits where a non-blocking descriptor is full.
+/// Throws with errno and `name`.
+void write_all(int fd, std::span<const std::byte> bytes, const std::string& name);
+
+/// Makes a file's (or directory's) bytes durable. Throws with errno and `name`; a failed fsync is never
+/// repeated.
+void sync_fd(int fd, const std::string& name);
+
+}  // namespace sluice::crypto

@@ -1,0 +1,169 @@
+#include "sluice/crypto/files.hpp"
+
+#include <fcntl.h>
+#include <sodium.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <vector>
+
+#include "legacy_v1.hpp"
+#include "little_endian.hpp"
+#include "secure_buffer.hpp"
+#include "sluice/crypto/agcm_header.hpp"
+#include "sluice/crypto/atomic_file.hpp"
+#include "sluice/crypto/byte_io.hpp"
+#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/streaming_decryptor.hpp"
+#include "sluice/crypto/transfer.hpp"
+#include "stream_start.hpp"
+#include "unique_fd.hpp"
+
+namespace sluice::crypto {
+namespace {
+
+UniqueFd open_input(const std::filesystem::path& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) throw_errno("open " + path.string());
+  struct stat status {};
+  if (::fstat(fd.get(), &status) < 0) throw_errno("fstat " + path.string());
+  if (S_ISDIR(status.st_mode))
+    throw error(std::make_error_code(std::errc::is_a_directory), "open " + path.string());
+  return fd;
+}
+
+// Errors of streams name no file; those of whole files do.
+template <typename Work>
+auto naming(const std::filesystem::path& path, Work work) {
+  try {
+    return work();
+  } catch (const error& failure) {
+    if (failure.code().category() != category()) throw;
+    throw failure.about(path.string());
+  }
+}
+
+// Passes bytes on and remembers what passed.
+class DigestSink final : public ByteSink {
+ public:
+  using Digest = std::array<std::byte, crypto_generichash_BYTES>;
+
+  explicit DigestSink(ByteSink* next) : next_(next) {
+    crypto_generichash_init(&state_, nullptr, 0, sizeof(Digest));
+  }
+  void write(std::span<const std::byte> bytes) override {
+    crypto_generichash_update(&state_, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+    if (next_ != nullptr) next_->write(bytes);
+  }
+  Digest finish() {
+    Digest digest{};
+    crypto_generichash_final(&state_, reinterpret_cast<unsigned char*>(digest.data()), digest.size());
+    return digest;
+  }
+
+ private:
+  ByteSink* next_;
+  crypto_generichash_state state_{};
+};
+
+// The plaintext of a stream, digested as it is read.
+class PlaintextSource final : public ByteSource {
+ public:
+  PlaintextSource(StreamingDecryptor& decryptor, DigestSink& digest)
+      : decryptor_(&decryptor), digest_(&digest) {}
+  std::size_t read(std::span<std::byte> into) override {
+    const std::size_t count = decryptor_->read(into);
+    digest_->write(into.first(count));
+    return count;
+  }
+
+ private:
+  StreamingDecryptor* decryptor_;
+  DigestSink* digest_;
+};
+
+}  // namespace
+
+std::uint64_t seal_file(const std::filesystem::path& input, const std::filesystem::path& output,
+                        const SecretKey& key, const SealOptions& options, const TransferOptions& transfer) {
+  const UniqueFd fd = open_input(input);
+  FdSource source(fd.get());
+  AtomicFile file(output);
+  const std::uint64_t bytes =
+      naming(input, [&] { return crypto::seal(source, file, key, options, transfer); });
+  file.commit();
+  return bytes;
+}
+
+std::uint64_t open_file(const std::filesystem::path& input, const std::filesystem::path& output,
+                        const Keys& keys, const OpenOptions& options, const TransferOptions& transfer) {
+  const UniqueFd fd = open_input(input);
+  FdSource source(fd.get());
+  AtomicFile file(output);
+  const std::uint64_t bytes =
+      naming(input, [&] { return crypto::open(source, file, keys, options, transfer); });
+  file.commit();
+  return bytes;
+}
+
+std::uint64_t rekey_file(const std::filesystem::path& file, const Keys& from, const SecretKey& to,
+                         const OpenOptions& open_options, const TransferOptions& transfer) {
+  return naming(file, [&] {
+    require_sodium();
+    const UniqueFd fd = open_input(file);
+    FdSource source(fd.get());
+    StreamingDecryptor decryptor(source, from, open_options);
+    SealOptions seal_options{.format = open_options.format, .chunk_size = 0, .context = open_options.context};
+    if (!decryptor.is_legacy_v1()) seal_options.chunk_size = decryptor.chunk_size();
+
+    AtomicFile fresh(file);
+    DigestSink was(nullptr);
+    PlaintextSource plaintext(decryptor, was);
+    const std::uint64_t bytes = crypto::seal(plaintext, fresh, to, seal_options, transfer);
+
+    if (::lseek(fresh.fd(), 0, SEEK_SET) < 0) throw_errno("lseek " + file.string());
+    FdSource read_back(fresh.fd());
+    DigestSink is(nullptr);
+    const std::uint64_t checked = crypto::open(
+        read_back, is, to,
+        {.format = open_options.format, .context = open_options.context, .allow_legacy_v1 = false});
+    if (checked != bytes || was.finish() != is.finish()) throw_not_authentic();
+    fresh.commit();
+    return bytes;
+  });
+}
+
+FileInfo inspect_file(const std::filesystem::path& file) {
+  const UniqueFd fd = open_input(file);
+  struct stat status {};
+  if (::fstat(fd.get(), &status) < 0) throw_errno("fstat " + file.string());
+  FdSource source(fd.get());
+  std::array<std::byte, AgcmHeader::kSize> memory{};
+  const auto bytes = std::span(memory).first(read_full(source, memory));
+  return naming(file, [&] {
+    FileInfo info;
+    info.file_bytes = static_cast<std::uint64_t>(status.st_size);
+    const bool legacy = bytes.size() >= 8 && load_le<std::uint32_t>(bytes, 4) == LegacyV1Header::kVersion &&
+                        std::ranges::equal(bytes.first(4), std::as_bytes(std::span(AgcmHeader::kMagic)));
+    if (legacy) {
+      info.version = LegacyV1Header::kVersion;
+      info.chunk_size = LegacyV1Header::decode(bytes).chunk_size;
+      return info;
+    }
+    const auto header = AgcmHeader::decode(bytes);
+    info.version = AgcmHeader::kVersion;
+    info.chunk_size = header.chunk_size;
+    info.key_id = header.key_id;
+    const std::uint64_t sealed_chunk = std::uint64_t{header.chunk_size} + kTagSize;
+    const std::uint64_t body = info.file_bytes - AgcmHeader::kSize;
+    if (body % sealed_chunk >= kTagSize) {
+      info.chunks = body / sealed_chunk + 1;
+      info.plaintext_bytes = body - *info.chunks * kTagSize;
+    }
+    return info;
+  });
+}
+
+}  // namespace sluice::crypto

@@ -1,0 +1,165 @@
+// The sluice command's sealing subcommands, run as a user runs them.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+
+#include "sluice/crypto/key_file.hpp"
+#include "support.hpp"
+
+namespace sluice::crypto::test {
+namespace {
+
+struct Outcome {
+  int status = -1;
+  std::string text;  // standard output and standard error
+};
+
+class Command : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(run("keygen key").status, 0);
+    write_file(scratch_ / "plain", plain_);
+  }
+
+  // In the scratch directory; `arguments` is shell text.
+  Outcome run(const std::string& arguments) const { return shell("\"$sluice\" " + arguments); }
+  Outcome shell(const std::string& script) const {
+    const std::string command = "cd '" + scratch_.path().string() +
+                                "' && sluice='" SLUICE_BIN_DIR "/sluice' && { " + script + "; } 2>&1";
+    FILE* pipe = ::popen(command.c_str(), "r");  // NOLINT(cert-env33-c): the test's own command line
+    if (pipe == nullptr) throw std::system_error(errno, std::system_category(), "popen");
+    Outcome outcome;
+    std::array<char, 4096> part{};
+    while (const auto count = std::fread(part.data(), 1, part.size(), pipe))
+      outcome.text.append(part.data(), count);
+    const int status = ::pclose(pipe);
+    outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return outcome;
+  }
+
+  ScratchDirectory scratch_;
+  Bytes plain_ = pattern(200'000);
+};
+
+TEST_F(Command, KeygenMakesAPrivateKeyFileAndNeverReplacesOne) {
+  struct stat status {};
+  ASSERT_EQ(::stat((scratch_ / "key").c_str(), &status), 0);
+  EXPECT_EQ(status.st_size, 32);
+  EXPECT_EQ(status.st_mode & 0777U, 0600U);
+  const auto before = read_file(scratch_ / "key");
+  EXPECT_EQ(run("keygen key").status, 1);
+  EXPECT_EQ(read_file(scratch_ / "key"), before);
+}
+
+TEST_F(Command, SealsAndOpensFiles) {
+  for (const auto* options :
+       {"", "--workers 2", "--chunk 4096", "--context logs", "--context-hex 00ff", "--format c2sp"}) {
+    const std::string text = options;
+    const std::string opening = text.starts_with("--chunk") ? "" : text;
+    ASSERT_EQ(run("seal --key-file key " + text + " plain sealed").status, 0) << text;
+    ASSERT_EQ(run("open --key-file key " + opening + " sealed opened").status, 0) << text;
+    EXPECT_EQ(read_file(scratch_ / "opened"), plain_) << text;
+    EXPECT_NE(read_file(scratch_ / "sealed"), plain_);
+  }
+}
+
+TEST_F(Command, SealsAndOpensPipes) {
+  const auto outcome = shell(
+      "cat plain | \"$sluice\" seal --key-file key - - | "
+      "\"$sluice\" open --key-file key - - > opened");
+  EXPECT_EQ(outcome.status, 0) << outcome.text;
+  EXPECT_EQ(read_file(scratch_ / "opened"), plain_);
+}
+
+TEST_F(Command, OpenPicksAmongSeveralKeysByTheKeyId) {
+  ASSERT_EQ(run("keygen other").status, 0);
+  ASSERT_EQ(run("seal --key-file key plain sealed").status, 0);
+  EXPECT_EQ(run("open --key-file other --key-file key sealed opened").status, 0);
+  EXPECT_EQ(run("open --key-file other sealed opened").status, 1);
+}
+
+TEST_F(Command, OpenLeavesNothingBehindWhenTheStreamIsDamaged) {
+  ASSERT_EQ(run("seal --key-file key plain sealed").status, 0);
+  auto sealed = read_file(scratch_ / "sealed");
+  sealed.back() ^= std::byte{1};
+  write_file(scratch_ / "sealed", sealed);
+  write_file(scratch_ / "opened", to_bytes("the old file"));
+  const auto outcome = run("open --key-file key sealed opened");
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.text.find("authentication failed"), std::string::npos) << outcome.text;
+  EXPECT_EQ(read_file(scratch_ / "opened"), to_bytes("the old file"));
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / ".opened.sluice-new"));
+}
+
+TEST_F(Command, OpenToStandardOutputSaysThatAnErrorLeavesItIncomplete) {
+  ASSERT_EQ(run("seal --key-file key plain sealed").status, 0);
+  std::filesystem::resize_file(scratch_ / "sealed", 150'000);
+  const auto outcome = shell("\"$sluice\" open --key-file key sealed - > part");
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.text.find("not the whole stream"), std::string::npos) << outcome.text;
+  const auto part = read_file(scratch_ / "part");
+  EXPECT_EQ(part, Bytes(plain_.begin(), plain_.begin() + static_cast<std::ptrdiff_t>(part.size())));
+  EXPECT_NE(run("open --help").text.find("authentic but the stream incomplete"), std::string::npos);
+}
+
+TEST_F(Command, InspectShowsTheHeaderWithoutAKey) {
+  ASSERT_EQ(run("seal --key-file key plain sealed").status, 0);
+  const auto outcome = run("inspect sealed");
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_NE(outcome.text.find("AGCM version 2"), std::string::npos);
+  EXPECT_NE(outcome.text.find("65536 bytes"), std::string::npos);
+  EXPECT_NE(outcome.text.find(load_key_file(scratch_ / "key").id().to_hex()), std::string::npos);
+  EXPECT_NE(outcome.text.find("200000 bytes in 4 chunks"), std::string::npos) << outcome.text;
+  EXPECT_EQ(run("inspect plain").status, 1);
+}
+
+TEST_F(Command, RekeyReplacesTheKeyAndKeepsChunkSizeAndContext) {
+  ASSERT_EQ(run("keygen new").status, 0);
+  ASSERT_EQ(run("seal --key-file key --chunk 8192 --context c plain sealed").status, 0);
+  ASSERT_EQ(run("rekey --from key --to new --context c sealed").status, 0);
+  EXPECT_EQ(run("open --key-file key --context c sealed opened").status, 1);
+  EXPECT_EQ(run("open --key-file new --context c sealed opened").status, 0);
+  EXPECT_EQ(read_file(scratch_ / "opened"), plain_);
+  EXPECT_NE(run("inspect sealed").text.find("8192 bytes"), std::string::npos);
+}
+
+TEST_F(Command, RekeyWithTheWrongKeyLeavesTheFileAsItWas) {
+  ASSERT_EQ(run("keygen new").status, 0);
+  ASSERT_EQ(run("seal --key-file key plain sealed").status, 0);
+  const auto before = read_file(scratch_ / "sealed");
+  EXPECT_EQ(run("rekey --from new --to key sealed").status, 1);
+  EXPECT_EQ(read_file(scratch_ / "sealed"), before);
+}
+
+TEST_F(Command, TakesPassphraseKeys) {
+  ASSERT_EQ(shell("printf 'correct horse\\n' > words; printf 'wrong\\n' > wrong").status, 0);
+  ASSERT_EQ(run("keygen --passphrase --passphrase-file words --memory 8 --passes 1 secret").status, 0);
+  ASSERT_EQ(run("seal --key-file secret --passphrase-file words plain sealed").status, 0);
+  EXPECT_EQ(run("open --key-file secret --passphrase-file words sealed opened").status, 0);
+  EXPECT_EQ(read_file(scratch_ / "opened"), plain_);
+  const auto outcome = run("open --key-file secret --passphrase-file wrong sealed opened2");
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.text.find("wrong passphrase"), std::string::npos) << outcome.text;
+}
+
+TEST_F(Command, RefusesAKeyFileThatOthersCanRead) {
+  ASSERT_EQ(::chmod((scratch_ / "key").c_str(), 0644), 0);
+  const auto outcome = run("seal --key-file key plain sealed");
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.text.find("0644"), std::string::npos) << outcome.text;
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "sealed"));
+}
+
+TEST_F(Command, RefusesToReplaceWhatIsNoRegularFile) {
+  EXPECT_EQ(run("seal --key-file key plain /dev/null").status, 1);
+  std::filesystem::create_symlink("plain", scratch_ / "link");
+  EXPECT_EQ(run("seal --key-file key plain link").status, 1);
+  EXPECT_EQ(read_file(scratch_ / "plain"), plain_);
+}
+
+}  // namespace
+}  // namespace sluice::crypto::test

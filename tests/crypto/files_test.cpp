@@ -1,0 +1,338 @@
+// Files that appear whole or not at all, whatever fails or dies on the way.
+#include "sluice/crypto/files.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <functional>
+#include <random>
+#include <set>
+
+#include "file_ops.hpp"
+#include "sluice/crypto/atomic_file.hpp"
+#include "sluice/crypto/key_file.hpp"
+#include "support.hpp"
+
+namespace sluice::crypto::test {
+namespace {
+
+class Files : public testing::Test {
+ protected:
+  void TearDown() override { file_ops() = saved_; }
+
+  // The directory holds exactly these names.
+  void expect_names(std::set<std::string> names) const {
+    std::set<std::string> found;
+    for (const auto& entry : std::filesystem::directory_iterator(scratch_.path())) {
+      found.insert(entry.path().filename().string());
+    }
+    EXPECT_EQ(found, names);
+  }
+
+  ScratchDirectory scratch_;
+  std::filesystem::path path_ = scratch_ / "file";
+  FileOps saved_ = file_ops();
+};
+
+TEST_F(Files, AppearOnCommitWithTheirModeWhateverTheUmask) {
+  const auto mask = ::umask(077);
+  AtomicFile file(path_, {.mode = 0644});
+  file.write(to_bytes("new"));
+  EXPECT_FALSE(std::filesystem::exists(path_));
+  file.commit();
+  ::umask(mask);
+  EXPECT_EQ(read_file(path_), to_bytes("new"));
+  struct stat status {};
+  ASSERT_EQ(::stat(path_.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777U, 0644U);
+  expect_names({"file"});
+  EXPECT_EQ(code_of([&] { file.commit(); }), errc::misuse);
+}
+
+TEST_F(Files, LeaveNothingWithoutCommit) {
+  write_file(path_, to_bytes("old"));
+  {
+    AtomicFile file(path_);
+    file.write(to_bytes("new"));
+  }
+  EXPECT_EQ(read_file(path_), to_bytes("old"));
+  expect_names({"file"});
+}
+
+TEST_F(Files, HaveOneWriterAtATime) {
+  AtomicFile file(path_);
+  EXPECT_EQ(code_of([&] { AtomicFile second(path_); }), errc::busy);
+  file.commit();
+  AtomicFile third(path_);
+}
+
+TEST_F(Files, LeftByAKilledWriterAreReplaced) {
+  write_file(scratch_ / ".file.sluice-new", to_bytes("half"));
+  AtomicFile file(path_);
+  file.write(to_bytes("whole"));
+  file.commit();
+  EXPECT_EQ(read_file(path_), to_bytes("whole"));
+  expect_names({"file"});
+}
+
+TEST_F(Files, OfOthersAtTheTemporaryNameAreRefused) {
+  std::filesystem::create_symlink("/etc/passwd", scratch_ / ".file.sluice-new");
+  EXPECT_EQ(code_of([&] { AtomicFile file(path_); }), errc::unsafe_target);
+  std::filesystem::remove(scratch_ / ".file.sluice-new");
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give a file away";
+  write_file(scratch_ / ".file.sluice-new", {});
+  ASSERT_EQ(::chown((scratch_ / ".file.sluice-new").c_str(), 65534, 65534), 0);
+  EXPECT_EQ(code_of([&] { AtomicFile file(path_); }), errc::unsafe_target);
+}
+
+TEST_F(Files, NeverReplaceALinkADirectoryOrADevice) {
+  std::filesystem::create_symlink("elsewhere", path_);
+  EXPECT_EQ(code_of([&] { AtomicFile file(path_); }), errc::unsafe_target);
+  std::filesystem::create_directory(scratch_ / "directory");
+  EXPECT_EQ(code_of([&] { AtomicFile file(scratch_ / "directory"); }), errc::unsafe_target);
+  EXPECT_EQ(code_of([&] { AtomicFile file("/dev/null"); }), errc::unsafe_target);
+  EXPECT_EQ(code_of([&] { AtomicFile file(scratch_ / "missing" / "file"); }),
+            std::errc::no_such_file_or_directory);
+}
+
+TEST_F(Files, AreSealedInspectedOpenedAndRekeyed) {
+  const auto key = test_key(1);
+  const auto other = test_key(2);
+  for (const unsigned workers : {1U, 3U}) {
+    const auto plain = pattern(1'000'000);
+    write_file(path_, plain);
+    const TransferOptions transfer{.workers = workers};
+    EXPECT_EQ(seal_file(path_, scratch_ / "sealed", key, {.chunk_size = 8192, .context = "c"}, transfer),
+              plain.size());
+    const auto info = inspect_file(scratch_ / "sealed");
+    EXPECT_EQ(info.version, 2U);
+    EXPECT_EQ(info.chunk_size, 8192U);
+    EXPECT_EQ(info.key_id, key.id());
+    EXPECT_EQ(info.plaintext_bytes, plain.size());
+    EXPECT_EQ(rekey_file(scratch_ / "sealed", key, other, {.context = "c"}, transfer), plain.size());
+    EXPECT_EQ(inspect_file(scratch_ / "sealed").chunk_size, 8192U);
+    EXPECT_EQ(code_of([&] { open_file(scratch_ / "sealed", scratch_ / "o", key, {.context = "c"}); }),
+              errc::unknown_key);
+    EXPECT_EQ(open_file(scratch_ / "sealed", scratch_ / "opened", other, {.context = "c"}, transfer),
+              plain.size());
+    EXPECT_EQ(read_file(scratch_ / "opened"), plain);
+    expect_names({"file", "sealed", "opened"});
+  }
+}
+
+TEST_F(Files, CanBeSealedInPlace) {
+  write_file(path_, pattern(100'000));
+  seal_file(path_, path_, test_key());
+  EXPECT_EQ(open_bytes(read_file(path_), test_key()), pattern(100'000));
+}
+
+TEST_F(Files, CancelledOrDamagedLeaveTheOldOne) {
+  write_file(scratch_ / "plain", pattern(3'000'000));
+  write_file(path_, to_bytes("old"));
+  std::stop_source stop;
+  const TransferOptions transfer{.progress = [&](std::uint64_t) { stop.request_stop(); },
+                                 .cancel = stop.get_token()};
+  EXPECT_EQ(code_of([&] { seal_file(scratch_ / "plain", path_, test_key(), {}, transfer); }),
+            errc::cancelled);
+  EXPECT_EQ(read_file(path_), to_bytes("old"));
+
+  seal_file(scratch_ / "plain", scratch_ / "sealed", test_key());
+  auto sealed = read_file(scratch_ / "sealed");
+  sealed.back() ^= std::byte{1};
+  write_file(scratch_ / "sealed", sealed);
+  EXPECT_EQ(code_of([&] { open_file(scratch_ / "sealed", path_, test_key()); }), errc::not_authentic);
+  EXPECT_EQ(code_of([&] { rekey_file(scratch_ / "sealed", test_key(), test_key(1)); }), errc::not_authentic);
+  EXPECT_EQ(read_file(path_), to_bytes("old"));
+  EXPECT_EQ(read_file(scratch_ / "sealed"), sealed);
+  expect_names({"plain", "sealed", "file"});
+}
+
+TEST_F(Files, RekeyRaisesVersion1ToVersion2OnRequestOnly) {
+  // "from before" in chunks of 8 bytes, key 00 .. 1f, nonce 00 .. 0b; made with Python's cryptography.
+  write_file(path_, from_hex("4147434d01000000000102030405060708090a0b08000000180000002170b976e587a77d7b"
+                             "d255812e8050d03c14a97bfed47bb4130000002870b3aaf3938005a83557e6c374f247e28002"));
+  EXPECT_EQ(inspect_file(path_).version, 1U);
+  EXPECT_EQ(code_of([&] { rekey_file(path_, test_key(), test_key(1)); }), errc::legacy_refused);
+  EXPECT_EQ(rekey_file(path_, test_key(), test_key(1), {.allow_legacy_v1 = true}), 11U);
+  EXPECT_EQ(inspect_file(path_).version, 2U);
+  EXPECT_EQ(open_bytes(read_file(path_), test_key(1)), to_bytes("from before"));
+}
+
+// ---- faults ----
+
+TEST_F(Files, KeepTheOldOneWhenAWriteFsyncOrRenameFails) {
+  write_file(scratch_ / "plain", pattern(300'000));
+  write_file(path_, to_bytes("old"));
+  const auto key = test_key();
+  const auto expect_old = [&](std::errc expected) {
+    EXPECT_EQ(code_of([&] { seal_file(scratch_ / "plain", path_, key); }), expected);
+    file_ops() = saved_;
+    EXPECT_EQ(read_file(path_), to_bytes("old"));
+    expect_names({"plain", "file"});
+  };
+  for (const int failure : {ENOSPC, EIO}) {
+    static int code = 0;
+    code = failure;
+    file_ops().write = [](int fd, const void* bytes, std::size_t size) -> ssize_t {
+      if (size < 1000) return ::write(fd, bytes, size);
+      errno = code;
+      return -1;
+    };
+    expect_old(failure == EIO ? std::errc::io_error : std::errc::no_space_on_device);
+    file_ops().fsync = [](int) {
+      errno = code;
+      return -1;
+    };
+    expect_old(failure == EIO ? std::errc::io_error : std::errc::no_space_on_device);
+    file_ops().rename = [](int, const char*, const char*) {
+      errno = code;
+      return -1;
+    };
+    expect_old(failure == EIO ? std::errc::io_error : std::errc::no_space_on_device);
+  }
+}
+
+TEST_F(Files, SayWhenOnlyTheDirectoryCouldNotBeSynced) {
+  write_file(path_, to_bytes("old"));
+  AtomicFile file(path_);
+  file.write(to_bytes("new"));
+  static int syncs = 0;
+  file_ops().fsync = [](int fd) {
+    if (++syncs == 1) return ::fsync(fd);
+    errno = EIO;
+    return -1;
+  };
+  try {
+    file.commit();
+    FAIL();
+  } catch (const error& failure) {
+    EXPECT_NE(std::string(failure.what()).find("the new file stands"), std::string::npos);
+  }
+  EXPECT_EQ(read_file(path_), to_bytes("new"));
+  expect_names({"file"});
+}
+
+TEST_F(Files, ShortWritesAndInterruptionsAreGoneOnWith) {
+  static int calls = 0;
+  file_ops().write = [](int fd, const void* bytes, std::size_t size) -> ssize_t {
+    if (++calls % 3 == 0) {
+      errno = EINTR;
+      return -1;
+    }
+    return ::write(fd, bytes, size / 2 + 1);
+  };
+  write_file(scratch_ / "plain", pattern(300'000));
+  seal_file(scratch_ / "plain", path_, test_key());
+  EXPECT_EQ(open_bytes(read_file(path_), test_key()), pattern(300'000));
+}
+
+TEST_F(Files, KeepTheOldOneOnAFullDisk) {
+  const auto small = scratch_ / "small";
+  std::filesystem::create_directory(small);
+  if (::mount("none", small.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "size=256k") != 0) {
+    GTEST_SKIP() << "can't mount a small tmpfs here";
+  }
+  write_file(scratch_ / "plain", pattern(1'000'000));
+  write_file(small / "file", to_bytes("old"));
+  EXPECT_EQ(code_of([&] { seal_file(scratch_ / "plain", small / "file", test_key()); }),
+            std::errc::no_space_on_device);
+  EXPECT_EQ(read_file(small / "file"), to_bytes("old"));
+  EXPECT_FALSE(std::filesystem::exists(small / ".file.sluice-new"));
+  EXPECT_EQ(::umount(small.c_str()), 0);
+}
+
+// ---- killed writers ----
+
+// Dies at its n-th write, fsync or rename, halfway through a write. Runs in a child process.
+[[noreturn]] void work_and_die(int n, const std::function<void()>& work) {
+  static int calls = 0;
+  calls = n;
+  file_ops().write = [](int fd, const void* bytes, std::size_t size) -> ssize_t {
+    if (--calls == 0) {
+      (void)!::write(fd, bytes, size / 2);
+      ::kill(::getpid(), SIGKILL);
+    }
+    return ::write(fd, bytes, size);
+  };
+  file_ops().fsync = [](int fd) {
+    if (--calls == 0) ::kill(::getpid(), SIGKILL);
+    return ::fsync(fd);
+  };
+  file_ops().rename = [](int directory, const char* from, const char* to) {
+    if (--calls == 0) ::kill(::getpid(), SIGKILL);
+    return ::renameat(directory, from, directory, to);
+  };
+  work();
+  std::_Exit(0);
+}
+
+TEST_F(Files, OfAWriterKilledAtEveryCallAreTheOldOrTheWholeNewOne) {
+  const auto key = test_key();
+  const auto other = test_key(1);
+  write_file(scratch_ / "plain", pattern(700'000));
+  seal_file(scratch_ / "plain", scratch_ / "start", key);
+  const auto old = read_file(scratch_ / "start");
+  const std::vector<std::function<void()>> works{
+      [&] { seal_file(scratch_ / "plain", path_, other); },
+      [&] { rekey_file(path_, key, other); },
+  };
+  for (const auto& work : works) {
+    for (int n = 1;; ++n) {
+      ASSERT_LT(n, 100);
+      write_file(path_, old);
+      const pid_t child = ::fork();
+      if (child == 0) work_and_die(n, work);
+      int status = 0;
+      ASSERT_EQ(::waitpid(child, &status, 0), child);
+      const auto now = read_file(path_);
+      if (now != old) {
+        ASSERT_EQ(open_bytes(now, other), pattern(700'000)) << "killed at call " << n;
+      }
+      if (WIFEXITED(status)) {
+        ASSERT_EQ(WEXITSTATUS(status), 0);
+        ASSERT_NE(now, old);
+        break;
+      }
+    }
+  }
+  seal_file(scratch_ / "plain", path_, key);  // and the next writer removes what they left
+  expect_names({"plain", "start", "file"});
+}
+
+TEST_F(Files, OfAWriterKilledAtARandomMomentAreTheOldOrTheWholeNewOne) {
+  const auto key = test_key();
+  const auto other = test_key(1);
+  write_file(scratch_ / "plain", pattern(2'000'000));
+  seal_file(scratch_ / "plain", path_, key);
+  std::mt19937 random(std::random_device{}());
+  for (int i = 0; i < 40; ++i) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      for (;;) {
+        rekey_file(path_, key, other);
+        rekey_file(path_, other, key);
+      }
+    }
+    ::usleep(static_cast<useconds_t>(random() % 20000));  // not a synchronisation: any moment will do
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status));
+    KeyRing ring;
+    ring.add(test_key());
+    ring.add(test_key(1));
+    ASSERT_EQ(open_bytes(read_file(path_), ring), pattern(2'000'000));
+    if (inspect_file(path_).key_id == other.id()) rekey_file(path_, other, key);
+  }
+  seal_file(scratch_ / "plain", path_, key);  // removes what the last one left
+  expect_names({"plain", "file"});
+}
+
+}  // namespace
+}  // namespace sluice::crypto::test

@@ -1,0 +1,203 @@
+// Serial, parallel and random access must agree on every byte, also about what is damaged.
+#include "sluice/crypto/transfer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <random>
+
+#include "sluice/crypto/agcm_header.hpp"
+#include "sluice/crypto/random_access_decryptor.hpp"
+#include "support.hpp"
+
+namespace sluice::crypto::test {
+namespace {
+
+constexpr std::uint32_t kChunk = 4096;
+
+// A source and a sink that aren't memory: nothing is lent, reads are short.
+class PlainSource final : public ByteSource {
+ public:
+  explicit PlainSource(std::span<const std::byte> bytes) : bytes_(bytes) {}
+  std::size_t read(std::span<std::byte> into) override {
+    const std::size_t count = std::min({into.size(), bytes_.size() - position_, std::size_t{5000}});
+    std::ranges::copy(bytes_.subspan(position_, count), into.begin());
+    position_ += count;
+    return count;
+  }
+
+ private:
+  std::span<const std::byte> bytes_;
+  std::size_t position_ = 0;
+};
+
+class FailingAfter final : public ByteSource {
+ public:
+  FailingAfter(std::span<const std::byte> bytes, std::size_t good) : inner_(bytes.first(good)) {}
+  std::size_t read(std::span<std::byte> into) override {
+    const std::size_t count = inner_.read(into);
+    if (count == 0) throw std::runtime_error("the cable was pulled");
+    return count;
+  }
+
+ private:
+  PlainSource inner_;
+};
+
+TEST(Transfer, IsTheSameForAnyNumberOfWorkersAndAnyKindOfEnds) {
+  const auto key = test_key();
+  const SealOptions options{.chunk_size = kChunk, .context = "t"};
+  const OpenOptions opening{.context = "t"};
+  constexpr std::size_t kRun = 256 * 1024;  // the engine's unit of work
+  for (const std::size_t size : {std::size_t{0}, kRun - 1, kRun, kRun + 1, 5 * kRun, 5 * kRun + 12'345}) {
+    const auto plain = pattern(size);
+    for (const unsigned workers : {1U, 2U, 5U}) {
+      SCOPED_TRACE(std::to_string(size) + " bytes, " + std::to_string(workers) + " workers");
+      const TransferOptions transfer{.workers = workers};
+      PlainSource source(plain);
+      VectorSink sealed;
+      ASSERT_EQ(seal(source, sealed, key, options, transfer), size);
+      ASSERT_EQ(open_bytes(sealed.bytes(), key, opening), plain);
+
+      PlainSource sealed_source(sealed.bytes());
+      VectorSink opened;
+      ASSERT_EQ(open(sealed_source, opened, key, opening, transfer), size);
+      ASSERT_EQ(opened.bytes(), plain);
+
+      MemorySource memory(plain);
+      Bytes sealed_room(sealed_size(size, options));
+      MemorySink sealed_memory(sealed_room);
+      ASSERT_EQ(seal(memory, sealed_memory, key, options, transfer), size);
+      ASSERT_EQ(sealed_memory.size(), sealed_room.size());
+      MemorySource sealed_again(sealed_room);
+      Bytes room(size);
+      MemorySink opened_memory(room);
+      ASSERT_EQ(open(sealed_again, opened_memory, key, opening, transfer), size);
+      ASSERT_EQ(room, plain);
+    }
+  }
+}
+
+TEST(Transfer, HandsOutTheSamePrefixAndErrorForAnyNumberOfWorkers) {
+  const auto key = test_key();
+  const auto plain = pattern(300 * kChunk + 11);
+  const auto sealed = seal_bytes(plain, key, {.chunk_size = kChunk});
+  for (const std::size_t bad_chunk : {0U, 63U, 64U, 65U, 200U, 300U}) {
+    auto damaged = sealed;
+    damaged[AgcmHeader::kSize + bad_chunk * (kChunk + kTagSize)] ^= std::byte{1};
+    for (const unsigned workers : {1U, 2U, 5U}) {
+      PlainSource source(damaged);
+      VectorSink sink;
+      EXPECT_EQ(code_of([&] { open(source, sink, key, {}, {.workers = workers}); }), errc::not_authentic);
+      EXPECT_EQ(sink.bytes(),
+                Bytes(plain.begin(), plain.begin() + static_cast<std::ptrdiff_t>(bad_chunk * kChunk)))
+          << bad_chunk << " with " << workers;
+    }
+  }
+}
+
+TEST(Transfer, PassesOnWhatASourceThrowsAndEndsItsThreads) {
+  const auto plain = pattern(2'000'000);
+  for (const unsigned workers : {1U, 3U}) {
+    FailingAfter source(plain, 1'500'000);
+    VectorSink sink;
+    EXPECT_THROW(seal(source, sink, test_key(), {}, {.workers = workers}), std::runtime_error);
+  }
+}
+
+TEST(Transfer, EndsWhereTheDestinationIsTooSmall) {
+  const auto plain = pattern(2'000'000);
+  for (const unsigned workers : {1U, 3U}) {
+    MemorySource source(plain);
+    Bytes room(1'000'000);
+    MemorySink sink(room);
+    EXPECT_EQ(code_of([&] { seal(source, sink, test_key(), {}, {.workers = workers}); }), errc::no_room);
+  }
+}
+
+TEST(Transfer, ReportsProgressInGrowingOrder) {
+  const auto plain = pattern(3'000'000);
+  for (const unsigned workers : {1U, 3U}) {
+    MemorySource source(plain);
+    VectorSink sink;
+    std::uint64_t last = 0;
+    const auto progress = [&](std::uint64_t done) {
+      EXPECT_GE(done, last);
+      last = done;
+    };
+    seal(source, sink, test_key(), {}, {.workers = workers, .progress = progress});
+    EXPECT_EQ(last, plain.size());
+  }
+}
+
+TEST(Transfer, StopsOnRequest) {
+  const auto plain = pattern(3'000'000);
+  for (const unsigned workers : {1U, 3U}) {
+    MemorySource source(plain);
+    VectorSink sink;
+    std::stop_source stop;
+    const TransferOptions transfer{.workers = workers,
+                                   .progress = [&](std::uint64_t) { stop.request_stop(); },
+                                   .cancel = stop.get_token()};
+    EXPECT_EQ(code_of([&] { seal(source, sink, test_key(), {}, transfer); }), errc::cancelled);
+    EXPECT_LT(sink.bytes().size(), plain.size());
+  }
+}
+
+TEST(Transfer, RefusesNumbersOfWorkersOutOfRange) {
+  MemorySource source({});
+  VectorSink sink;
+  for (const unsigned workers : {0U, 257U}) {
+    EXPECT_EQ(code_of([&] { seal(source, sink, test_key(), {}, {.workers = workers}); }), errc::bad_option);
+  }
+  EXPECT_TRUE(sink.bytes().empty());
+}
+
+TEST(RandomAccess, AgreesWithTheStreamAtEveryKindOfPosition) {
+  const auto key = test_key();
+  std::mt19937 random(1);  // NOLINT(cert-msc51-cpp): the same positions in every run
+  for (const std::size_t size : {0U, 1U, kChunk - 1, kChunk, kChunk + 1, 5 * kChunk, 5 * kChunk + 99}) {
+    const auto plain = pattern(size);
+    const auto sealed = seal_bytes(plain, key, {.chunk_size = kChunk});
+    MemorySource source(sealed);
+    RandomAccessDecryptor reader(source, key);
+    ASSERT_EQ(reader.size(), size);
+    for (int i = 0; i < 300; ++i) {
+      const std::size_t offset = random() % (size + 10);
+      const std::size_t count = random() % (i % 3 == 0 ? 3 * kChunk : 50);
+      Bytes part(count);
+      const std::size_t expected = offset >= size ? 0 : std::min(count, size - offset);
+      ASSERT_EQ(reader.read(offset, part), expected);
+      ASSERT_TRUE(std::equal(part.begin(), part.begin() + static_cast<std::ptrdiff_t>(expected),
+                             plain.begin() + static_cast<std::ptrdiff_t>(std::min(offset, size))));
+    }
+    Bytes part(1);
+    EXPECT_EQ(reader.read(UINT64_MAX, part), 0U);
+  }
+}
+
+TEST(RandomAccess, RefusesADamagedChunkAndStillReadsTheOthers) {
+  const auto key = test_key();
+  const auto plain = pattern(3 * kChunk + 5);
+  auto sealed = seal_bytes(plain, key, {.chunk_size = kChunk});
+  sealed[AgcmHeader::kSize + (kChunk + kTagSize) + 7] ^= std::byte{4};
+  MemorySource source(sealed);
+  RandomAccessDecryptor reader(source, key);
+  Bytes part(10);
+  EXPECT_EQ(code_of([&] { reader.read(kChunk + 1, part); }), errc::not_authentic);
+  EXPECT_EQ(reader.read(2 * kChunk, part), 10U);
+  EXPECT_TRUE(std::equal(part.begin(), part.end(), plain.begin() + 2 * kChunk));
+  EXPECT_EQ(code_of([&] { reader.read(kChunk - 5, part); }), errc::not_authentic);
+}
+
+TEST(RandomAccess, RefusesAStreamWhoseEndIsCut) {
+  const auto key = test_key();
+  const auto sealed = seal_bytes(pattern(3 * kChunk), key, {.chunk_size = kChunk});
+  const Bytes cut(sealed.begin(), sealed.end() - kTagSize);
+  MemorySource source(cut);
+  EXPECT_EQ(code_of([&] { RandomAccessDecryptor(source, key); }), errc::not_authentic);
+}
+
+}  // namespace
+}  // namespace sluice::crypto::test

@@ -1,0 +1,142 @@
+#include "crypto_fuzz.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "journal/segment_file.hpp"
+#include "sluice/crypto/agcm_header.hpp"
+#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/files.hpp"
+#include "sluice/crypto/journal_format.hpp"
+#include "sluice/crypto/journal_reader.hpp"
+#include "sluice/crypto/key_file.hpp"
+#include "sluice/crypto/random_access_decryptor.hpp"
+#include "sluice/crypto/sealed_journal.hpp"
+#include "sluice/crypto/streaming_decryptor.hpp"
+#include "sluice/crypto/transfer.hpp"
+
+namespace sluice::crypto::fuzz {
+namespace {
+
+const SecretKey& key() {
+  static const SecretKey instance = [] {
+    std::array<std::byte, SecretKey::kSize> bytes{};
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i);
+    return SecretKey::from_bytes(bytes);
+  }();
+  return instance;
+}
+
+/// Where a journal or key file can be put; in memory where the system has such a place.
+class Scratch {
+ public:
+  Scratch() {
+    std::string name =
+        std::filesystem::exists("/dev/shm") ? "/dev/shm/sluice-fuzz-XXXXXX" : "/tmp/sluice-fuzz-XXXXXX";
+    if (::mkdtemp(name.data()) == nullptr) throw_errno(name);
+    path_ = name;
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+const Scratch& scratch() {
+  static const Scratch instance;
+  return instance;
+}
+
+void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  std::ofstream stream(path, std::ios::binary | std::ios::trunc);
+  stream.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+}
+
+// True where `work` throws nothing; crypto::error is the only exception that may come.
+template <typename Work>
+bool accepted(Work work) {
+  try {
+    work();
+    return true;
+  } catch (const error&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+void run_headers(std::span<const std::byte> bytes) {
+  accepted([&] { AgcmHeader::decode(bytes); });
+  accepted([&] { SegmentHeader::decode(bytes); });
+  const auto file = scratch().path() / "key";
+  write_file(file, bytes);
+  ::chmod(file.c_str(), 0600);
+  // A passphrase file may ask for much memory and time, within its bounds: don't go that far.
+  accepted([&] { load_key_file(file); });
+  accepted([&] { inspect_file(file); });
+}
+
+bool run_stream(std::span<const std::byte> bytes) {
+  bool any = false;
+  std::vector<std::byte> part(5000);
+  for (const auto format : {Format::agcm, Format::c2sp}) {
+    const OpenOptions options{.format = format};
+    const bool streamed = accepted([&] {
+      MemorySource source(bytes);
+      StreamingDecryptor decryptor(source, key(), options);
+      while (decryptor.read(part) > 0) {
+      }
+    });
+    const bool transferred = accepted([&] {
+      MemorySource source(bytes);
+      VectorSink sink;
+      open(source, sink, key(), options);
+    });
+    const bool random = accepted([&] {
+      MemorySource source(bytes);
+      RandomAccessDecryptor reader(source, key(), options);
+      for (std::uint64_t offset = 0; reader.read(offset, part) > 0;) offset += part.size();
+    });
+    if (streamed != transferred || streamed != random) __builtin_trap();  // they must agree
+    any = any || streamed;
+  }
+  accepted([&] {
+    MemorySource source(bytes);
+    VectorSink sink;
+    open(source, sink, key(), {.allow_legacy_v1 = true});
+  });
+  return any;
+}
+
+bool run_journal(std::span<const std::byte> bytes) {
+  const auto place = scratch().path() / "journal";
+  std::filesystem::create_directories(place);
+  for (const auto first : list_segments(place)) std::filesystem::remove(place / segment_name(first));
+  write_file(place / segment_name(1), bytes);
+  std::uint64_t records = 0;
+  const bool read = accepted([&] { records = verify_journal(place, key()); });
+  const bool reopened = accepted([&] {
+    SealedJournal journal(place, key(), {.sync = SyncPolicy::none});
+    journal.append(bytes.first(std::min<std::size_t>(bytes.size(), 100)));
+    journal.close();
+    // What recovery left must read from end to end, the new record included.
+    if (verify_journal(place, key()) != records + 1) __builtin_trap();
+  });
+  if (read != reopened) __builtin_trap();
+  return read;
+}
+
+}  // namespace sluice::crypto::fuzz
