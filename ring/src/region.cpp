@@ -50,6 +50,10 @@ void check_replay_window(std::uint64_t capacity, std::uint64_t window, errc code
     throw error(code, "replay window: expected at most " + std::to_string(largest) + " bytes for a ring of " +
                           std::to_string(capacity) + ", got " + std::to_string(window));
   }
+  // Otherwise neither the largest record nor the wake-up for room would come out at record boundaries.
+  if (window % kRecordAlign != 0) {
+    throw error(code, "replay window: expected a multiple of 8 bytes, got " + std::to_string(window));
+  }
 }
 
 void check_position(const char* name, Position position, errc code) {

@@ -133,6 +133,7 @@ TEST(Region, RefusesSizesThatNoRegionCanHave) {
   EXPECT_TRUE(throws(errc::bad_option, "got 12288", create(12288, 0)));
   EXPECT_TRUE(throws(errc::bad_option, "got 2147483648", create(1ULL << 31U, 0)));
   EXPECT_TRUE(throws(errc::bad_option, "replay window", create(4096, 2048)));
+  EXPECT_TRUE(throws(errc::bad_option, "multiple of 8", create(4096, 1001)));
   EXPECT_NO_THROW(create(4096, max_replay_window(4096))());
 }
 
@@ -196,6 +197,9 @@ TEST(PeerRegion, RefusesAHeaderThatLies) {
   header = valid_header();
   header.replay_window = 4096;
   EXPECT_TRUE(throws(errc::bad_region, "replay window", [&] { open_forged(header); }));
+  header = valid_header();
+  header.replay_window = 1001;
+  EXPECT_TRUE(throws(errc::bad_region, "multiple of 8", [&] { open_forged(header); }));
   header = valid_header();
   header.first_position = 4;
   EXPECT_TRUE(throws(errc::bad_region, "multiple of 8", [&] { open_forged(header); }));
