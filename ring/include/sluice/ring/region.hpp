@@ -79,8 +79,8 @@ class OwnedRegion {
 /// checked. Thread-safety: immutable after opening.
 class PeerRegion {
  public:
-  /// Checks and maps. Throws sluice::error: errc::bad_region (not a memfd, seals missing, sizes that
-  /// contradict each other, another session or epoch), errc::bad_version, or the errno of the system call.
+  /// Checks and maps. Throws sluice::error: errc::bad_region (not a memfd, seals missing, holes, sizes
+  /// that contradict each other, another session or epoch), errc::bad_version, or the errno of the system call.
   static PeerRegion open(Descriptor descriptor, const SessionId& session, std::uint64_t epoch);
 
   PeerRegion(PeerRegion&&) noexcept;
