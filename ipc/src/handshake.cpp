@@ -109,6 +109,17 @@ void try_refuse(PacketSocket& socket, const error& why) noexcept {
   }
 }
 
+/// A listener that refuses hangs up at once, perhaps before we have sent anything: its reason then waits to
+/// be received. Throws that reason if there is one.
+void throw_waiting_refusal(PacketSocket& socket) {
+  try {
+    while (const std::optional<Packet> packet = socket.try_receive())
+      (void)decode_packet<Welcome>(packet->bytes);
+  } catch (const error& why) {
+    if (why.code() == errc::refused || why.code() == errc::bad_version) throw;
+  }
+}
+
 }  // namespace
 
 void check_port_options(const PortOptions& options) {
@@ -134,7 +145,11 @@ Connection shake_hands_as_connector(PacketSocket socket, const PortOptions& opti
     const Credentials credentials = socket.peer_credentials();
     return {std::move(own), std::move(peer), std::move(socket), std::move(theirs.pidfd), credentials};
   } catch (const error& why) {
-    if (why.code() != errc::refused && why.code() != errc::peer_gone) try_refuse(socket, why);
+    if (why.code() == errc::peer_gone) {
+      throw_waiting_refusal(socket);
+    } else if (why.code() != errc::refused) {
+      try_refuse(socket, why);
+    }
     throw;
   }
 }
