@@ -99,15 +99,6 @@ ring::PeerRegion open_peer_region(Descriptor descriptor, const ring::SessionId& 
   return region;
 }
 
-/// The peer hung up. What it said before it did says why, if it said anything: then that is thrown.
-void throw_refusal_left_behind(PacketSocket& socket) {
-  try {
-    if (const std::optional<Packet> last = socket.try_receive()) (void)decode_packet<Welcome>(last->bytes);
-  } catch (const error& why) {
-    if (why.code() == errc::refused || why.code() == errc::bad_version) throw;
-  }
-}
-
 /// Tells the other side why it is refused; it may be gone already.
 void try_refuse(PacketSocket& socket, const error& why) noexcept {
   try {
@@ -115,6 +106,17 @@ void try_refuse(PacketSocket& socket, const error& why) noexcept {
   } catch (const std::exception&) {
     // Nobody listens any more; the reason goes to our own caller.
     return;
+  }
+}
+
+/// A listener that refuses hangs up at once, perhaps before we have sent anything: its reason then waits to
+/// be received. Throws that reason if there is one.
+void throw_waiting_refusal(PacketSocket& socket) {
+  try {
+    while (const std::optional<Packet> packet = socket.try_receive())
+      (void)decode_packet<Welcome>(packet->bytes);
+  } catch (const error& why) {
+    if (why.code() == errc::refused || why.code() == errc::bad_version) throw;
   }
 }
 
@@ -143,8 +145,11 @@ Connection shake_hands_as_connector(PacketSocket socket, const PortOptions& opti
     const Credentials credentials = socket.peer_credentials();
     return {std::move(own), std::move(peer), std::move(socket), std::move(theirs.pidfd), credentials};
   } catch (const error& why) {
-    if (why.code() == errc::peer_gone) throw_refusal_left_behind(socket);
-    if (why.code() != errc::refused && why.code() != errc::peer_gone) try_refuse(socket, why);
+    if (why.code() == errc::peer_gone) {
+      throw_waiting_refusal(socket);
+    } else if (why.code() != errc::refused) {
+      try_refuse(socket, why);
+    }
     throw;
   }
 }

@@ -1,8 +1,11 @@
 #include "sluice/ring/barrier.hpp"
 
 #include <linux/membarrier.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <cerrno>
 
 namespace sluice::ring {
 namespace {
@@ -25,9 +28,9 @@ bool register_barrier_target() noexcept {
 }
 
 void sleeper_barrier(bool asymmetric) noexcept {
-  // The command can't fail once a process has been registered; a full barrier alone would not reach the
-  // publisher.
-  if (asymmetric) membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED);
+  // Once a process has been registered the command can fail only for a moment, for want of memory; a full
+  // barrier alone would not reach the publisher.
+  while (asymmetric && membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED) != 0 && errno == ENOMEM) ::sched_yield();
   full_barrier();
 }
 

@@ -99,13 +99,13 @@ Status Consumer::sleep_until_record(Deadline deadline) noexcept {
     seen_tail_ = tail;
     if (reason != Status::ok) return reason;
     if (!in_time) return Status::timed_out;
-    ++sleep_count_;
+    sleep_count_.add_one();
     in_time = gate_.sleep(peer_->tail.tail, static_cast<std::uint32_t>(tail), deadline);
   }
 }
 
 void Consumer::wake_producer() noexcept {
-  ++wake_count_;
+  wake_count_.add_one();
   futex_wake(own_->release.released);
 }
 

@@ -125,7 +125,7 @@ void Producer::mark_closed() noexcept {
 }
 
 void Producer::wake_consumer() noexcept {
-  ++wake_count_;
+  wake_count_.add_one();
   futex_wake(own_->tail.tail);
 }
 

@@ -50,6 +50,10 @@ void check_replay_window(std::uint64_t capacity, std::uint64_t window, errc code
     throw error(code, "replay window: expected at most " + std::to_string(largest) + " bytes for a ring of " +
                           std::to_string(capacity) + ", got " + std::to_string(window));
   }
+  // Otherwise neither the largest record nor the wake-up for room would come out at record boundaries.
+  if (window % kRecordAlign != 0) {
+    throw error(code, "replay window: expected a multiple of 8 bytes, got " + std::to_string(window));
+  }
 }
 
 void check_position(const char* name, Position position, errc code) {
@@ -108,7 +112,7 @@ void write_control_page(ControlPage& control, const RegionOptions& options) {
   control.consumer_wait.wait_position.store(out_of_reach(options.peer_first_position), kRelaxed);
 }
 
-/// The size of a descriptor that is a sealed memfd; anything else is refused before it is mapped.
+/// The size of a descriptor that is a sealed memfd without holes; anything else is refused before it is mapped.
 std::uint64_t sealed_size(int fd) {
   struct stat status {};
   if (::fstat(fd, &status) != 0) throw_errno("fstat of the peer's region");
@@ -122,6 +126,14 @@ std::uint64_t sealed_size(int fd) {
   if ((seals & kSeals) != kSeals) {
     throw error(errc::bad_region, "the peer's region: expected the seals " + std::to_string(kSeals) +
                                       ", got " + std::to_string(seals));
+  }
+  // A hole would be filled on our account when we read it, or end in SIGBUS where no memory is left. The
+  // seals keep what is allocated now.
+  constexpr blkcnt_t kBlockBytes = 512;
+  if (status.st_blocks < (status.st_size + kBlockBytes - 1) / kBlockBytes) {
+    throw error(errc::bad_region, "the peer's region: expected all of its " + std::to_string(status.st_size) +
+                                      " bytes allocated, got " +
+                                      std::to_string(status.st_blocks * kBlockBytes));
   }
   return static_cast<std::uint64_t>(status.st_size);
 }

@@ -27,7 +27,8 @@ Status spin(const WaitOptions& options, const WaitGate& gate, Deadline deadline,
     if (ready()) return Status::ok;
     if (reason != Status::ok) return reason;
     if (!endless && poll >= polls) return Status::would_block;
-    if (endless && deadline != kNoDeadline && poll % kPollsPerClockReading == 0 &&
+    // Not before the first polls: data that comes at once shall not wait for the clock.
+    if (deadline != kNoDeadline && poll % kPollsPerClockReading == kPollsPerClockReading - 1 &&
         std::chrono::steady_clock::now() >= deadline) {
       return Status::timed_out;
     }

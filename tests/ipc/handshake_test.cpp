@@ -13,8 +13,10 @@
 #include <vector>
 
 #include "full_descriptor_table.hpp"
+#include "handshake.hpp"
 #include "handshake_messages.hpp"
 #include "open_descriptors.hpp"
+#include "packet_pair.hpp"
 #include "peer_watcher.hpp"
 #include "seqpacket.hpp"
 #include "sluice/ipc/endpoint.hpp"
@@ -244,6 +246,17 @@ TEST_F(Handshake, RefusesAUserWhoIsNotOnTheList) {
   while (refusals_.empty()) EXPECT_FALSE(listener.accept_for(20ms));
   client.join();
   EXPECT_NE(refusals_[0].find("user " + std::to_string(::geteuid())), std::string::npos);
+}
+
+// The listener refuses before the hello, and hangs up: its reason waits behind a connection that is gone.
+TEST(Connector, HearsARefusalThatCameBeforeItsHello) {
+  PacketPair pair;
+  pair.right.send(detail::encode_refusal(make_error_code(errc::refused), "user 7 may not connect"), {},
+                   deadline_in(10s));
+  pair.right = PacketSocket(Descriptor());
+  EXPECT_TRUE(throws(errc::refused, "user 7 may not connect", [&] {
+    (void)detail::shake_hands_as_connector(std::move(pair.left), {.ring_bytes = 4096}, deadline_in(10s));
+  }));
 }
 
 TEST_F(Handshake, RefusesAListenerOfAnotherUser) {

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <exception>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -35,11 +36,14 @@ Descriptor duplicate(int fd) {
   return Descriptor(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
-/// A memfd with any bytes, size and seals: what a hostile peer may send.
-Descriptor forged_region(const RegionHeader& header, std::size_t bytes,
-                         int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) {
+constexpr int kAllSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+
+/// A memfd with any bytes, size, seals and number of allocated bytes: what a hostile peer may send.
+Descriptor forged_region(const RegionHeader& header, std::size_t bytes, int seals = kAllSeals,
+                         std::optional<std::size_t> allocated_bytes = {}) {
   Descriptor fd(::memfd_create("forged", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   EXPECT_EQ(::ftruncate(fd.get(), static_cast<off_t>(bytes)), 0);
+  EXPECT_EQ(::fallocate(fd.get(), 0, 0, static_cast<off_t>(allocated_bytes.value_or(bytes))), 0);
   EXPECT_GE(::pwrite(fd.get(), &header, std::min(sizeof header, bytes), 0), 0);
   EXPECT_EQ(::fcntl(fd.get(), F_ADD_SEALS, seals), 0);
   return fd;
@@ -133,6 +137,7 @@ TEST(Region, RefusesSizesThatNoRegionCanHave) {
   EXPECT_TRUE(throws(errc::bad_option, "got 12288", create(12288, 0)));
   EXPECT_TRUE(throws(errc::bad_option, "got 2147483648", create(1ULL << 31U, 0)));
   EXPECT_TRUE(throws(errc::bad_option, "replay window", create(4096, 2048)));
+  EXPECT_TRUE(throws(errc::bad_option, "multiple of 8", create(4096, 1001)));
   EXPECT_NO_THROW(create(4096, max_replay_window(4096))());
 }
 
@@ -197,6 +202,9 @@ TEST(PeerRegion, RefusesAHeaderThatLies) {
   header.replay_window = 4096;
   EXPECT_TRUE(throws(errc::bad_region, "replay window", [&] { open_forged(header); }));
   header = valid_header();
+  header.replay_window = 1001;
+  EXPECT_TRUE(throws(errc::bad_region, "multiple of 8", [&] { open_forged(header); }));
+  header = valid_header();
   header.first_position = 4;
   EXPECT_TRUE(throws(errc::bad_region, "multiple of 8", [&] { open_forged(header); }));
   header = valid_header();
@@ -214,9 +222,19 @@ TEST(PeerRegion, RefusesAFileThatIsTooShortOrTooLong) {
 
 TEST(PeerRegion, RefusesMissingSeals) {
   for (const int missing : {F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_FUTURE_WRITE, F_SEAL_SEAL}) {
-    const int seals = (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) & ~missing;
     EXPECT_TRUE(throws(errc::bad_region, "seals", [&] {
-      (void)PeerRegion::open(forged_region(valid_header(), kDataOffset + 4096, seals), SessionId{}, 0);
+      (void)PeerRegion::open(forged_region(valid_header(), kDataOffset + 4096, kAllSeals & ~missing),
+                             SessionId{}, 0);
+    }));
+  }
+}
+
+// Reading a hole would allocate memory on our account, or end in SIGBUS where there is none.
+TEST(PeerRegion, RefusesHolesInItsMemory) {
+  for (const std::size_t allocated : {std::size_t{4096}, kDataOffset}) {
+    EXPECT_TRUE(throws(errc::bad_region, "allocated", [&] {
+      (void)PeerRegion::open(forged_region(valid_header(), kDataOffset + 4096, kAllSeals, allocated),
+                             SessionId{}, 0);
     }));
   }
 }

@@ -1,11 +1,14 @@
 // Details of the byte ring that a single thread can see.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstring>
+#include <ctime>
 #include <limits>
 #include <thread>
 
 #include "ring_pair.hpp"
+#include "watchdog.hpp"
 
 namespace sluice::ring::testing {
 namespace {
@@ -132,6 +135,55 @@ TEST(ByteRing, WakesASleepingConsumerOnceAndAnAwakeOneNever) {
   }
   EXPECT_EQ(producer->wake_count(), 50U);
   EXPECT_LE(consumer->sleep_count(), 50U);
+}
+
+TEST(ByteRing, EndsAWaitAtADeadlineBeforeTheClockBegan) {
+  // The kernel refuses a negative time: without care the wait would go round for ever.
+  const test::Watchdog watchdog(20s, "a wait whose deadline lies before the machine's start");
+  const RingPair pair({.capacity = 4096, .wait = kSleep});
+  EXPECT_EQ(pair.consumer()->wait_for_record(Deadline::min()), Status::timed_out);
+  const auto producer = pair.producer();
+  publish(*producer, 8);
+  EXPECT_EQ(producer->wait_until_consumed(deadline_in(std::chrono::nanoseconds::min())), Status::timed_out);
+}
+
+/// CPU time of this thread: a deadline missed by polling shows in it, one missed for want of a CPU doesn't.
+std::chrono::nanoseconds cpu_time() {
+  timespec spent{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+  return std::chrono::seconds(spent.tv_sec) + std::chrono::nanoseconds(spent.tv_nsec);
+}
+
+TEST(ByteRing, PollsNoLongerThanItsDeadline) {
+  const RingPair pair({.capacity = 4096, .wait = {.spin_polls = 1'000'000'000}});
+  const auto producer = pair.producer();
+  publish(*producer, 8);
+  const test::Watchdog watchdog(20s, "a wait of a millisecond");
+  const auto before = cpu_time();
+  EXPECT_EQ(producer->wait_until_consumed(deadline_in(1ms)), Status::timed_out);
+  EXPECT_EQ(pair.producer()->wait_until_consumed(deadline_in(0ms)), Status::ok) << "a new ring is consumed";
+  EXPECT_LT(cpu_time() - before, 1s);
+}
+
+TEST(ByteRing, CountsItsWakeUpsWhileAnotherThreadLooks) {
+  const RingPair pair({.capacity = 4096, .wait = kSleep});
+  const auto producer = pair.same_mapping_producer();
+  const auto consumer = pair.same_mapping_consumer();
+  std::thread reader([&] {
+    Record record;
+    for (int i = 0; i < 200; ++i) {
+      while (consumer->try_read(record) == Status::would_block)
+        EXPECT_EQ(consumer->wait_for_record(deadline_in(20s)), Status::ok);
+      consumer->release();
+    }
+  });
+  for (int i = 0; i < 200; ++i) {
+    publish(*producer, 8);
+    EXPECT_LE(producer->wake_count() + consumer->wake_count(), 400U);
+    EXPECT_LE(consumer->sleep_count(), 400U);
+    ASSERT_EQ(producer->wait_until_consumed(deadline_in(20s)), Status::ok);
+  }
+  reader.join();
 }
 
 TEST(ByteRing, EndsASleepWhenItsGateIsRaised) {

@@ -28,7 +28,8 @@ using Executor = std::function<void(std::function<void()> work)>;
 struct PortOptions {
   /// Size of the ring that this end writes: a power of two from 4 KiB to 1 GiB.
   std::uint64_t ring_bytes = 1ULL << 20U;
-  /// Released bytes that are never overwritten; default a quarter of the ring, at most a little under half.
+  /// Released bytes that are never overwritten, a multiple of 8; default a quarter of the ring, at most a
+  /// little under half.
   std::optional<std::uint64_t> replay_window_bytes{};
   WaitOptions wait{};
   /// Where handlers run; default: on the port's delivery thread.

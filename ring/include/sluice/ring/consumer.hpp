@@ -17,6 +17,7 @@
 #include <span>
 
 #include "sluice/ring/barrier.hpp"
+#include "sluice/ring/counter.hpp"
 #include "sluice/ring/failure.hpp"
 #include "sluice/ring/layout.hpp"
 #include "sluice/ring/region.hpp"
@@ -30,8 +31,8 @@ struct Record {
   Sequence sequence = 0;
 };
 
-/// Thread-safety: one thread at a time; gate() from any thread. The mappings must
-/// outlive it.
+/// Thread-safety: one thread at a time; gate() and the counts from any. The mappings
+/// must outlive it.
 class Consumer {
  public:
   Consumer(const OwnView& own, const PeerView& peer, const WaitOptions& wait) noexcept;
@@ -97,8 +98,8 @@ class Consumer {
   const WaitGate& gate() const noexcept { return gate_; }
   const RingFailure& failure() const noexcept { return failure_; }
   /// How often this consumer went to sleep in the kernel, and how often it woke a sleeping producer.
-  std::uint64_t sleep_count() const noexcept { return sleep_count_; }
-  std::uint64_t wake_count() const noexcept { return wake_count_; }
+  std::uint64_t sleep_count() const noexcept { return sleep_count_.value(); }
+  std::uint64_t wake_count() const noexcept { return wake_count_.value(); }
 
  private:
   const std::byte* at(Position position) const noexcept { return data_ + (position & mask_); }
@@ -133,8 +134,8 @@ class Consumer {
   WaitOptions wait_;
   Position seen_tail_;            // last checked value of the peer's tail
   Sequence waited_sequence_ = 0;  // where the last wait began: tells streaming from ping-pong
-  std::uint64_t sleep_count_ = 0;
-  std::uint64_t wake_count_ = 0;
+  Counter sleep_count_;
+  Counter wake_count_;
   RingFailure failure_;
   WaitGate gate_;
 };

@@ -22,6 +22,7 @@
 #include <span>
 
 #include "sluice/ring/barrier.hpp"
+#include "sluice/ring/counter.hpp"
 #include "sluice/ring/failure.hpp"
 #include "sluice/ring/layout.hpp"
 #include "sluice/ring/region.hpp"
@@ -29,8 +30,8 @@
 
 namespace sluice::ring {
 
-/// Thread-safety: one thread at a time; gate() and mark_closed() from any thread. The mappings must
-/// outlive it.
+/// Thread-safety: one thread at a time; gate(), mark_closed() and wake_count() from any. The
+/// mappings must outlive it.
 class Producer {
  public:
   Producer(const OwnView& own, const PeerView& peer, const WaitOptions& wait) noexcept;
@@ -112,7 +113,7 @@ class Producer {
   const WaitGate& gate() const noexcept { return gate_; }
   const RingFailure& failure() const noexcept { return failure_; }
   /// How often a sleeping consumer was woken.
-  std::uint64_t wake_count() const noexcept { return wake_count_; }
+  std::uint64_t wake_count() const noexcept { return wake_count_.value(); }
 
  private:
   /// A record boundary, noted so that `oldest` can move without walking the records.
@@ -156,7 +157,7 @@ class Producer {
   std::array<Mark, 2 * kMarksPerLap> marks_{};
   std::uint64_t first_mark_ = 0;  // counts up; the index is modulo the array's size
   std::uint64_t end_mark_ = 0;
-  std::uint64_t wake_count_ = 0;
+  Counter wake_count_;
   RingFailure failure_;
   WaitGate gate_;
 };

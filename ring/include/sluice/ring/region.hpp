@@ -19,7 +19,7 @@ namespace sluice::ring {
 /// What a new region is to be.
 struct RegionOptions {
   std::uint64_t capacity = 1ULL << 20U;  ///< ring bytes: a power of two, 4 KiB .. 1 GiB
-  /// Released bytes that stay readable whatever happens: 0 .. max_replay_window(capacity).
+  /// Released bytes that stay readable whatever happens: a multiple of 8, 0 .. max_replay_window(capacity).
   std::uint64_t replay_window = 1ULL << 18U;
   Position first_position = 0;       ///< where the producer starts; a multiple of 8
   Sequence first_sequence = 1;       ///< number of its first record
@@ -79,8 +79,8 @@ class OwnedRegion {
 /// checked. Thread-safety: immutable after opening.
 class PeerRegion {
  public:
-  /// Checks and maps. Throws sluice::error: errc::bad_region (not a memfd, seals missing, sizes that
-  /// contradict each other, another session or epoch), errc::bad_version, or the errno of the system call.
+  /// Checks and maps. Throws sluice::error: errc::bad_region (not a memfd, seals missing, holes, sizes
+  /// that contradict each other, another session or epoch), errc::bad_version, or the errno of the system call.
   static PeerRegion open(Descriptor descriptor, const SessionId& session, std::uint64_t epoch);
 
   PeerRegion(PeerRegion&&) noexcept;
