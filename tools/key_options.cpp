@@ -125,10 +125,10 @@ std::string ContextOption::value() const {
 }
 
 void add_format_option(CLI::App& command, crypto::Format& format) {
-  static const std::map<std::string, crypto::Format> kNames{{"agcm", crypto::Format::agcm},
-                                                            {"c2sp", crypto::Format::c2sp}};
+  static const std::map<std::string, crypto::Format> names{{"agcm", crypto::Format::agcm},
+                                                           {"c2sp", crypto::Format::c2sp}};
   command.add_option("--format", format, "agcm (default), or c2sp: C2SP chunked encryption, Cobblestone-256")
-      ->transform(CLI::CheckedTransformer(kNames))
+      ->transform(CLI::CheckedTransformer(names))
       ->type_name("agcm|c2sp");
 }
 

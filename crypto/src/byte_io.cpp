@@ -64,7 +64,7 @@ void FdSink::write(std::span<const std::byte> bytes) {
   write_all(fd_, bytes, descriptor_name(fd_));
 }
 
-FdRandomAccess::FdRandomAccess(int fd) : fd_(fd), size_(0) {
+FdRandomAccess::FdRandomAccess(int fd) : fd_(fd) {
   struct stat status {};
   if (::fstat(fd, &status) < 0) throw_errno("fstat " + descriptor_name(fd));
   if (!S_ISREG(status.st_mode)) {

@@ -15,11 +15,13 @@
 namespace sluice::crypto {
 namespace {
 
+constexpr std::uint64_t kMinSegmentBytes = std::uint64_t{64} << 10U;
+
 void check(const JournalOptions& options) {
   const auto refuse = [](const std::string& what) {
     throw error(errc::bad_option, "journal: expected " + what);
   };
-  if (options.segment_bytes < 64 * 1024 || options.segment_bytes > kMaxSegmentBytes / 2) {
+  if (options.segment_bytes < kMinSegmentBytes || options.segment_bytes > kMaxSegmentBytes / 2) {
     refuse("segment_bytes of 64 KiB .. 1 GiB, got " + std::to_string(options.segment_bytes));
   }
   if (options.frame_bytes < 1024 || options.frame_bytes > 4U << 20U) {

@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::string_view kKeyIdInfo = "AGCM v2 key id";
 
-constexpr std::size_t kArgonStackBytes = 32 * 1024;
+constexpr std::size_t kArgonStackBytes = std::size_t{32} << 10U;
 
 KeyId derive_id(std::span<const std::byte> key) {
   KeyId id;

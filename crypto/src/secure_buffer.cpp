@@ -14,7 +14,7 @@ void require_sodium() {
   if (!started) throw error(std::make_error_code(std::errc::io_error), "libsodium can't be started");
 }
 
-SecureBuffer::SecureBuffer(std::size_t size) : size_(size), locked_(false) {
+SecureBuffer::SecureBuffer(std::size_t size) : size_(size) {
   require_sodium();
   memory_.reset(static_cast<std::byte*>(sodium_malloc(size)));
   if (!memory_) throw std::bad_alloc();

@@ -28,7 +28,7 @@ class SecureBuffer {
   };
   std::unique_ptr<std::byte[], Free> memory_;
   std::size_t size_;
-  bool locked_;
+  bool locked_ = false;
 };
 
 /// Overwrites memory so that no optimiser leaves it out.

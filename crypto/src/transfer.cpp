@@ -20,7 +20,7 @@ namespace sluice::crypto {
 namespace {
 
 // Chunks are moved in runs, so that small ones don't cost a system call and a lock each.
-constexpr std::size_t kRunBytes = 256 * 1024;
+constexpr std::size_t kRunBytes = std::size_t{256} << 10U;
 constexpr unsigned kMaxWorkers = 256;
 
 using Direction = ChunkCipher::Direction;

@@ -146,6 +146,27 @@ TEST_F(Command, TakesPassphraseKeys) {
   EXPECT_NE(outcome.text.find("wrong passphrase"), std::string::npos) << outcome.text;
 }
 
+TEST_F(Command, SnapshotSampleTakesVerifiesAndRestoresATree) {
+  const std::string snapshot =
+      "export SLUICE=\"$sluice\"; '" SLUICE_SOURCE_DIR "/samples/snapshot/snapshot' ";
+  ASSERT_EQ(shell("mkdir -p tree/sub && cp plain tree/sub/file && ln -s sub/file tree/link").status, 0);
+  auto outcome = shell(snapshot + "take key tree tree.sealed");
+  ASSERT_EQ(outcome.status, 0) << outcome.text;
+  outcome = shell(snapshot + "verify key tree.sealed");
+  ASSERT_EQ(outcome.status, 0) << outcome.text;
+  EXPECT_NE(outcome.text.find("complete and authentic"), std::string::npos) << outcome.text;
+  outcome = shell(snapshot + "restore key tree.sealed restored");
+  ASSERT_EQ(outcome.status, 0) << outcome.text;
+  EXPECT_EQ(shell("diff -r tree restored").status, 0);
+
+  ASSERT_NE(shell(snapshot + "take key missing other.sealed").status, 0);
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "other.sealed"));
+  std::filesystem::resize_file(scratch_ / "tree.sealed", 150'000);
+  EXPECT_EQ(shell(snapshot + "verify key tree.sealed").status, 1);
+  EXPECT_EQ(shell(snapshot + "restore key tree.sealed again").status, 1);
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "again"));
+}
+
 TEST_F(Command, RefusesAKeyFileThatOthersCanRead) {
   ASSERT_EQ(::chmod((scratch_ / "key").c_str(), 0644), 0);
   const auto outcome = run("seal --key-file key plain sealed");

@@ -27,7 +27,7 @@ class Files : public testing::Test {
   void TearDown() override { file_ops() = saved_; }
 
   // The directory holds exactly these names.
-  void expect_names(std::set<std::string> names) const {
+  void expect_names(const std::set<std::string>& names) const {
     std::set<std::string> found;
     for (const auto& entry : std::filesystem::directory_iterator(scratch_.path())) {
       found.insert(entry.path().filename().string());

@@ -82,11 +82,12 @@ class MemoryScan {
     std::ifstream maps("/proc/self/maps");
     std::size_t found = 0;
     for (std::string line; std::getline(maps, line);) {
+      std::istringstream fields(line);
       std::uintptr_t begin = 0;
       std::uintptr_t end = 0;
-      std::array<char, 5> mode{};
-      if (std::sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, mode.data()) != 3)
-        continue;  // NOLINT(cert-err34-c)
+      char dash = 0;
+      std::string mode;
+      fields >> std::hex >> begin >> dash >> end >> mode;
       const bool ours = begin <= address() && address() < end;
       const bool shadow = end - begin > (1U << 30U);  // of a sanitizer
       if (mode[0] == 'r' && !ours && !shadow) found += count_between(needle, begin, end);

@@ -14,7 +14,7 @@
 namespace sluice::crypto::test {
 namespace {
 
-constexpr std::uint32_t kChunk = 4096;
+constexpr std::size_t kChunk = 4096;
 constexpr std::size_t kSealedChunk = kChunk + kTagSize;
 const SealOptions kSmallChunks{.chunk_size = kChunk};
 
@@ -54,9 +54,9 @@ class FailingSink final : public ByteSink {
 TEST(Stream, RoundTripsEveryBoundaryInEveryStepOfWritingAndReading) {
   const auto key = test_key();
   for (const std::size_t size :
-       {0U, 1U, kChunk - 1, kChunk, kChunk + 1, 2 * kChunk, 2 * kChunk + 1, 3 * kChunk - 1}) {
+       {0UL, 1UL, kChunk - 1, kChunk, kChunk + 1, 2 * kChunk, 2 * kChunk + 1, 3 * kChunk - 1}) {
     const auto plain = pattern(size);
-    for (const std::size_t step : {1U, 7U, kChunk - 1, kChunk, kChunk + 1, 3 * kChunk}) {
+    for (const std::size_t step : {1UL, 7UL, kChunk - 1, kChunk, kChunk + 1, 3 * kChunk}) {
       VectorSink sink;
       StreamingEncryptor encryptor(sink, key, kSmallChunks);
       for (std::size_t i = 0; i < size; i += step) {
@@ -204,7 +204,7 @@ void expect_refused(std::span<const std::byte> damaged, std::span<const std::byt
 }
 
 TEST(DamagedStream, IsRefusedWithAnyBitFlipped) {
-  const auto plain = pattern(2 * kChunk + 37);
+  const auto plain = pattern(kChunk + 37);
   const auto sealed = seal_bytes(plain, test_key(), kSmallChunks);
   auto damaged = sealed;
   for (std::size_t i = 0; i < sealed.size(); ++i) {
@@ -221,7 +221,7 @@ TEST(DamagedStream, IsRefusedWithAnyBitFlipped) {
 }
 
 TEST(DamagedStream, IsRefusedCutAtEveryLength) {
-  const auto plain = pattern(2 * kChunk + 37);
+  const auto plain = pattern(kChunk + 37);
   const auto sealed = seal_bytes(plain, test_key(), kSmallChunks);
   for (std::size_t size = 0; size < sealed.size(); ++size) {
     expect_refused(std::span(sealed).first(size), plain, "cut to " + std::to_string(size));
@@ -241,7 +241,7 @@ TEST(DamagedStream, IsRefusedCutAtEveryChunkBoundaryOfWholeChunks) {
 TEST(DamagedStream, IsRefusedWithAnythingAppended) {
   const auto plain = pattern(kChunk + 37);
   const auto sealed = seal_bytes(plain, test_key(), kSmallChunks);
-  for (const std::size_t extra : {1U, 15U, 16U, 17U, kChunk, kChunk + 16, 2 * kChunk}) {
+  for (const std::size_t extra : {1UL, 15UL, 16UL, 17UL, kChunk, kChunk + 16, 2 * kChunk}) {
     auto longer = sealed;
     longer.insert(longer.end(), extra, std::byte{0});
     expect_refused(longer, plain, std::to_string(extra) + " zero bytes");

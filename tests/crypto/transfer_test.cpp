@@ -2,6 +2,7 @@
 #include "sluice/crypto/transfer.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
@@ -14,7 +15,7 @@
 namespace sluice::crypto::test {
 namespace {
 
-constexpr std::uint32_t kChunk = 4096;
+constexpr std::size_t kChunk = 4096;
 
 // A source and a sink that aren't memory: nothing is lent, reads are short.
 class PlainSource final : public ByteSource {
@@ -154,10 +155,48 @@ TEST(Transfer, RefusesNumbersOfWorkersOutOfRange) {
   EXPECT_TRUE(sink.bytes().empty());
 }
 
+// A source as long as one likes, and a sink that only counts.
+class Zeros final : public ByteSource {
+ public:
+  explicit Zeros(std::uint64_t size) : left_(size) {}
+  std::size_t read(std::span<std::byte> into) override {
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), left_));
+    left_ -= count;
+    return count;
+  }
+
+ private:
+  std::uint64_t left_;
+};
+
+class Counter final : public ByteSink {
+ public:
+  void write(std::span<const std::byte> bytes) override { count += bytes.size(); }
+  std::uint64_t count = 0;
+};
+
+TEST(Transfer, UsesMemoryThatDoesNotGrowWithTheStream) {
+  const auto peak_kib = [] {
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_maxrss;
+  };
+  const auto run = [](std::uint64_t size) {
+    Zeros source(size);
+    Counter sink;
+    EXPECT_EQ(seal(source, sink, test_key(), {}, {.workers = 2}), size);
+    EXPECT_EQ(sink.count, sealed_size(size));
+  };
+  run(10'000'000);
+  const auto before = peak_kib();
+  run(300'000'000);
+  EXPECT_LT(peak_kib() - before, 4 * 1024);
+}
+
 TEST(RandomAccess, AgreesWithTheStreamAtEveryKindOfPosition) {
   const auto key = test_key();
   std::mt19937 random(1);  // NOLINT(cert-msc51-cpp): the same positions in every run
-  for (const std::size_t size : {0U, 1U, kChunk - 1, kChunk, kChunk + 1, 5 * kChunk, 5 * kChunk + 99}) {
+  for (const std::size_t size : {0UL, 1UL, kChunk - 1, kChunk, kChunk + 1, 5 * kChunk, 5 * kChunk + 99}) {
     const auto plain = pattern(size);
     const auto sealed = seal_bytes(plain, key, {.chunk_size = kChunk});
     MemorySource source(sealed);

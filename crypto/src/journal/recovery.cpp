@@ -10,7 +10,7 @@ namespace sluice::crypto {
 namespace {
 
 constexpr std::uint64_t kSector = 512;  // the smallest unit that a disk writes or doesn't
-constexpr std::size_t kScanBytes = 64 * 1024;
+constexpr std::size_t kScanBytes = std::size_t{64} << 10U;
 
 struct Later {
   bool any = false;           // an authentic frame header stands there

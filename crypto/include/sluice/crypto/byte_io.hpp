@@ -92,7 +92,7 @@ class FdRandomAccess final : public RandomAccessSource {
 
  private:
   int fd_;
-  std::uint64_t size_;
+  std::uint64_t size_ = 0;
 };
 
 /// A std::istream; its failure (badbit) is thrown as an error.
