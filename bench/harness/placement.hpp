@@ -1,0 +1,36 @@
+// How far apart the two processors are while something is measured. The scheduler of a virtual machine's host
+// moves them: the same program's round trip may be four times longer a second later.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "cores.hpp"
+
+namespace sluice::bench {
+
+/// Distance of the two processors, by the round trip of a bare cache line.
+enum class Distance : bool {
+  near,  ///< less than 200 ns: they share a cache
+  far,   ///< 200 ns or more: they don't
+};
+
+std::string_view to_string(Distance distance) noexcept;
+
+/// The cache-line round trips seen around the parts of one run.
+class Placement {
+ public:
+  /// Measures for about a millisecond and keeps the result.
+  void probe(const Cores& cores);
+
+  /// Whether the processors stayed where they were: all probes within a factor of 1.5.
+  bool steady() const;
+  /// The middle probe, in ns. At least one probe was made.
+  double line_ns() const;
+  Distance distance() const;
+
+ private:
+  std::vector<double> probes_ns_;
+};
+
+}  // namespace sluice::bench

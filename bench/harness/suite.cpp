@@ -1,0 +1,282 @@
+#include "suite.hpp"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <optional>
+#include <regex>
+#include <utility>
+
+#include "machine.hpp"
+#include "placement.hpp"
+
+namespace sluice::bench {
+namespace {
+
+constexpr int kSkippedTest = 77;
+constexpr unsigned kRuns = 7;
+constexpr double kRunSeconds = 0.1;
+constexpr double kSmokeSeconds = 0.002;
+constexpr unsigned kMostRejected = 10;  // for each wanted run
+
+}  // namespace
+
+struct Suite::Settings {
+  bool smoke = false;
+  bool list = false;
+  unsigned runs = kRuns;
+  double seconds = kRunSeconds;
+  std::string json;
+  std::string machine;
+  std::string cores_text;
+  std::string pattern;
+  std::optional<Distance> distance;
+  Cores cores;
+
+  RunPlan plan(const Group& group) const {
+    RunPlan plan;
+    const auto length = smoke ? 1.0 : group.length;
+    plan.measured_ns = static_cast<std::uint64_t>(seconds * length * 1e9);
+    plan.warm_up_ns = plan.measured_ns / 5;
+    plan.pace_ns = group.pace_ns;
+    return plan;
+  }
+};
+
+/// The metrics of all runs of one subject, in the order of the runs.
+struct Suite::Series {
+  std::vector<Metric> shape;                // name, unit, direction
+  std::vector<std::vector<double>> values;  // of each metric
+  bool broken = false;
+
+  void add(const Metrics& metrics) {
+    if (shape.empty()) {
+      shape = metrics;
+      values.resize(metrics.size());
+    }
+    for (std::size_t i = 0; i < values.size(); ++i) values[i].push_back(metrics.at(i).value);
+  }
+};
+
+/// What the accepted runs of one group have given so far.
+struct Suite::Table {
+  std::map<std::string, Series> series;
+  std::optional<Distance> distance;
+  std::vector<double> line_ns;
+};
+
+Metrics latency_metrics(const Histogram& histogram) {
+  const auto at = [&](double percent) { return static_cast<double>(histogram.percentile(percent)); };
+  return {{"typical", histogram.middle_mean(), "ns"},
+          {"p50", at(50), "ns"},
+          {"p90", at(90), "ns"},
+          {"p99", at(99), "ns"},
+          {"p99.9", at(99.9), "ns"},
+          {"max", static_cast<double>(histogram.max()), "ns"}};
+}
+
+Metrics rate_metrics(double messages_per_second) {
+  return {{"rate", messages_per_second, "msg/s", Better::higher}};
+}
+
+Suite::Suite(std::string bench, std::string question)
+    : bench_(std::move(bench)), question_(std::move(question)) {}
+
+void Suite::add(Group group) {
+  groups_.push_back(std::move(group));
+}
+
+void Suite::skip(const std::string& what, const std::string& why) {
+  skipped_.push_back(fmt::format("{}: skipped, {}", what, why));
+}
+
+namespace {
+
+void print_group(const Group& group, const std::vector<Row>& rows) {
+  if (rows.empty()) return;
+  fmt::print("\n{}{}\n", group.name, group.size == 0 ? "" : fmt::format(", {} B", group.size));
+  for (const auto& row : rows) {
+    const auto label = row.case_name.substr(group.name.size() + 1);
+    auto line = fmt::format("  {:<34} {:>10}  ({} .. {})", label, human(row.median, row.unit),
+                            human(row.min, row.unit), human(row.max, row.unit));
+    if (row.unit == "msg/s" && row.size >= 1024) {
+      line += fmt::format("  {:.1f} GB/s", row.median * static_cast<double>(row.size) / 1e9);
+    }
+    if (row.ratio) line += fmt::format("  {:.2f} x {}", *row.ratio, row.floor);
+    fmt::print("{}\n", line);
+  }
+}
+
+}  // namespace
+
+bool Suite::measure_round(const Group& group, const Settings& settings, Table& table) {
+  const auto plan = settings.plan(group);
+  std::map<std::string, Metrics> results;
+  Placement placement;
+  for (const auto& subject : group.subjects) {
+    if (table.series[subject.name].broken) continue;
+    if (!settings.smoke) placement.probe(settings.cores);
+    try {
+      results[subject.name] = subject.run(settings.cores, plan);
+    } catch (const std::exception& problem) {
+      table.series[subject.name].broken = failed_ = true;
+      fmt::print(stderr, "{}: {}/{}, {} B: {}\n", bench_, group.name, subject.name, group.size,
+                 problem.what());
+    }
+  }
+  if (!settings.smoke) {
+    placement.probe(settings.cores);
+    const auto wanted = settings.distance ? settings.distance : table.distance;
+    if (!placement.steady() || (wanted && placement.distance() != *wanted)) return false;
+    table.distance = placement.distance();
+    table.line_ns.push_back(placement.line_ns());
+  }
+  for (const auto& [name, metrics] : results) table.series[name].add(metrics);
+  return true;
+}
+
+std::vector<Row> Suite::rows_of(const Group& group, const Table& table) const {
+  std::vector<Row> rows;
+  for (const auto& subject : group.subjects) {
+    const auto& series = table.series.at(subject.name);
+    const auto floor = table.series.find(subject.floor);
+    const auto has_floor = floor != table.series.end() && !floor->second.broken;
+    for (std::size_t i = 0; !series.broken && i < series.shape.size(); ++i) {
+      const auto& values = series.values[i];
+      Row row{bench_,
+              fmt::format("{}/{}/{}", group.name, subject.name, series.shape[i].name),
+              group.size,
+              series.shape[i].unit,
+              median_of(values),
+              *std::min_element(values.begin(), values.end()),
+              *std::max_element(values.begin(), values.end()),
+              subject.floor,
+              std::nullopt,
+              std::nullopt};
+      if (has_floor && i < floor->second.values.size()) {
+        row.floor_median = median_of(floor->second.values[i]);
+        row.ratio = median_ratio(values, floor->second.values[i], series.shape[i].better);
+      }
+      rows.push_back(std::move(row));
+    }
+  }
+  return rows;
+}
+
+std::vector<Row> Suite::measure(const Group& group, const Settings& settings) {
+  if (group.subjects.empty()) return {};
+  Table table;
+  unsigned rejected = 0;
+  for (unsigned done = 0; done < settings.runs;) {
+    if (measure_round(group, settings, table)) {
+      ++done;
+    } else if (++rejected == settings.runs * kMostRejected) {
+      failed_ = true;
+      fmt::print(stderr, "{}: {}, {} B: only {} of {} runs: the processors were moved in {} others\n", bench_,
+                 group.name, group.size, done, settings.runs, rejected);
+      if (done == 0) return {};
+      break;
+    }
+  }
+  auto rows = rows_of(group, table);
+  print_group(group, rows);
+  if (table.distance) {
+    fmt::print("  processors {}: cache line {:.0f} ns; {} runs rejected because the processors were moved\n",
+               to_string(*table.distance), median_of(table.line_ns), rejected);
+  }
+  std::fflush(stdout);
+  return rows;
+}
+
+void Suite::select(const std::string& pattern) {
+  const std::regex expression(pattern);
+  for (auto& group : groups_) {
+    const auto wanted = [&](const Subject& subject) {
+      return std::regex_search(fmt::format("{}/{}/{}", group.name, subject.name, group.size), expression);
+    };
+    std::vector<std::string> floors;  // a floor stays as long as something that is compared with it does
+    for (const auto& subject : group.subjects) {
+      if (wanted(subject)) floors.push_back(subject.floor);
+    }
+    std::erase_if(group.subjects, [&](const Subject& subject) {
+      return !wanted(subject) && std::find(floors.begin(), floors.end(), subject.name) == floors.end();
+    });
+  }
+}
+
+void Suite::list() const {
+  for (const auto& group : groups_) {
+    for (const auto& subject : group.subjects) fmt::print("{}/{}/{}\n", group.name, subject.name, group.size);
+  }
+}
+
+int Suite::run(int argc, char** argv) {
+  Settings settings;
+  CLI::App app{question_, bench_};
+  app.add_flag("--smoke", settings.smoke, "one very short run of every case: does it work at all");
+  app.add_option("--runs", settings.runs, "runs of every case")
+      ->check(CLI::Range(1U, 1000U))
+      ->capture_default_str();
+  app.add_option("--seconds", settings.seconds, "measured time of a run")
+      ->check(CLI::Range(0.0001, 10.0))
+      ->capture_default_str();
+  app.add_option("--json", settings.json, "write the rows to this file");
+  app.add_option("--machine", settings.machine, "write the machine's description to this file, as JSON");
+  app.add_option("--cores", settings.cores_text, "the two processors to use, as A,B");
+  app.add_option("--case", settings.pattern,
+                 "only the cases GROUP/SUBJECT/SIZE that this regular expression finds");
+  const std::map<std::string, Distance> distances{{"near", Distance::near}, {"far", Distance::far}};
+  app.add_option("--distance", settings.distance,
+                 "only runs while the processors are near (they share a cache) or far (they don't)")
+      ->transform(CLI::CheckedTransformer(distances));
+  app.add_flag("--list", settings.list, "print the cases and stop");
+  CLI11_PARSE(app, argc, argv);
+  if (settings.smoke) {
+    settings.runs = 1;
+    settings.seconds = kSmokeSeconds;
+  }
+
+  try {
+    select(settings.pattern);
+    if (settings.list) {
+      list();
+      return 0;
+    }
+    auto cores = settings.cores_text.empty() ? choose_cores() : parse_cores(settings.cores_text);
+    if (!cores) {
+      fmt::print(stderr,
+                 "{}: NOT MEASURED: this process may use only one processor, and two processes that share "
+                 "one measure "
+                 "the scheduler and nothing else\n",
+                 bench_);
+      return kSkippedTest;
+    }
+    settings.cores = *cores;
+    const auto facts = describe_machine(settings.cores);
+    fmt::print("{}: {}\n", bench_, question_);
+    for (const auto& fact : facts) fmt::print("  {:<24} {}\n", fact.name, fact.value);
+    fmt::print(
+        "  {:<24} {} of {:.3g} s each, median (min .. max); x: median of the ratios of the single runs\n",
+        "runs", settings.runs, settings.seconds);
+    for (const auto& line : skipped_) fmt::print("  {}\n", line);
+
+    auto rows = nlohmann::ordered_json::array();
+    for (const auto& group : groups_) {
+      const auto measured = measure(group, settings);
+      for (const auto& row : measured) rows.push_back(to_json(row));
+    }
+    if (!settings.json.empty()) write_json(settings.json, rows);
+    if (!settings.machine.empty()) write_json(settings.machine, to_json(facts));
+  } catch (const std::exception& problem) {
+    fmt::print(stderr, "{}: {}\n", bench_, problem.what());
+    return 1;
+  }
+  return failed_ ? 1 : 0;
+}
+
+}  // namespace sluice::bench
