@@ -19,7 +19,7 @@ namespace sluice::bench {
 enum class Polling : std::uint8_t { eager, backed_off };
 
 /// Pauses of a reader that backs off: long enough for the writer to fill some lines undisturbed.
-inline constexpr int kBackOffPauses = 100;
+inline constexpr int kBackOffPauses = 300;
 
 inline void back_off() noexcept {
   for (int i = 0; i < kBackOffPauses; ++i) cpu_pause();

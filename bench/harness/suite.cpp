@@ -19,10 +19,10 @@ namespace sluice::bench {
 namespace {
 
 constexpr int kSkippedTest = 77;
-constexpr unsigned kRuns = 7;
-constexpr double kRunSeconds = 0.1;
+constexpr unsigned kRuns = 11;
+constexpr double kRunSeconds = 0.04;
 constexpr double kSmokeSeconds = 0.002;
-constexpr unsigned kMostRejected = 10;  // for each wanted run
+constexpr std::chrono::seconds kMostWaiting{30};  // for the host to move the processors back
 
 }  // namespace
 
@@ -68,6 +68,7 @@ struct Suite::Table {
   std::map<std::string, Series> series;
   std::optional<Distance> distance;
   std::vector<double> line_ns;
+  unsigned rejected = 0;
 };
 
 Metrics latency_metrics(const Histogram& histogram) {
@@ -114,30 +115,39 @@ void print_group(const Group& group, const std::vector<Row>& rows) {
 
 }  // namespace
 
-bool Suite::measure_round(const Group& group, const Settings& settings, Table& table) {
+std::optional<Metrics> Suite::measure_once(const Group& group, const Subject& subject, const Settings& settings, Table& table) {
   const auto plan = settings.plan(group);
-  std::map<std::string, Metrics> results;
+  if (settings.smoke) return subject.run(settings.cores, plan);
   Placement placement;
+  placement.probe(settings.cores);
+  auto metrics = subject.run(settings.cores, plan);
+  placement.probe(settings.cores);
+  const auto wanted = settings.distance ? settings.distance : table.distance;
+  if (!placement.steady() || (wanted && placement.distance() != *wanted)) return std::nullopt;
+  table.distance = placement.distance();
+  table.line_ns.push_back(placement.line_ns());
+  return metrics;
+}
+
+void Suite::measure_round(const Group& group, const Settings& settings, Table& table) {
   for (const auto& subject : group.subjects) {
-    if (table.series[subject.name].broken) continue;
-    if (!settings.smoke) placement.probe(settings.cores);
+    auto& series = table.series[subject.name];
+    if (series.broken) continue;
     try {
-      results[subject.name] = subject.run(settings.cores, plan);
+      std::optional<Metrics> metrics;
+      const auto give_up = std::chrono::steady_clock::now() + kMostWaiting;
+      while (!(metrics = measure_once(group, subject, settings, table))) {
+        ++table.rejected;
+        if (std::chrono::steady_clock::now() > give_up) {
+          throw std::runtime_error("the processors did not stay long enough where they should be");
+        }
+      }
+      series.add(*metrics);
     } catch (const std::exception& problem) {
-      table.series[subject.name].broken = failed_ = true;
-      fmt::print(stderr, "{}: {}/{}, {} B: {}\n", bench_, group.name, subject.name, group.size,
-                 problem.what());
+      series.broken = failed_ = true;
+      fmt::print(stderr, "{}: {}/{}, {} B: {}\n", bench_, group.name, subject.name, group.size, problem.what());
     }
   }
-  if (!settings.smoke) {
-    placement.probe(settings.cores);
-    const auto wanted = settings.distance ? settings.distance : table.distance;
-    if (!placement.steady() || (wanted && placement.distance() != *wanted)) return false;
-    table.distance = placement.distance();
-    table.line_ns.push_back(placement.line_ns());
-  }
-  for (const auto& [name, metrics] : results) table.series[name].add(metrics);
-  return true;
 }
 
 std::vector<Row> Suite::rows_of(const Group& group, const Table& table) const {
@@ -171,23 +181,12 @@ std::vector<Row> Suite::rows_of(const Group& group, const Table& table) const {
 std::vector<Row> Suite::measure(const Group& group, const Settings& settings) {
   if (group.subjects.empty()) return {};
   Table table;
-  unsigned rejected = 0;
-  for (unsigned done = 0; done < settings.runs;) {
-    if (measure_round(group, settings, table)) {
-      ++done;
-    } else if (++rejected == settings.runs * kMostRejected) {
-      failed_ = true;
-      fmt::print(stderr, "{}: {}, {} B: only {} of {} runs: the processors were moved in {} others\n", bench_,
-                 group.name, group.size, done, settings.runs, rejected);
-      if (done == 0) return {};
-      break;
-    }
-  }
+  for (unsigned run = 0; run < settings.runs; ++run) measure_round(group, settings, table);
   auto rows = rows_of(group, table);
   print_group(group, rows);
   if (table.distance) {
     fmt::print("  processors {}: cache line {:.0f} ns; {} runs rejected because the processors were moved\n",
-               to_string(*table.distance), median_of(table.line_ns), rejected);
+               to_string(*table.distance), median_of(table.line_ns), table.rejected);
   }
   std::fflush(stdout);
   return rows;

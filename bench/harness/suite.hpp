@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -69,9 +70,11 @@ class Suite {
 
   void select(const std::string& pattern);
   void list() const;
-  /// Measures everything in a group once; false, and nothing kept, if the processors were moved meanwhile or
-  /// are at another distance than wanted.
-  bool measure_round(const Group& group, const Settings& settings, Table& table);
+  /// One run of one thing; nothing if the processors were moved meanwhile or are at another distance than wanted.
+  static std::optional<Metrics> measure_once(const Group& group, const Subject& subject, const Settings& settings,
+  Table& table);
+  /// One run of everything in a group, each repeated until the processors were where they should be.
+  void measure_round(const Group& group, const Settings& settings, Table& table);
   std::vector<Row> rows_of(const Group& group, const Table& table) const;
   std::vector<Row> measure(const Group& group, const Settings& settings);
 
