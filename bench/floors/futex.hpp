@@ -16,13 +16,18 @@ namespace sluice::bench {
 /// A word that one side advances and the other sleeps on (shared, not process-private).
 class FutexWord {
  public:
-  void advance(std::uint32_t to) noexcept {
+  /// `sleeper`: whether the other side may be asleep.
+  void advance(std::uint32_t to, bool sleeper) noexcept {
     word_.store(to, std::memory_order_release);
-    syscall(SYS_futex, &word_, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+    if (sleeper) syscall(SYS_futex, &word_, FUTEX_WAKE, 1, nullptr, nullptr, 0);
   }
-  std::uint32_t await_change(std::uint32_t from) noexcept {
+  std::uint32_t await_change(std::uint32_t from, bool sleep) noexcept {
     std::uint32_t value = 0;
     while ((value = word_.load(std::memory_order_acquire)) == from) {
+      if (!sleep) {
+        cpu_pause();
+        continue;
+      }
       syscall(SYS_futex, &word_, FUTEX_WAIT, from, nullptr, nullptr, 0);
     }
     return value;
@@ -37,19 +42,22 @@ struct FutexPair {
   FutexWord pong;
 };
 
-/// Round trips of a bare word, both sides always sleeping; the word is the sequence number and is checked.
-/// The plan's pace applies.
-inline Histogram measure_futex(const Cores& cores, const RunPlan& plan) {
+/// Round trips of a bare word; each side always sleeps, or spins if its Wait is spin (then it needs no
+/// wake-up); the word is the sequence number and is checked. The plan's pace applies.
+inline Histogram measure_futex(const Cores& cores, const RunPlan& plan, Wait first = Wait::sleep,
+                               Wait second = Wait::sleep) {
   constexpr std::uint32_t kEnd = std::uint32_t{1} << 31;
   const Shared<Histogram> histogram;
   const Shared<FutexPair> words;
   const auto& clock = bench_clock();
+  const auto first_sleeps = first != Wait::spin;
+  const auto second_sleeps = second != Wait::spin;
   run_pair(cores, kRunDeadline, [&](Side side) {
     if (side == Side::second) {
       std::uint32_t last = 0;
       do {
-        last = words->ping.await_change(last);
-        words->pong.advance(last);
+        last = words->ping.await_change(last, second_sleeps);
+        words->pong.advance(last, first_sleeps);
       } while ((last & kEnd) == 0);
       return;
     }
@@ -58,8 +66,8 @@ inline Histogram measure_futex(const Cores& cores, const RunPlan& plan) {
       const auto before = sequence;
       sequence = (sequence + 1) | flags;
       const auto start = clock.ticks();
-      words->ping.advance(sequence);
-      const auto answer = words->pong.await_change(before);
+      words->ping.advance(sequence, second_sleeps);
+      const auto answer = words->pong.await_change(before, first_sleeps);
       const auto stop = clock.ticks();
       if (answer != sequence) throw std::runtime_error("futex: wrong sequence");
       return stop - start;

@@ -87,28 +87,29 @@ void ping(End& end, std::size_t message_bytes, const RunPlan& plan, Histogram& r
   Source source(message_bytes);
   Checker checker(message_bytes);
   const auto pace = clock.from_ns(plan.pace_ns);
-  const auto round_trip = [&](std::uint64_t flags) {
+  const auto begun = clock.ticks();
+  const auto measured_from = begun + clock.from_ns(plan.warm_up_ns);
+  const auto stop_at = measured_from + clock.from_ns(plan.measured_ns);
+  auto due = begun;
+  auto start = begun;
+  const auto send_next = [&](std::uint64_t flags) {
+    if (pace != 0) wait_until_tick(clock, due += pace);
     const auto message = source.next(flags);
-    const auto start = clock.ticks();
+    start = clock.ticks();
     end.send(message);
-    std::uint64_t stop = 0;
-    end.receive([&](Bytes answer) {
-      checker.check(answer);
-      stop = clock.ticks();
-    });
-    return stop - start;
+    flush(end);
   };
-  auto due = clock.ticks();
-  const auto run_for = [&](std::uint64_t ns, auto&& note) {
-    const auto stop_at = clock.ticks() + clock.from_ns(ns);
-    do {
-      if (pace != 0) wait_until_tick(clock, due += pace);
-      note(round_trip(0));
-    } while (clock.ticks() < stop_at);
-  };
-  run_for(plan.warm_up_ns, [](std::uint64_t) {});
-  run_for(plan.measured_ns, [&](std::uint64_t ticks) { result.record(clock.to_ns(ticks)); });
-  round_trip(kLastFlag);
+  bool last = false;
+  send_next(0);
+  serve(end, [&](Bytes answer) {
+    checker.check(answer);
+    const auto stop = clock.ticks();
+    if (last) return false;
+    if (start >= measured_from) result.record(clock.to_ns(stop - start));
+    last = stop >= stop_at;
+    send_next(last ? kLastFlag : 0);
+    return true;
+  });
 }
 
 /// The second process: checks every message and answers it with one of its own.
@@ -119,6 +120,7 @@ void pong(End& end, std::size_t message_bytes) {
   serve(end, [&](Bytes message) {
     const auto first = checker.check(message);
     end.send(source.next());
+    flush(end);
     return (first & kLastFlag) == 0;
   });
 }

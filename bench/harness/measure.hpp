@@ -31,9 +31,11 @@ Histogram measure_round_trip(const Cores& cores, const ChannelOptions& options, 
   return *histogram;
 }
 
-/// Messages a second through channel C, first process to second, by copying each message in.
-template <class C>
-StreamResult measure_one_way(const Cores& cores, const ChannelOptions& options, const RunPlan& plan) {
+/// One way, first process to second. `transmit(end, flags)` sends the next message, `check(message)` verifies
+/// the next one and returns its first word; each is used in one process only.
+template <class C, class Transmit, class Check>
+StreamResult measure_stream(const Cores& cores, const ChannelOptions& options, const RunPlan& plan,
+                            Transmit transmit, Check check) {
   const Shared<StreamResult> result;
   const Shared<Meeting> meeting;
   C channel(options);
@@ -41,38 +43,51 @@ StreamResult measure_one_way(const Cores& cores, const ChannelOptions& options, 
     auto end = channel.open(side);
     meeting->arrive_and_wait();
     if (side == Side::first) {
-      Source source(options.message_bytes);
-      stream(end, plan, [&](std::uint64_t flags) { end.send(source.next(flags)); });
+      stream(end, plan, [&](std::uint64_t flags) { transmit(end, flags); });
     } else {
-      Checker checker(options.message_bytes);
-      drain(end, *result, [&](Bytes message) { return checker.check(message); });
+      drain(end, *result, check);
     }
     meeting->arrive_and_wait();
   });
   return *result;
 }
 
-/// The same where the producer writes each message in place.
+/// Messages a second through channel C by copying each message in.
+template <class C>
+StreamResult measure_one_way(const Cores& cores, const ChannelOptions& options, const RunPlan& plan) {
+  Source source(options.message_bytes);
+  Checker checker(options.message_bytes);
+  return measure_stream<C>(
+      cores, options, plan, [&](auto& end, std::uint64_t flags) { end.send(source.next(flags)); },
+      [&](Bytes message) { return checker.check(message); });
+}
+
+/// The same where the producer computes each message right in the channel's memory.
 template <class C>
 StreamResult measure_in_place(const Cores& cores, const ChannelOptions& options, const RunPlan& plan) {
-  const Shared<StreamResult> result;
-  const Shared<Meeting> meeting;
-  C channel(options);
-  run_pair(cores, kRunDeadline, [&](Side side) {
-    auto end = channel.open(side);
-    meeting->arrive_and_wait();
-    std::uint64_t sequence = 0;
-    if (side == Side::first) {
-      stream(end, plan, [&](std::uint64_t flags) {
+  std::uint64_t sequence = 0;
+  return measure_stream<C>(
+      cores, options, plan,
+      [&](auto& end, std::uint64_t flags) {
         end.produce(options.message_bytes,
                     [&](std::span<std::byte> room) { generate(room, sequence++, flags); });
-      });
-    } else {
-      drain(end, *result, [&](Bytes message) { return check_generated(message, sequence++); });
-    }
-    meeting->arrive_and_wait();
-  });
-  return *result;
+      },
+      [&](Bytes message) { return check_generated(message, sequence++); });
+}
+
+/// The same where the producer computes each message in its own memory and the channel copies it.
+template <class C>
+StreamResult measure_generated(const Cores& cores, const ChannelOptions& options, const RunPlan& plan) {
+  std::uint64_t sequence = 0;
+  std::vector<std::uint64_t> words(options.message_bytes / sizeof(std::uint64_t));
+  const auto room = std::as_writable_bytes(std::span(words));
+  return measure_stream<C>(
+      cores, options, plan,
+      [&](auto& end, std::uint64_t flags) {
+        generate(room, sequence++, flags);
+        end.send(room);
+      },
+      [&](Bytes message) { return check_generated(message, sequence++); });
 }
 
 }  // namespace sluice::bench

@@ -115,7 +115,8 @@ void print_group(const Group& group, const std::vector<Row>& rows) {
 
 }  // namespace
 
-std::optional<Metrics> Suite::measure_once(const Group& group, const Subject& subject, const Settings& settings, Table& table) {
+std::optional<Metrics> Suite::measure_once(const Group& group, const Subject& subject,
+                                           const Settings& settings, Table& table) {
   const auto plan = settings.plan(group);
   if (settings.smoke) return subject.run(settings.cores, plan);
   Placement placement;
@@ -145,7 +146,8 @@ void Suite::measure_round(const Group& group, const Settings& settings, Table& t
       series.add(*metrics);
     } catch (const std::exception& problem) {
       series.broken = failed_ = true;
-      fmt::print(stderr, "{}: {}/{}, {} B: {}\n", bench_, group.name, subject.name, group.size, problem.what());
+      fmt::print(stderr, "{}: {}/{}, {} B: {}\n", bench_, group.name, subject.name, group.size,
+                 problem.what());
     }
   }
 }

@@ -70,9 +70,10 @@ class Suite {
 
   void select(const std::string& pattern);
   void list() const;
-  /// One run of one thing; nothing if the processors were moved meanwhile or are at another distance than wanted.
-  static std::optional<Metrics> measure_once(const Group& group, const Subject& subject, const Settings& settings,
-  Table& table);
+  /// One run of one thing; nothing if the processors were moved meanwhile or are at another distance than
+  /// wanted.
+  static std::optional<Metrics> measure_once(const Group& group, const Subject& subject,
+                                             const Settings& settings, Table& table);
   /// One run of everything in a group, each repeated until the processors were where they should be.
   void measure_round(const Group& group, const Settings& settings, Table& table);
   std::vector<Row> rows_of(const Group& group, const Table& table) const;

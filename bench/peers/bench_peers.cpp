@@ -53,38 +53,44 @@ Group round_trips(std::size_t bytes, Wait wait) {
                                            return latency_metrics(measure_cache_line(cores, plan));
                                          }}}};
   }
-  return {"round trip, spin", bytes, {{"in-band ring", "", [bytes](const Cores& cores, const RunPlan& plan) {
-                                         return latency_metrics(measure_round_trip<InbandRing<Polling::eager>>(
-                                             cores, options_for(bytes, Wait::spin), plan));
-                                       }}}};
+  return {
+      "round trip, spin", bytes, {{"in-band ring", "", [bytes](const Cores& cores, const RunPlan& plan) {
+                                     return latency_metrics(measure_round_trip<InbandRing<Polling::eager>>(
+                                         cores, options_for(bytes, Wait::spin), plan));
+                                   }}}};
 }
 
 Group streams(std::size_t bytes) {
   if (bytes < kKiB) {
-    return {"one way", bytes, {{"slot queue", "", [](const Cores& cores, const RunPlan& plan) {
-                                  const auto options = options_for(kSlotPayloadBytes, Wait::spin);
-                                  return rate_metrics(
-                                      measure_one_way<SlotQueue<Polling::backed_off>>(cores, options, plan).per_second());
-                                }}}};
+    return {"one way",
+            bytes,
+            {{"slot queue", "", [](const Cores& cores, const RunPlan& plan) {
+                const auto options = options_for(kSlotPayloadBytes, Wait::spin);
+                return rate_metrics(
+                    measure_one_way<SlotQueue<Polling::backed_off>>(cores, options, plan).per_second());
+              }}}};
   }
-  return {"one way", bytes, {{"copy", "", [bytes](const Cores& cores, const RunPlan& plan) {
-                                return rate_metrics(measure_copy(cores, options_for(bytes, Wait::spin), plan));
-                              }}}};
+  return {
+      "one way", bytes, {{"copy", "", [bytes](const Cores& cores, const RunPlan& plan) {
+                            return rate_metrics(measure_copy(cores, options_for(bytes, Wait::spin), plan));
+                          }}}};
 }
 
 template <class C>
 void add_peer(std::vector<Group>& trips, std::vector<Group>& ways, const std::string& name) {
   for (auto& group : trips) {
     const auto options = options_for(group.size, group.name.ends_with("sleep") ? Wait::sleep : Wait::spin);
-    group.subjects.push_back({name, group.subjects.front().name, [options](const Cores& cores, const RunPlan& plan) {
-                                return latency_metrics(measure_round_trip<C>(cores, options, plan));
-                              }});
+    group.subjects.push_back(
+        {name, group.subjects.front().name, [options](const Cores& cores, const RunPlan& plan) {
+           return latency_metrics(measure_round_trip<C>(cores, options, plan));
+         }});
   }
   for (auto& group : ways) {
     const auto options = options_for(group.size, Wait::spin);
-    group.subjects.push_back({name, group.subjects.front().name, [options](const Cores& cores, const RunPlan& plan) {
-                                return rate_metrics(measure_one_way<C>(cores, options, plan).per_second());
-                              }});
+    group.subjects.push_back(
+        {name, group.subjects.front().name, [options](const Cores& cores, const RunPlan& plan) {
+           return rate_metrics(measure_one_way<C>(cores, options, plan).per_second());
+         }});
   }
 }
 
@@ -127,7 +133,8 @@ void add_all(Suite& suite) {
 }  // namespace sluice::bench
 
 int main(int argc, char** argv) {
-  sluice::bench::Suite suite("bench_peers", "how fast are the channels that Debian's packages offer, by the same loops?");
+  sluice::bench::Suite suite("bench_peers",
+                             "how fast are the channels that Debian's packages offer, by the same loops?");
   sluice::bench::add_all(suite);
   return suite.run(argc, argv);
 }

@@ -23,7 +23,8 @@ class BoostQueueLane {
     namespace bi = boost::interprocess;
     const auto slots = std::clamp<std::size_t>(options.ring_bytes / options.message_bytes, 4, 1024);
     bi::message_queue::remove(name_.c_str());
-    queue_ = std::make_unique<bi::message_queue>(bi::create_only, name_.c_str(), slots, options.message_bytes);
+    queue_ =
+        std::make_unique<bi::message_queue>(bi::create_only, name_.c_str(), slots, options.message_bytes);
   }
   ~BoostQueueLane() {
     if (getpid() == owner_) boost::interprocess::message_queue::remove(name_.c_str());
@@ -47,7 +48,8 @@ class BoostQueue {
   class End {
    public:
     using Queue = boost::interprocess::message_queue;
-    End(Queue& out, Queue& in, Wait wait, std::size_t bytes) : out_(&out), in_(&in), wait_(wait), buffer_(bytes) {}
+    End(Queue& out, Queue& in, Wait wait, std::size_t bytes)
+        : out_(&out), in_(&in), wait_(wait), buffer_(bytes) {}
 
     void send(Bytes message) {
       if (wait_ == Wait::sleep) return out_->send(message.data(), message.size(), 0);

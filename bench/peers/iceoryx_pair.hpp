@@ -1,5 +1,5 @@
-// Peer: iceoryx publishers and subscribers, payloads written in place in loaned chunks. Its daemon RouDi is started with the
-// first channel and ended with the program.
+// Peer: iceoryx publishers and subscribers, payloads written in place in loaned chunks. Its daemon RouDi is
+// started with the first channel and ended with the program.
 #pragma once
 
 #include <fmt/format.h>
@@ -70,7 +70,8 @@ class IceoryxPair {
       const iox::capro::ServiceDescription back{"sluice", "bench", "back"};
       out_ = std::make_unique<iox::popo::UntypedPublisher>(side == Side::first ? there : back, lossless_out);
       in_ = std::make_unique<iox::popo::UntypedSubscriber>(side == Side::first ? back : there, lossless_in);
-      while (!out_->hasSubscribers() || in_->getSubscriptionState() != iox::SubscribeState::SUBSCRIBED) cpu_pause();
+      while (!out_->hasSubscribers() || in_->getSubscriptionState() != iox::SubscribeState::SUBSCRIBED)
+        cpu_pause();
       if (wait_ != Wait::sleep) return;
       waits_ = std::make_unique<iox::popo::WaitSet<1>>();
       waits_->attachState(*in_, iox::popo::SubscriberState::HAS_DATA).or_else([](auto) {
@@ -79,7 +80,8 @@ class IceoryxPair {
     }
 
     void send(Bytes message) {
-      produce(message.size(), [&](std::span<std::byte> room) { std::memcpy(room.data(), message.data(), room.size()); });
+      produce(message.size(),
+              [&](std::span<std::byte> room) { std::memcpy(room.data(), message.data(), room.size()); });
     }
     template <class Fill>
     void produce(std::size_t bytes, Fill fill) {

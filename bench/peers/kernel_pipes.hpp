@@ -1,5 +1,5 @@
-// Peers: what the kernel offers. Pipes and Unix stream sockets carry bytes: the writer writes whole messages, the reader
-// takes as much as there is and cuts it up. Unix seqpacket sockets carry messages.
+// Peers: what the kernel offers. Pipes and Unix stream sockets carry bytes: the writer writes whole messages,
+// the reader takes as much as there is and cuts it up. Unix seqpacket sockets carry messages.
 #pragma once
 
 #include <fcntl.h>
@@ -134,8 +134,8 @@ class Pipes {
   Lane back_;
 };
 
-/// A Unix socket pair of the given type with large buffers. The file description is shared by the fork, so spinning is
-/// chosen for both sides: both must want the same.
+/// A Unix socket pair of the given type with large buffers. The file description is shared by the fork, so
+/// spinning is chosen for both sides: both must want the same.
 class SocketPair {
  public:
   SocketPair(int type, const ChannelOptions& options) : SocketPair(make(type), options) {}
@@ -176,7 +176,8 @@ class StreamSocket {
 
 class SeqpacketSocket {
  public:
-  explicit SeqpacketSocket(const ChannelOptions& options) : options_(options), pair_(SOCK_SEQPACKET, options) {}
+  explicit SeqpacketSocket(const ChannelOptions& options)
+      : options_(options), pair_(SOCK_SEQPACKET, options) {}
 
   class End {
    public:

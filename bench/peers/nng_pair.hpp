@@ -10,17 +10,19 @@
 #include <string>
 
 #include "harness/channel.hpp"
-#include "temporary_folder.hpp"
+#include "harness/temporary_folder.hpp"
 
 namespace sluice::bench {
 
 class NngPair {
  public:
-  explicit NngPair(const ChannelOptions& options) : options_(options), address_("ipc://" + folder_.path() + "/nng") {}
+  explicit NngPair(const ChannelOptions& options)
+      : options_(options), address_("ipc://" + folder_.path() + "/nng") {}
 
   class End {
    public:
-    End(const std::string& address, Side side, Wait wait) : flags_(wait == Wait::sleep ? 0 : NNG_FLAG_NONBLOCK) {
+    End(const std::string& address, Side side, Wait wait)
+        : flags_(wait == Wait::sleep ? 0 : static_cast<int>(NNG_FLAG_NONBLOCK)) {
       check(nng_pair0_open(&socket_), "nng_pair0_open");
       check(nng_socket_set_size(socket_, NNG_OPT_RECVMAXSZ, 0), "NNG_OPT_RECVMAXSZ");
       check(nng_socket_set_int(socket_, NNG_OPT_SENDBUF, 1024), "NNG_OPT_SENDBUF");
@@ -50,7 +52,9 @@ class NngPair {
       void* data = nullptr;
       std::size_t size = 0;
       int outcome = 0;
-      while ((outcome = nng_recv(socket_, &data, &size, flags_ | NNG_FLAG_ALLOC)) == NNG_EAGAIN) cpu_pause();
+      while ((outcome = nng_recv(socket_, &data, &size, flags_ | static_cast<int>(NNG_FLAG_ALLOC))) ==
+             NNG_EAGAIN)
+        cpu_pause();
       check(outcome, "nng_recv");
       const auto release = [size](void* memory) { nng_free(memory, size); };
       const std::unique_ptr<void, decltype(release)> owned(data, release);

@@ -49,10 +49,12 @@ class QbRing {
 
   class End {
    public:
-    End(qb_ringbuffer_t* out, qb_ringbuffer_t* in, Wait wait) : out_(out), in_(in), timeout_ms_(wait == Wait::sleep ? -1 : 0) {}
+    End(qb_ringbuffer_t* out, qb_ringbuffer_t* in, Wait wait)
+        : out_(out), in_(in), timeout_ms_(wait == Wait::sleep ? -1 : 0) {}
 
     void send(Bytes message) {
-      produce(message.size(), [&](std::span<std::byte> room) { std::memcpy(room.data(), message.data(), room.size()); });
+      produce(message.size(),
+              [&](std::span<std::byte> room) { std::memcpy(room.data(), message.data(), room.size()); });
     }
     template <class Fill>
     void produce(std::size_t bytes, Fill fill) {

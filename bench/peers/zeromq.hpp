@@ -12,13 +12,14 @@
 #include <string>
 
 #include "harness/channel.hpp"
-#include "temporary_folder.hpp"
+#include "harness/temporary_folder.hpp"
 
 namespace sluice::bench {
 
 class ZeroMq {
  public:
-  explicit ZeroMq(const ChannelOptions& options) : options_(options), address_("ipc://" + folder_.path() + "/zmq") {}
+  explicit ZeroMq(const ChannelOptions& options)
+      : options_(options), address_("ipc://" + folder_.path() + "/zmq") {}
 
   class End {
    public:

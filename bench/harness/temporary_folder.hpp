@@ -16,7 +16,8 @@ class TemporaryFolder {
  public:
   TemporaryFolder() : owner_(getpid()) {
     path_ = (std::filesystem::temp_directory_path() / "sluice-bench-XXXXXX").string();
-    if (mkdtemp(path_.data()) == nullptr) throw std::system_error(errno, std::system_category(), "mkdtemp " + path_);
+    if (mkdtemp(path_.data()) == nullptr)
+      throw std::system_error(errno, std::system_category(), "mkdtemp " + path_);
   }
   ~TemporaryFolder() {
     std::error_code ignored;
