@@ -17,6 +17,10 @@ enum class Distance : bool {
 
 std::string_view to_string(Distance distance) noexcept;
 
+constexpr Distance other(Distance distance) noexcept {
+  return distance == Distance::near ? Distance::far : Distance::near;
+}
+
 /// The cache-line round trips seen around the parts of one run.
 class Placement {
  public:

@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <map>
 #include <optional>
 #include <regex>
+#include <set>
 #include <utility>
 
 #include "machine.hpp"
@@ -22,7 +24,8 @@ constexpr int kSkippedTest = 77;
 constexpr unsigned kRuns = 11;
 constexpr double kRunSeconds = 0.04;
 constexpr double kSmokeSeconds = 0.002;
-constexpr std::chrono::seconds kMostWaiting{30};  // for the host to move the processors back
+constexpr std::chrono::seconds kMostWaiting{10};  // for the host to move the processors back, each run
+constexpr std::size_t kFewestRuns = 3;            // worth printing
 
 }  // namespace
 
@@ -52,7 +55,6 @@ struct Suite::Settings {
 struct Suite::Series {
   std::vector<Metric> shape;                // name, unit, direction
   std::vector<std::vector<double>> values;  // of each metric
-  bool broken = false;
 
   void add(const Metrics& metrics) {
     if (shape.empty()) {
@@ -63,12 +65,29 @@ struct Suite::Series {
   }
 };
 
-/// What the accepted runs of one group have given so far.
+/// What the runs of one group have given at one distance.
 struct Suite::Table {
   std::map<std::string, Series> series;
-  std::optional<Distance> distance;
   std::vector<double> line_ns;
-  unsigned rejected = 0;
+
+  /// Runs in which everything that works was measured.
+  std::size_t runs(const Group& group) const {
+    std::size_t least = SIZE_MAX;
+    for (const auto& subject : group.subjects) {
+      const auto found = series.find(subject.name);
+      const auto count =
+          found == series.end() || found->second.values.empty() ? 0 : found->second.values[0].size();
+      least = std::min(least, count);
+    }
+    return least;
+  }
+};
+
+/// Everything about one group while it is measured.
+struct Suite::Progress {
+  std::map<Distance, Table> tables;
+  std::set<std::string> broken;
+  unsigned moved = 0;  // runs thrown away because the processors were moved meanwhile
 };
 
 Metrics latency_metrics(const Histogram& histogram) {
@@ -98,9 +117,7 @@ void Suite::skip(const std::string& what, const std::string& why) {
 
 namespace {
 
-void print_group(const Group& group, const std::vector<Row>& rows) {
-  if (rows.empty()) return;
-  fmt::print("\n{}{}\n", group.name, group.size == 0 ? "" : fmt::format(", {} B", group.size));
+void print_rows(const Group& group, const std::vector<Row>& rows) {
   for (const auto& row : rows) {
     const auto label = row.case_name.substr(group.name.size() + 1);
     auto line = fmt::format("  {:<34} {:>10}  ({} .. {})", label, human(row.median, row.unit),
@@ -115,41 +132,34 @@ void print_group(const Group& group, const std::vector<Row>& rows) {
 
 }  // namespace
 
-std::optional<Metrics> Suite::measure_once(const Group& group, const Subject& subject,
-                                           const Settings& settings, Table& table) {
-  const auto plan = settings.plan(group);
-  if (settings.smoke) return subject.run(settings.cores, plan);
+void Suite::measure_once(const Group& group, const Subject& subject, const Settings& settings,
+                         Progress& progress) {
   Placement placement;
   placement.probe(settings.cores);
-  auto metrics = subject.run(settings.cores, plan);
+  const auto metrics = subject.run(settings.cores, settings.plan(group));
   placement.probe(settings.cores);
-  const auto wanted = settings.distance ? settings.distance : table.distance;
-  if (!placement.steady() || (wanted && placement.distance() != *wanted)) return std::nullopt;
-  table.distance = placement.distance();
+  if (!settings.smoke && !placement.steady()) {
+    ++progress.moved;
+    return;
+  }
+  auto& table = progress.tables[placement.distance()];
   table.line_ns.push_back(placement.line_ns());
-  return metrics;
+  table.series[subject.name].add(metrics);
 }
 
-void Suite::measure_round(const Group& group, const Settings& settings, Table& table) {
+void Suite::measure_round(Group& group, const Settings& settings, Progress& progress) {
   for (const auto& subject : group.subjects) {
-    auto& series = table.series[subject.name];
-    if (series.broken) continue;
     try {
-      std::optional<Metrics> metrics;
-      const auto give_up = std::chrono::steady_clock::now() + kMostWaiting;
-      while (!(metrics = measure_once(group, subject, settings, table))) {
-        ++table.rejected;
-        if (std::chrono::steady_clock::now() > give_up) {
-          throw std::runtime_error("the processors did not stay long enough where they should be");
-        }
-      }
-      series.add(*metrics);
+      measure_once(group, subject, settings, progress);
     } catch (const std::exception& problem) {
-      series.broken = failed_ = true;
+      progress.broken.insert(subject.name);
+      failed_ = true;
       fmt::print(stderr, "{}: {}/{}, {} B: {}\n", bench_, group.name, subject.name, group.size,
                  problem.what());
     }
   }
+  std::erase_if(group.subjects,
+                [&](const Subject& subject) { return progress.broken.contains(subject.name); });
 }
 
 std::vector<Row> Suite::rows_of(const Group& group, const Table& table) const {
@@ -157,8 +167,7 @@ std::vector<Row> Suite::rows_of(const Group& group, const Table& table) const {
   for (const auto& subject : group.subjects) {
     const auto& series = table.series.at(subject.name);
     const auto floor = table.series.find(subject.floor);
-    const auto has_floor = floor != table.series.end() && !floor->second.broken;
-    for (std::size_t i = 0; !series.broken && i < series.shape.size(); ++i) {
+    for (std::size_t i = 0; i < series.shape.size(); ++i) {
       const auto& values = series.values[i];
       Row row{bench_,
               fmt::format("{}/{}/{}", group.name, subject.name, series.shape[i].name),
@@ -170,7 +179,7 @@ std::vector<Row> Suite::rows_of(const Group& group, const Table& table) const {
               subject.floor,
               std::nullopt,
               std::nullopt};
-      if (has_floor && i < floor->second.values.size()) {
+      if (floor != table.series.end() && i < floor->second.values.size()) {
         row.floor_median = median_of(floor->second.values[i]);
         row.ratio = median_ratio(values, floor->second.values[i], series.shape[i].better);
       }
@@ -180,16 +189,42 @@ std::vector<Row> Suite::rows_of(const Group& group, const Table& table) const {
   return rows;
 }
 
-std::vector<Row> Suite::measure(const Group& group, const Settings& settings) {
+std::vector<Row> Suite::measure(Group group, const Settings& settings) {
+  Progress progress;
+  const auto give_up = std::chrono::steady_clock::now() + kMostWaiting * settings.runs;
+  const auto enough = [&] {
+    if (group.subjects.empty()) return true;
+    return std::ranges::any_of(progress.tables, [&](const auto& entry) {
+      const auto wanted = settings.smoke || !settings.distance || entry.first == *settings.distance;
+      return wanted && entry.second.runs(group) >= settings.runs;
+    });
+  };
+  while (!enough() && std::chrono::steady_clock::now() < give_up) measure_round(group, settings, progress);
   if (group.subjects.empty()) return {};
-  Table table;
-  for (unsigned run = 0; run < settings.runs; ++run) measure_round(group, settings, table);
-  auto rows = rows_of(group, table);
-  print_group(group, rows);
-  if (table.distance) {
-    fmt::print("  processors {}: cache line {:.0f} ns; {} runs rejected because the processors were moved\n",
-               to_string(*table.distance), median_of(table.line_ns), table.rejected);
+
+  const auto runs_at = [&](Distance distance) {
+    const auto found = progress.tables.find(distance);
+    return found == progress.tables.end() ? 0 : found->second.runs(group);
+  };
+  const auto most = runs_at(Distance::near) > runs_at(Distance::far) ? Distance::near : Distance::far;
+  const auto reported = settings.smoke ? most : settings.distance.value_or(most);
+  if (runs_at(reported) < settings.runs) {
+    failed_ = true;
+    fmt::print(stderr, "{}: {}, {} B: only {} of {} runs with the processors {}\n", bench_, group.name,
+               group.size, runs_at(reported), settings.runs, to_string(reported));
   }
+  std::vector<Row> rows;
+  for (const auto distance : {other(reported), reported}) {
+    if (runs_at(distance) < std::min<std::size_t>(settings.runs, kFewestRuns)) continue;
+    const auto& table = progress.tables.at(distance);
+    const auto found = rows_of(group, table);
+    fmt::print("\n{}{}, processors {} (cache line {:.0f} ns), {} runs{}\n", group.name,
+               group.size == 0 ? "" : fmt::format(", {} B", group.size), to_string(distance),
+               median_of(table.line_ns), table.runs(group), distance == reported ? "" : ", not in the JSON");
+    print_rows(group, found);
+    if (distance == reported) rows = found;
+  }
+  if (progress.moved != 0) fmt::print("  ({} runs thrown away: the processors were moved)\n", progress.moved);
   std::fflush(stdout);
   return rows;
 }

@@ -67,17 +67,18 @@ class Suite {
   struct Settings;
   struct Series;
   struct Table;
+  struct Progress;
 
   void select(const std::string& pattern);
   void list() const;
-  /// One run of one thing; nothing if the processors were moved meanwhile or are at another distance than
-  /// wanted.
-  static std::optional<Metrics> measure_once(const Group& group, const Subject& subject,
-                                             const Settings& settings, Table& table);
-  /// One run of everything in a group, each repeated until the processors were where they should be.
-  void measure_round(const Group& group, const Settings& settings, Table& table);
+  /// One run of one thing, kept under the distance that the processors had.
+  static void measure_once(const Group& group, const Subject& subject, const Settings& settings,
+                           Progress& progress);
+  /// One run of everything in a group; takes out what failed.
+  void measure_round(Group& group, const Settings& settings, Progress& progress);
   std::vector<Row> rows_of(const Group& group, const Table& table) const;
-  std::vector<Row> measure(const Group& group, const Settings& settings);
+  /// Measures a group until there are enough runs at one distance, and prints it.
+  std::vector<Row> measure(Group group, const Settings& settings);
 
   std::string bench_;
   std::string question_;
