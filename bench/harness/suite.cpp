@@ -190,13 +190,14 @@ std::vector<Row> Suite::rows_of(const Group& group, const Table& table) const {
 }
 
 std::vector<Row> Suite::measure(Group group, const Settings& settings) {
+  const auto runs = std::min(settings.runs, group.most_runs);
   Progress progress;
-  const auto give_up = std::chrono::steady_clock::now() + kMostWaiting * settings.runs;
+  const auto give_up = std::chrono::steady_clock::now() + kMostWaiting * runs;
   const auto enough = [&] {
     if (group.subjects.empty()) return true;
     return std::ranges::any_of(progress.tables, [&](const auto& entry) {
       const auto wanted = settings.smoke || !settings.distance || entry.first == *settings.distance;
-      return wanted && entry.second.runs(group) >= settings.runs;
+      return wanted && entry.second.runs(group) >= runs;
     });
   };
   while (!enough() && std::chrono::steady_clock::now() < give_up) measure_round(group, settings, progress);
@@ -208,14 +209,14 @@ std::vector<Row> Suite::measure(Group group, const Settings& settings) {
   };
   const auto most = runs_at(Distance::near) > runs_at(Distance::far) ? Distance::near : Distance::far;
   const auto reported = settings.smoke ? most : settings.distance.value_or(most);
-  if (runs_at(reported) < settings.runs) {
+  if (runs_at(reported) < runs) {
     failed_ = true;
     fmt::print(stderr, "{}: {}, {} B: only {} of {} runs with the processors {}\n", bench_, group.name,
-               group.size, runs_at(reported), settings.runs, to_string(reported));
+               group.size, runs_at(reported), runs, to_string(reported));
   }
   std::vector<Row> rows;
   for (const auto distance : {other(reported), reported}) {
-    if (runs_at(distance) < std::min<std::size_t>(settings.runs, kFewestRuns)) continue;
+    if (runs_at(distance) < std::min<std::size_t>(runs, kFewestRuns)) continue;
     const auto& table = progress.tables.at(distance);
     const auto found = rows_of(group, table);
     fmt::print("\n{}{}, processors {} (cache line {:.0f} ns), {} runs{}\n", group.name,

@@ -43,6 +43,7 @@ struct Group {
   std::vector<Subject> subjects;
   double length = 1;  ///< multiplies the measured time of a run; paced cases need longer ones
   std::uint64_t pace_ns = 0;
+  unsigned most_runs = 1000;  ///< for what is counted, not timed
 };
 
 /// The common command line and run loop of all benchmark programs.
