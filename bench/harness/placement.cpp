@@ -1,6 +1,9 @@
 #include "placement.hpp"
 
 #include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <string>
 
 #include "floors/cache_line.hpp"
 #include "report.hpp"
@@ -29,6 +32,15 @@ bool Placement::steady() const {
 
 double Placement::line_ns() const {
   return median_of(probes_ns_);
+}
+
+std::uint64_t cpu_shortage_ns() {
+  // Pressure stall information: "some avg10=0.00 avg60=0.00 avg300=0.00 total=<microseconds>".
+  std::ifstream file("/proc/pressure/cpu");
+  std::string line;
+  std::getline(file, line);
+  const auto at = line.find("total=");
+  return at == std::string::npos ? 0 : std::strtoull(line.c_str() + at + 6, nullptr, 10) * 1000;
 }
 
 Distance Placement::distance() const {

@@ -2,6 +2,7 @@
 // moves them: the same program's round trip may be four times longer a second later.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
@@ -36,5 +37,9 @@ class Placement {
  private:
   std::vector<double> probes_ns_;
 };
+
+/// For how long, in ns since the machine started, some runnable thread had no processor; 0 where the kernel
+/// doesn't say. Two pinned processes alone on the machine add nothing to it.
+std::uint64_t cpu_shortage_ns();
 
 }  // namespace sluice::bench

@@ -25,6 +25,7 @@ constexpr unsigned kRuns = 11;
 constexpr double kRunSeconds = 0.04;
 constexpr double kSmokeSeconds = 0.002;
 constexpr std::chrono::seconds kMostWaiting{10};  // for the host to move the processors back, each run
+constexpr double kMostShortage = 0.05;            // of a run's time, without a processor for somebody
 constexpr std::size_t kFewestRuns = 3;            // worth printing
 
 }  // namespace
@@ -87,7 +88,8 @@ struct Suite::Table {
 struct Suite::Progress {
   std::map<Distance, Table> tables;
   std::set<std::string> broken;
-  unsigned moved = 0;  // runs thrown away because the processors were moved meanwhile
+  unsigned moved = 0;      // runs thrown away because the processors were moved meanwhile
+  unsigned disturbed = 0;  // runs thrown away because something else wanted the processors
 };
 
 Metrics latency_metrics(const Histogram& histogram) {
@@ -136,10 +138,19 @@ void Suite::measure_once(const Group& group, const Subject& subject, const Setti
                          Progress& progress) {
   Placement placement;
   placement.probe(settings.cores);
+  const auto shortage_before = cpu_shortage_ns();
+  const auto begun = monotonic_ns();
   const auto metrics = subject.run(settings.cores, settings.plan(group));
+  const auto elapsed = monotonic_ns() - begun;
+  const auto shortage = cpu_shortage_ns() - shortage_before;
   placement.probe(settings.cores);
   if (!settings.smoke && !placement.steady()) {
     ++progress.moved;
+    return;
+  }
+  if (!settings.smoke && !group.crowded &&
+      static_cast<double>(shortage) > kMostShortage * static_cast<double>(elapsed)) {
+    ++progress.disturbed;
     return;
   }
   auto& table = progress.tables[placement.distance()];
@@ -225,7 +236,11 @@ std::vector<Row> Suite::measure(Group group, const Settings& settings) {
     print_rows(group, found);
     if (distance == reported) rows = found;
   }
-  if (progress.moved != 0) fmt::print("  ({} runs thrown away: the processors were moved)\n", progress.moved);
+  if (progress.moved + progress.disturbed != 0) {
+    fmt::print(
+        "  (thrown away: {} runs in which the processors were moved, {} in which others wanted them)\n",
+        progress.moved, progress.disturbed);
+  }
   std::fflush(stdout);
   return rows;
 }

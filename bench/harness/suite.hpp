@@ -43,6 +43,8 @@ struct Group {
   std::vector<Subject> subjects;
   double length = 1;  ///< multiplies the measured time of a run; paced cases need longer ones
   std::uint64_t pace_ns = 0;
+  /// Whether more threads than processors are at work by nature, so that a want of processors says nothing.
+  bool crowded = false;
   unsigned most_runs = 1000;  ///< for what is counted, not timed
 };
 
