@@ -89,7 +89,8 @@ void add_bulk(Suite& suite) {
     group.subjects.push_back({"copy", "", [load](const Cores& cores, const RunPlan& plan) {
                                 return rate_metrics(measure_copy(cores, options_for(load), plan));
                               }});
-    group.subjects.push_back(copied<InbandRing<Polling::eager>>("in-band ring", "copy", options_for(load)));
+    using Ring = InbandRing<Polling::backed_off>;
+    group.subjects.push_back(copied<Ring>("in-band ring", "copy", options_for(load)));
     add_sluice(group, "copy", load);
     suite.add(std::move(group));
   }

@@ -154,6 +154,7 @@ void add_all(Suite& suite) {
                .size = kBytes,
                .subjects = std::move(subjects),
                .length = length,
+               .timed = false,
                .most_runs = kRuns});
   };
   const auto streaming = [](std::string name, auto count, Wait wait) {
@@ -175,6 +176,7 @@ void add_all(Suite& suite) {
              .size = 0,
              .subjects = {{"sluice, default strategy", "", idle}},
              .length = kIdleLength,
+             .timed = false,
              .most_runs = 1});
 }
 

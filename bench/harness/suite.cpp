@@ -144,11 +144,12 @@ void Suite::measure_once(const Group& group, const Subject& subject, const Setti
   const auto elapsed = monotonic_ns() - begun;
   const auto shortage = cpu_shortage_ns() - shortage_before;
   placement.probe(settings.cores);
-  if (!settings.smoke && !placement.steady()) {
+  const auto strict = !settings.smoke && group.timed;
+  if (strict && !placement.steady()) {
     ++progress.moved;
     return;
   }
-  if (!settings.smoke && !group.crowded &&
+  if (strict && !group.crowded &&
       static_cast<double>(shortage) > kMostShortage * static_cast<double>(elapsed)) {
     ++progress.disturbed;
     return;
@@ -207,7 +208,8 @@ std::vector<Row> Suite::measure(Group group, const Settings& settings) {
   const auto enough = [&] {
     if (group.subjects.empty()) return true;
     return std::ranges::any_of(progress.tables, [&](const auto& entry) {
-      const auto wanted = settings.smoke || !settings.distance || entry.first == *settings.distance;
+      const auto wanted =
+          settings.smoke || !group.timed || !settings.distance || entry.first == *settings.distance;
       return wanted && entry.second.runs(group) >= runs;
     });
   };
@@ -219,7 +221,7 @@ std::vector<Row> Suite::measure(Group group, const Settings& settings) {
     return found == progress.tables.end() ? 0 : found->second.runs(group);
   };
   const auto most = runs_at(Distance::near) > runs_at(Distance::far) ? Distance::near : Distance::far;
-  const auto reported = settings.smoke ? most : settings.distance.value_or(most);
+  const auto reported = settings.smoke || !group.timed ? most : settings.distance.value_or(most);
   if (runs_at(reported) < runs) {
     failed_ = true;
     fmt::print(stderr, "{}: {}, {} B: only {} of {} runs with the processors {}\n", bench_, group.name,

@@ -45,6 +45,7 @@ struct Group {
   std::uint64_t pace_ns = 0;
   /// Whether more threads than processors are at work by nature, so that a want of processors says nothing.
   bool crowded = false;
+  bool timed = true;  ///< false: nothing here depends on where the processors are or who else uses them
   unsigned most_runs = 1000;  ///< for what is counted, not timed
 };
 

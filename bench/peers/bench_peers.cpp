@@ -76,8 +76,11 @@ Group streams(std::size_t bytes) {
                           }}}};
 }
 
+/// `streaming`: how the ends wait in one-way runs; peers with threads of their own must leave them the
+/// processors.
 template <class C>
-void add_peer(std::vector<Group>& trips, std::vector<Group>& ways, const std::string& name) {
+void add_peer(std::vector<Group>& trips, std::vector<Group>& ways, const std::string& name,
+              Wait streaming = Wait::spin) {
   for (auto& group : trips) {
     const auto options = options_for(group.size, group.name.ends_with("sleep") ? Wait::sleep : Wait::spin);
     group.subjects.push_back(
@@ -86,7 +89,7 @@ void add_peer(std::vector<Group>& trips, std::vector<Group>& ways, const std::st
          }});
   }
   for (auto& group : ways) {
-    const auto options = options_for(group.size, Wait::spin);
+    const auto options = options_for(group.size, streaming);
     group.subjects.push_back(
         {name, group.subjects.front().name, [options](const Cores& cores, const RunPlan& plan) {
            return rate_metrics(measure_one_way<C>(cores, options, plan).per_second());
@@ -116,12 +119,12 @@ void add_all(Suite& suite) {
   add_peer<SeqpacketSocket>(trips, ways, "unix seqpacket");
   add_peer<Pipes>(trips, ways, "pipe");
 #ifdef SLUICE_PEER_ZMQ
-  add_peer<ZeroMq>(trips, ways, "zeromq ipc");
+  add_peer<ZeroMq>(trips, ways, "zeromq ipc", Wait::sleep);
 #else
   suite.skip("zeromq", "not found at configuration (libzmq3-dev)");
 #endif
 #ifdef SLUICE_PEER_NNG
-  add_peer<NngPair>(trips, ways, "nng ipc");
+  add_peer<NngPair>(trips, ways, "nng ipc", Wait::sleep);
 #else
   suite.skip("nng", "not found at configuration (libnng-dev)");
 #endif

@@ -2,6 +2,7 @@
 // started with the first channel and ended with the program.
 #pragma once
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -10,6 +11,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <iceoryx_hoofs/log/logmanager.hpp>
 #include <iceoryx_posh/mepoo/chunk_header.hpp>
 #include <iceoryx_posh/popo/untyped_publisher.hpp>
 #include <iceoryx_posh/popo/untyped_subscriber.hpp>
@@ -31,6 +33,9 @@ class RouDi {
     if (pid_ < 0) throw std::system_error(errno, std::system_category(), "fork of iox-roudi");
     if (pid_ == 0) {
       prctl(PR_SET_PDEATHSIG, SIGTERM);
+      const auto nowhere = open("/dev/null", O_WRONLY);
+      dup2(nowhere, STDOUT_FILENO);
+      dup2(nowhere, STDERR_FILENO);
       execlp("iox-roudi", "iox-roudi", "--monitoring-mode", "off", "--log-level", "off", nullptr);
       _exit(127);
     }
@@ -61,6 +66,8 @@ class IceoryxPair {
       using iox::popo::ConsumerTooSlowPolicy;
       using iox::popo::QueueFullPolicy;
       const auto* const name = side == Side::first ? "sluice-bench-first" : "sluice-bench-second";
+      iox::log::LogManager::GetLogManager().SetDefaultLogLevel(iox::log::LogLevel::kOff,
+                                                               iox::log::LogLevelOutput::kHideLogLevel);
       iox::runtime::PoshRuntime::initRuntime({iox::cxx::TruncateToCapacity, name});
       iox::popo::PublisherOptions lossless_out;
       lossless_out.subscriberTooSlowPolicy = ConsumerTooSlowPolicy::WAIT_FOR_CONSUMER;
