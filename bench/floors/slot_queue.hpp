@@ -17,7 +17,7 @@ inline constexpr std::size_t kSlotPayloadBytes = 56;
 
 /// One direction: slots owned by the writer, `released` (a message count) by the reader.
 struct SlotLane {
-  static constexpr std::size_t kSlots = 16 * 1024;  // 1 MiB, as the default ring
+  static constexpr std::size_t kSlots = std::size_t{16} * 1024;  // 1 MiB, as the default ring
   struct alignas(64) Slot {
     std::atomic<std::uint64_t> sequence;  // number of the message in it plus 1; writer: SlotQueue::End::send
     std::array<std::byte, kSlotPayloadBytes> payload;

@@ -7,8 +7,8 @@
 namespace sluice::bench {
 namespace {
 
-constexpr std::size_t kPoolBytes = 8 * 1024;  // a fraction of any first-level data cache
-constexpr std::size_t kMostBodies = 61;       // prime: no ring's slot count is a multiple of it
+constexpr std::size_t kPoolBytes = std::size_t{8} * 1024;  // a fraction of any first-level data cache
+constexpr std::size_t kMostBodies = 61;                    // prime: no ring's slot count is a multiple of it
 
 std::size_t bodies_for(std::size_t message_bytes) {
   const auto fitting = kPoolBytes / message_bytes;

@@ -22,8 +22,8 @@ constexpr int kSyscallStop = SIGTRAP | 0x80;  // with PTRACE_O_TRACESYSGOOD
 constexpr std::chrono::microseconds kLookAgain{20};
 
 void* as_argument(std::uintptr_t value) {
-  return reinterpret_cast<void*>(
-      value);  // NOLINT(performance-no-int-to-ptr): ptrace's arguments are declared so
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): ptrace's arguments are declared so.
+  return reinterpret_cast<void*>(value);
 }
 
 void seize(pid_t pid) {

@@ -74,7 +74,7 @@ class StreamEnd {
   }
 
  private:
-  static constexpr std::size_t kReadBytes = 64 * 1024;
+  static constexpr std::size_t kReadBytes = std::size_t{64} * 1024;
 
   void refill() {
     if (begin_ == end_) {
