@@ -37,7 +37,7 @@ std::array<std::uint8_t, 16> read_boot_id() {
   for (ssize_t i = 0; i < bytes && digits < 2 * id.size(); ++i) {
     const unsigned digit = hex_digit(text[static_cast<std::size_t>(i)]);
     if (digit > 15) continue;
-    id[digits / 2] = static_cast<std::uint8_t>(id[digits / 2] << 4U | digit);
+    id[digits / 2] = static_cast<std::uint8_t>(unsigned{id[digits / 2]} << 4U | digit);
     ++digits;
   }
   return id;
