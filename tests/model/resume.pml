@@ -88,7 +88,8 @@ inline check_records(region) {
 /* What the present consumer needs is intact; what a stale one released before the copy is released. */
 inline see_released(region) {
   safe_released = (released[region] > safe_released -> released[region] : safe_released);
-  assert(released[region] <= consumed && published <= released[region] + CAPACITY)
+  assert(released[region] <= consumed && published <= released[region] + CAPACITY);
+  finished = (finished || safe_released == RECORDS)
 }
 
 inline check_adopted(region) {
@@ -133,7 +134,6 @@ inline copy_region() {
 }
 
 inline join() {
-  d_step { joiner_of_a[me] = !consumer; joiner_of_b[me] = consumer }
   if
   :: finished || session_lost -> goto gone
   :: offered_by[me] != NONE -> d_step { peer = offered_by[me]; old = offered_old[me] }
@@ -331,17 +331,17 @@ gone:
 /* Kills, restarts, and instances that take over from one that still runs. */
 #define START(is_consumer) \
   alive[instances] = true; \
+  joiner_of_a[instances] = !(is_consumer); \
+  joiner_of_b[instances] = is_consumer; \
   run Side(instances, is_consumer, false); \
   instances++
 
 proctype Supervisor() {
   byte i;
-end:
   do
-  :: finished || session_lost -> break
+  :: true -> break  /* no more of it: what happens now must come to an end by itself */
   :: atomic {
       !finished && !session_lost && kills < KILLS && instances < INSTANCES ->
-      i = 0;
       do
       :: i < instances - 1 -> i++
       :: break
@@ -367,20 +367,27 @@ end:
       :: START(false)
       fi
 #else
-      START(LISTENER == A)
+      START((LISTENER == A))
 #endif
     }
-  :: atomic {
-      !finished && !session_lost && kills + takeovers > 0 ->
-      i = 0;
-      do
-      :: i < instances && !(alive[i] && has_state[i] && !stale[i]) -> i++
-      :: else -> break
-      od;
-      session_lost = (i == instances);
-      i = 0
-    }
   od
+}
+
+#define KEEPER(i) (alive[i] && has_state[i] && !stale[i])
+#if INSTANCES == 6
+#define NO_KEEPER !(KEEPER(0) || KEEPER(1) || KEEPER(2) || KEEPER(3) || KEEPER(4) || KEEPER(5))
+#elif INSTANCES == 5
+#define NO_KEEPER !(KEEPER(0) || KEEPER(1) || KEEPER(2) || KEEPER(3) || KEEPER(4))
+#elif INSTANCES == 4
+#define NO_KEEPER !(KEEPER(0) || KEEPER(1) || KEEPER(2) || KEEPER(3))
+#else
+#define NO_KEEPER !(KEEPER(0) || KEEPER(1) || KEEPER(2))
+#endif
+
+/* Both sides gone at once: the next pair starts a new session. */
+proctype SessionEnd() {
+end:
+  NO_KEEPER -> session_lost = true
 }
 
 init {
@@ -392,7 +399,7 @@ init {
     od;
     alive[A] = true; has_state[A] = true;
     alive[B] = true; has_state[B] = true;
-    run Supervisor();
+    run Supervisor(); run SessionEnd();
     run Side(A, false, true);
     run Side(B, true, true)
   }
