@@ -34,25 +34,6 @@ bool is_name_character(char c) {
          c == '-';
 }
 
-[[noreturn]] void refuse_name(std::string_view name, const std::string& reason) {
-  throw error(errc::bad_name, "channel name " + quoted_text(name) + " " + reason);
-}
-
-void check_name(std::string_view name) {
-  if (name.empty())
-    refuse_name(name, "is empty; expected 1 to " + std::to_string(kMaxChannelNameBytes) + " bytes");
-  if (name.size() > kMaxChannelNameBytes) {
-    refuse_name(name, "has " + std::to_string(name.size()) + " bytes; expected at most " +
-                          std::to_string(kMaxChannelNameBytes));
-  }
-  if (name.front() == '.') refuse_name(name, "begins with a dot");
-  const auto* const odd = std::find_if_not(name.begin(), name.end(), is_name_character);
-  if (odd != name.end()) {
-    refuse_name(name, "contains " + quoted_text({odd, 1}) +
-                          "; expected letters, digits, '.', '_' and '-' (a path begins with / or ./)");
-  }
-}
-
 [[noreturn]] void refuse_directory(const fs::path& directory, const std::string& reason) {
   throw error(errc::unsafe_directory, "directory " + quoted_text(directory.native()) + " " + reason);
 }
@@ -119,9 +100,25 @@ void make_private_directory(const fs::path& directory) {
 
 }  // namespace
 
+void check_name(const std::string& what, std::string_view name, const std::string& hint) {
+  const auto refuse = [&](const std::string& reason) {
+    throw error(errc::bad_name, what + " " + quoted_text(name) + " " + reason);
+  };
+  if (name.empty()) refuse("is empty; expected 1 to " + std::to_string(kMaxChannelNameBytes) + " bytes");
+  if (name.size() > kMaxChannelNameBytes) {
+    refuse("has " + std::to_string(name.size()) + " bytes; expected at most " +
+           std::to_string(kMaxChannelNameBytes));
+  }
+  if (name.front() == '.') refuse("begins with a dot");
+  const auto* const odd = std::find_if_not(name.begin(), name.end(), is_name_character);
+  if (odd != name.end()) {
+    refuse("contains " + quoted_text({odd, 1}) + "; expected letters, digits, '.', '_' and '-'" + hint);
+  }
+}
+
 fs::path resolve_channel_name(std::string_view name_or_path) {
   if (is_path(name_or_path)) return resolve_path(name_or_path);
-  check_name(name_or_path);
+  check_name("channel name", name_or_path, " (a path begins with / or ./)");
   const fs::path directory = runtime_directory();
   fs::path path = directory / name_or_path;
   SocketAddress{path};

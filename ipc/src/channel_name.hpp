@@ -3,11 +3,16 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <string>
 #include <string_view>
 
 namespace sluice::detail {
 
 inline constexpr std::size_t kMaxChannelNameBytes = 64;
+
+/// Throws errc::bad_name unless `name` has 1 to 64 bytes of A-Z a-z 0-9 . _ - and doesn't begin with a dot.
+/// `what` says in the message what is named, `hint` how else such a name could be given.
+void check_name(const std::string& what, std::string_view name, const std::string& hint = {});
 
 /// The socket path of a channel.
 ///

@@ -35,6 +35,8 @@ class Category final : public std::error_category {
         return "ring rule broken";
       case errc::misuse:
         return "misuse";
+      case errc::bad_checkpoint:
+        return "checkpoint refused";
     }
     return "unknown error " + std::to_string(value);
   }

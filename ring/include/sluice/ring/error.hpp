@@ -20,6 +20,7 @@ enum class errc {
   peer_gone,         ///< the peer ended during the handshake
   broken_ring,       ///< the peer's memory broke a rule of the ring
   misuse,            ///< a call that the object's state doesn't allow
+  bad_checkpoint,    ///< a stored checkpoint is damaged, or isn't one
 };
 
 /// The category of sluice::errc, named "sluice".

@@ -1,0 +1,323 @@
+/* Publishing, sleeping and waking, in both directions of one ring, with store buffers and with peer death.
+ *
+ * Producer and Consumer follow producer.{hpp,cpp}, consumer.{hpp,cpp} and waiting.cpp statement by statement; the
+ * tags in brackets are those of the code. Left out is polling (it only makes sleeps rarer).
+ *
+ * Memory: every store to a region goes into a first-in-first-out buffer of its process and reaches memory at any
+ * later moment. A full barrier waits until the buffer is empty; a membarrier, until both are. The futex calls give
+ * no barrier, and compare with memory. A killed process makes no further step, but what it has stored arrives,
+ * and does so before its death can be noticed.
+ *
+ * Positions count units: a header word is one unit, a record is its header word, so a ring of CAPACITY units
+ * holds CAPACITY - 1 records and the zero word behind them.
+ *
+ * Properties
+ *   no lost wake-up       every process reaches its end; a sleeper for ever is an invalid end state
+ *   exactly once, in order   assertions where the consumer reads, and at its end
+ *   nothing lost by death    what was published before the death is read before the wait gives up
+ *   tail never ahead      a tail beyond a zero header would be refused as broken
+ *   one wake-up a sleep   no wait position is woken for twice
+ *
+ * ASYMMETRIC: light barrier at the publisher, membarrier at the sleeper; else full barriers at both.
+ * Mutants, each of which must fail: see README.md.
+ */
+#ifndef RECORDS
+#define RECORDS 4
+#endif
+#define CAPACITY 3
+#define OUT_OF_REACH 255
+
+/* Words in shared memory, by writer. */
+#define HEADER(position) ((position) % CAPACITY)
+#define TAIL CAPACITY            /* producer's region */
+#define WAIT_P (CAPACITY + 1)    /* producer's region */
+#define RELEASED (CAPACITY + 2)  /* consumer's region */
+#define WAIT_C (CAPACITY + 3)    /* consumer's region */
+
+byte memory[CAPACITY + 4];
+chan producer_buffer = [6] of { byte, byte };
+chan consumer_buffer = [4] of { byte, byte };
+
+/* Each process's futex, and its WaitGate: private to it, sequentially consistent. */
+bool asleep_p, asleep_c;
+bool sleeping_on_p, sleeping_on_c;
+bool reason_p, reason_c;
+
+bool dead_p, dead_c;  /* set by Killer; at most one */
+
+/* Ghosts: nobody's decisions depend on them. */
+byte published, consumed;
+bool woken_c[RECORDS + 2], woken_p[RECORDS + 2];
+
+#ifdef STRICT_WAKE_RULE
+#define PASSES(from, to, waiting) ((from) < (waiting) && (waiting) < (to))
+#else
+#define PASSES(from, to, waiting) ((from) <= (waiting) && (waiting) < (to))
+#endif
+
+inline publisher_barrier(own) {
+#if !defined(ASYMMETRIC) && !defined(NO_PUBLISHER_FENCE)
+  empty(own)
+#else
+  skip
+#endif
+}
+
+inline sleeper_barrier(own) {
+#ifdef NO_SLEEPER_FENCE
+  skip
+#elif defined(ASYMMETRIC) && !defined(NO_MEMBARRIER)
+  atomic { empty(producer_buffer) && empty(consumer_buffer) }
+#else
+  empty(own)
+#endif
+}
+
+/* FUTEX_WAKE. The kernel orders the caller's earlier stores before it looks for sleepers, and the light barrier
+ * rests on that: the tail may still be in the buffer when the wait position is read. */
+inline futex_wake(asleep, own) {
+#ifndef WAKE_IS_NO_BARRIER
+  empty(own);
+#endif
+  asleep = false
+}
+
+/* WaitGate::sleep */
+inline gate_sleep(sleeping_on, reason, asleep, word, expected) {
+  sleeping_on = true;
+  if
+  :: reason
+  :: else ->
+    d_step {  /* FUTEX_WAIT: compare and sleep are one step */
+      if
+      :: memory[word] == expected -> asleep = true
+      :: else
+      fi
+    }
+    !asleep
+  fi;
+  sleeping_on = false
+}
+
+/* WaitGate::raise. A wake-up that finds nobody asleep changes nothing, so repeating it means: wait until there is
+ * somebody to wake, or the sleeper has answered. */
+inline gate_raise(sleeping_on, reason, asleep) {
+  reason = true;
+#ifdef SINGLE_RAISE
+  if
+  :: sleeping_on -> asleep = false
+  :: else
+  fi
+#else
+  do
+  :: sleeping_on && asleep -> asleep = false
+  :: !sleeping_on -> break
+  od
+#endif
+}
+
+/* In each atomic block below stands one access to something shared; what is added to it is the process's own. */
+proctype Producer() {
+  byte head, count, released, target, waiting;
+  bool over;
+#ifdef TICKET
+  byte seen_ticket;
+#endif
+  {
+    do
+    :: head == RECORDS -> break
+    :: head < RECORDS ->
+      /* Producer::make_room: the records, and the zero word behind them */
+      atomic {
+        if
+        :: count = 1
+        :: head + 2 <= RECORDS -> count = 2
+        fi;
+        target = (head + count + 1 > CAPACITY -> head + count + 1 - CAPACITY : 0);
+        released = memory[RELEASED]  /* [RELEASE] */
+      }
+      do
+      :: released >= target -> break
+      :: released < target ->  /* Producer::sleep_until_released */
+#ifdef WAIT_AT_TARGET
+        producer_buffer!WAIT_P, target;
+#else
+        producer_buffer!WAIT_P, target - 1;
+#endif
+        sleeper_barrier(producer_buffer);  /* [SLEEP-P] */
+        over = reason_p;
+        released = memory[RELEASED];  /* [RELEASE] */
+        if
+        :: released >= target
+        :: released < target && over -> goto gone
+        :: released < target && !over -> gate_sleep(sleeping_on_p, reason_p, asleep_p, RELEASED, released)
+        fi
+      od;
+
+      /* Producer::publish */
+#ifdef TAIL_FIRST
+      producer_buffer!TAIL, head + count;
+#endif
+#ifdef FIRST_HEADER_FIRST
+      atomic { producer_buffer!HEADER(head), head + 1; published = head + count }
+#endif
+      if
+      :: count == 2 -> producer_buffer!HEADER(head + 1), head + 2
+      :: count == 1
+      fi;
+      producer_buffer!HEADER(head + count), 0;
+#ifndef FIRST_HEADER_FIRST
+      atomic { producer_buffer!HEADER(head), head + 1; published = head + count }  /* [PUBLISH] */
+#endif
+#ifndef TAIL_FIRST
+      producer_buffer!TAIL, head + count;  /* [TAIL] */
+#endif
+      publisher_barrier(producer_buffer);  /* [SLEEP-C] */
+      waiting = memory[WAIT_C];
+#ifdef TICKET
+      if
+      :: waiting != OUT_OF_REACH && waiting != seen_ticket ->
+        seen_ticket = waiting;
+        futex_wake(asleep_c, producer_buffer)
+      :: else
+      fi;
+#else
+      if
+      :: PASSES(head, head + count, waiting) ->
+        d_step { assert(!woken_c[waiting]); woken_c[waiting] = true }
+        futex_wake(asleep_c, producer_buffer)
+      :: !PASSES(head, head + count, waiting)
+      fi;
+#endif
+      atomic { head = head + count; count = 0; waiting = 0; target = 0; released = 0 }
+    od
+gone: skip
+  } unless { dead_p }
+}
+
+proctype Consumer() {
+  byte read, released, header, tail, seen_tail, waiting;
+  bool over;
+#ifdef TICKET
+  byte ticket;
+#endif
+  {
+    do
+    :: released == RECORDS -> break
+    :: released < RECORDS ->
+      /* Consumer::try_read */
+      if
+      :: read < RECORDS ->
+        atomic {
+          header = memory[HEADER(read)];  /* [PUBLISH] */
+          if
+          :: header == 0
+          :: header != 0 ->
+            assert(header == read + 1 && read < published);
+            read++;
+            consumed = read
+          fi
+        }
+      :: read == RECORDS -> header = 0
+      fi;
+
+      /* Consumer::release: now or later, but before a wait */
+      if
+      :: released == read || header != 0
+      :: released < read ->
+        consumer_buffer!RELEASED, read;  /* [RELEASE] */
+        publisher_barrier(consumer_buffer);  /* [SLEEP-P] */
+        waiting = memory[WAIT_P];
+        if
+        :: PASSES(released, read, waiting) ->
+          d_step { assert(!woken_p[waiting]); woken_p[waiting] = true }
+          futex_wake(asleep_p, consumer_buffer)
+        :: !PASSES(released, read, waiting)
+        fi;
+        atomic { waiting = 0; released = read }
+      fi;
+
+      /* Consumer::sleep_until_record */
+      do
+      :: header != 0 || read == RECORDS -> break
+      :: header == 0 && read < RECORDS ->
+#ifdef TICKET
+        ticket++;
+        consumer_buffer!WAIT_C, ticket;
+#else
+        consumer_buffer!WAIT_C, read;
+#endif
+        sleeper_barrier(consumer_buffer);  /* [SLEEP-C] */
+#ifndef REASON_AFTER_RECORD
+        over = reason_c;
+#endif
+        tail = memory[TAIL];  /* [TAIL] */
+        header = memory[HEADER(read)];  /* [PUBLISH] */
+#ifdef REASON_AFTER_RECORD
+        over = reason_c;
+#endif
+        if
+        :: header != 0
+        :: header == 0 ->
+          d_step { assert(seen_tail <= tail && tail <= read); seen_tail = tail }
+          if
+          :: over -> goto gone
+          :: !over -> gate_sleep(sleeping_on_c, reason_c, asleep_c, TAIL, tail)
+          fi
+        fi
+      od;
+      atomic { header = 0; tail = 0 }
+    od
+gone: assert(consumed == published && (consumed == RECORDS || dead_p))
+  } unless { dead_c }
+}
+
+/* Store buffers run dry at any time. */
+proctype Memory() {
+  byte word, value;
+end:
+  do
+  :: d_step { producer_buffer?word, value -> memory[word] = value; word = 0; value = 0 }
+  :: d_step { consumer_buffer?word, value -> memory[word] = value; word = 0; value = 0 }
+  od
+}
+
+/* The watcher thread of each process: raises the gate once the peer's death has been noticed. */
+proctype ConsumersWatcher() {
+end:
+  atomic { dead_p && empty(producer_buffer) };
+  gate_raise(sleeping_on_c, reason_c, asleep_c)
+}
+
+proctype ProducersWatcher() {
+end:
+  atomic { dead_c && empty(consumer_buffer) };
+  gate_raise(sleeping_on_p, reason_p, asleep_p)
+}
+
+/* kill -9 between any two steps, and one wake-up for nothing: a signal, or a hostile FUTEX_WAKE. */
+proctype Killer() {
+  if
+  :: dead_p = true
+  :: dead_c = true
+  :: true
+  fi
+}
+
+proctype Signal() {
+end:
+  if
+  :: asleep_p -> asleep_p = false
+  :: asleep_c -> asleep_c = false
+  fi
+}
+
+
+init {
+  atomic {
+    memory[WAIT_P] = OUT_OF_REACH;
+    memory[WAIT_C] = OUT_OF_REACH;
+    run Memory(); run Producer(); run Consumer();
+    run ConsumersWatcher(); run ProducersWatcher(); run Killer(); run Signal()
+  }
+}
