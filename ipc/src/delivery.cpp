@@ -4,7 +4,6 @@
 
 #include <csignal>
 #include <exception>
-#include <future>
 #include <utility>
 
 namespace sluice::detail {
@@ -66,22 +65,32 @@ void Delivery::interrupt() noexcept {
 
 void Delivery::finish() noexcept {
   if (!thread_.joinable()) return;
-  const auto self = std::this_thread::get_id();
-  if (thread_.get_id() == self || handlers_run_on_.load(std::memory_order_relaxed) == self) {
-    thread_
-        .detach();  // inside a handler: the thread holds its source, and with it this object, until it ends
+  if (abandon()) {
+    thread_.detach();  // it holds its source, and with it this object, until it ends
   } else {
     thread_.join();
   }
 }
 
+/// Keeps further handlers from beginning where finish() couldn't wait for them; whether it is called inside
+/// one.
+bool Delivery::abandon() noexcept {
+  const std::scoped_lock lock(mutex_);
+  const bool on_delivery_thread = thread_.get_id() == std::this_thread::get_id();
+  if (!executor_ && !on_delivery_thread) return false;
+  abandoned_ = true;
+  const bool inside_work = turn_ && turn_->call_off();
+  return on_delivery_thread || inside_work;
+}
+
 void Delivery::run(DeliverySource& source) {
+  { const std::scoped_lock lock(mutex_); }  // start() is done with this object: a handler may destroy it
   Status status = Status::ok;
   while (status == Status::ok) {
     status = source.wait_for_message();
     if (status != Status::ok) break;
     wait_for_handler();
-    run_where_handlers_run([&] { status = deliver(source); });
+    if (!run_where_handlers_run([&] { status = deliver(source); })) return;
   }
   run_where_handlers_run([&] { report_end(source, status); });
 }
@@ -103,21 +112,22 @@ Status Delivery::deliver(DeliverySource& source) {
   }
 }
 
-void Delivery::run_where_handlers_run(const std::function<void()>& work) {
+/// False where the work has not begun, and no other will: the port is being destroyed, or the executor threw
+/// the work away.
+bool Delivery::run_where_handlers_run(const std::function<void()>& work) {
   if (!executor_) {
-    handlers_run_on_.store(std::this_thread::get_id(), std::memory_order_relaxed);
-    work();
-    handlers_run_on_.store(std::thread::id(), std::memory_order_relaxed);
-    return;
+    // Without the lock: where there is no executor, only this thread sets it.
+    if (!abandoned_) work();
+    return !abandoned_;
   }
-  // The promise dies with the work: an executor that throws its work away doesn't leave us waiting.
-  auto done = std::make_shared<std::promise<void>>();
-  std::future<void> end = done->get_future();
-  executor_([&work, done = std::move(done)] {
-    work();
-    done->set_value();
-  });
-  end.wait();
+  const auto turn = std::make_shared<Turn>(work);
+  {
+    const std::scoped_lock lock(mutex_);
+    if (abandoned_) return false;
+    turn_ = turn;
+  }
+  executor_(turn->piece());
+  return turn->wait();
 }
 
 void Delivery::report_end(DeliverySource& source, Status reason) {

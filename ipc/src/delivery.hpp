@@ -2,7 +2,6 @@
 // handlers.
 #pragma once
 
-#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -12,6 +11,7 @@
 #include "handler_slot.hpp"
 #include "sluice/ipc/endpoint.hpp"
 #include "sluice/ipc/message_port.hpp"
+#include "turn.hpp"
 
 namespace sluice::detail {
 
@@ -50,7 +50,8 @@ class Delivery {
   void start(std::shared_ptr<DeliverySource> source);
   /// Wakes the thread where it waits for a handler to be set: the port was closed here.
   void interrupt() noexcept;
-  /// Waits for the thread's end; called inside a handler, lets it end by itself.
+  /// Waits for the thread's end; called inside a handler, lets it end by itself. Then, and with an executor
+  /// always, no handler begins any more: the executor may have no thread left but the one that waits here.
   void finish() noexcept;
 
  private:
@@ -58,7 +59,8 @@ class Delivery {
   void wait_for_handler();
   Status deliver(DeliverySource& source);
   void report_end(DeliverySource& source, Status reason);
-  void run_where_handlers_run(const std::function<void()>& work);
+  bool run_where_handlers_run(const std::function<void()>& work);
+  bool abandon() noexcept;
 
   Executor executor_;
   HandlerSlot<MessageHandler> on_message_;
@@ -66,9 +68,10 @@ class Delivery {
   HandlerSlot<CloseHandler> on_close_;
   std::mutex mutex_;
   std::condition_variable handler_set_;
-  bool interrupted_ = false;                        // under mutex_
-  std::atomic<std::thread::id> handlers_run_on_{};  // the thread inside a handler, else none
-  std::thread thread_;
+  bool interrupted_ = false;    // under mutex_
+  bool abandoned_ = false;      // no handler begins any more; under mutex_
+  std::shared_ptr<Turn> turn_;  // the last piece of work given to the executor; under mutex_
+  std::thread thread_;          // set under mutex_, which the thread takes before anything else
 };
 
 }  // namespace sluice::detail

@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -26,9 +25,9 @@ class HandlerSlot {
   ~HandlerSlot() { delete current_.load(std::memory_order_relaxed); }  // relaxed: nobody else is left
 
   /// Sets `next` and returns what was there. Afterwards the old handler neither runs nor will run, unless
-  /// this is called from inside it. Any thread.
+  /// this is called from inside it. Any thread, several at once: no lock is held while one waits for the call,
+  /// since that call may be about to replace the handler itself.
   Function exchange(Function next) {
-    const std::scoped_lock lock(replacing_);
     auto* fresh = next ? new Function(std::move(next)) : nullptr;
     // Sequentially consistent, and with the barriers: either the caller sees the new handler, or we see it
     // inside.
@@ -108,8 +107,7 @@ class HandlerSlot {
   std::atomic<Function*> current_{nullptr};
   std::atomic<std::uint64_t> calls_{0};
   std::atomic<std::thread::id> caller_{};
-  std::mutex replacing_;
-  std::vector<std::unique_ptr<Function>> retired_;  // the calling thread's
+  std::vector<std::unique_ptr<Function>> retired_;  // the calling thread's, while it is inside
 };
 
 }  // namespace sluice::detail

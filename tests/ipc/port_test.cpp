@@ -4,6 +4,8 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstring>
+#include <deque>
+#include <future>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -11,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "running_threads.hpp"
 #include "sluice/ipc/endpoint.hpp"
 #include "sluice/ring/error.hpp"
 #include "throws.hpp"
@@ -227,6 +230,62 @@ TEST(Port, LetsAHandlerReplaceItselfAndCloseThePort) {
   EXPECT_EQ(log.wait_for(3), (std::vector<std::string>{"first, with state of its own", "second", "closed"}));
 }
 
+TEST(Port, ReplacesAHandlerFromInsideAndOutsideAtOnce) {
+  const test::Watchdog watchdog(60s, "replacing a handler from inside and outside at once");
+  auto [a, b] = make_port_pair();
+  for (int round = 0; round < 20; ++round) {
+    std::atomic<bool> inside = false;
+    std::atomic<bool> replacing = false;
+    b.on_message([&, &port = b](std::span<const std::byte>) {
+      inside = true;
+      while (!replacing) std::this_thread::yield();
+      std::this_thread::sleep_for(1ms);  // either order is right; this lets the other thread go first
+      port.on_message([](std::span<const std::byte>) {});
+    });
+    b.start();
+    ASSERT_EQ(a.post_message({}), Status::ok);
+    while (!inside) std::this_thread::yield();
+    replacing = true;
+    b.on_message({});
+  }
+}
+
+TEST(Port, CallsNoHandlerOnceItWasDestroyedInsideOne) {
+  Log log;
+  auto [a, other] = make_port_pair();
+  auto b = std::make_unique<Port>(std::move(other));
+  b->on_message([&](std::span<const std::byte> message) {
+    b.reset();
+    log.add(text_of(message));
+  });
+  // Its captures go with the port's last thread: that is the sign that nothing more can come.
+  auto alive = std::make_shared<int>(0);
+  const std::weak_ptr<int> witness = alive;
+  b->on_close([&log, alive = std::move(alive)](Status) { log.add("closed"); });
+  ASSERT_EQ(a.post_message(bytes_of("first")), Status::ok);
+  ASSERT_EQ(a.post_message(bytes_of("second")), Status::ok);
+  b->start();
+  const auto deadline = deadline_in(20s);
+  while (!witness.expired() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_TRUE(witness.expired());
+  EXPECT_EQ(log.wait_for(1), std::vector<std::string>{"first"});
+}
+
+TEST(Port, MayBeDestroyedInsideAHandlerWhileStartStillRuns) {
+  for (int round = 0; round < 200; ++round) {
+    auto [a, other] = make_port_pair({.ring_bytes = 4096}, {.ring_bytes = 4096});
+    auto* b = new Port(std::move(other));
+    std::promise<void> destroyed;
+    b->on_message([&, b](std::span<const std::byte>) {
+      delete b;
+      destroyed.set_value();
+    });
+    ASSERT_EQ(a.post_message({}), Status::ok);
+    b->start();
+    destroyed.get_future().wait();
+  }
+}
+
 TEST(Port, MayBeDestroyedInsideItsOwnHandler) {
   Log log;
   auto ports = std::make_unique<std::pair<Port, Port>>(make_port_pair());
@@ -290,6 +349,101 @@ TEST(Port, RunsHandlersWhereTheExecutorSays) {
   }
   EXPECT_EQ(ran_on, std::this_thread::get_id());
   EXPECT_EQ(log.wait_for(1), std::vector<std::string>{"hello"});
+}
+
+/// An executor of a thread of its own, such as an event loop.
+class Loop {
+ public:
+  ~Loop() {
+    run([this] { over_ = true; });
+    thread_.join();
+  }
+
+  void run(std::function<void()> piece) {
+    {
+      const std::scoped_lock lock(mutex_);
+      work_.push_back(std::move(piece));
+    }
+    changed_.notify_one();
+  }
+
+  /// Waits until so many pieces wait behind the one that runs.
+  void wait_for_queued(std::size_t count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return work_.size() >= count; });
+  }
+
+  Executor executor() {
+    return [this](std::function<void()> piece) { run(std::move(piece)); };
+  }
+
+ private:
+  void serve() {
+    while (!over_) {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [&] { return !work_.empty(); });
+      const auto piece = std::move(work_.front());
+      work_.pop_front();
+      lock.unlock();
+      piece();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::function<void()>> work_;
+  bool over_ = false;  // the loop's own
+  std::thread thread_{[this] { serve(); }};
+};
+
+TEST(Port, MayBeDestroyedInsideAHandlerThatAnExecutorRuns) {
+  const test::Watchdog watchdog(60s, "a port destroyed inside a handler that an executor runs");
+  Loop loop;
+  auto [a, other] = make_port_pair({}, {.executor = loop.executor()});
+  auto b = std::make_unique<Port>(std::move(other));
+  std::promise<void> destroyed;
+  b->on_message([&](std::span<const std::byte>) {
+    b.reset();
+    destroyed.set_value();
+  });
+  b->start();
+  ASSERT_EQ(a.post_message({}), Status::ok);
+  destroyed.get_future().wait();
+  EXPECT_EQ(a.receive().status(), Status::closed);
+}
+
+TEST(Port, MayBeDestroyedOnItsExecutorsThreadWhileWorkWaitsThere) {
+  const test::Watchdog watchdog(60s, "a port destroyed on its executor's thread");
+  Loop loop;
+  auto [a, other] = make_port_pair({}, {.executor = loop.executor()});
+  auto b = std::make_unique<Port>(std::move(other));
+  std::atomic<int> called = 0;
+  b->on_message([&](std::span<const std::byte>) { ++called; });
+  b->on_close([&](Status) { ++called; });
+  std::promise<void> destroyed;
+  loop.run([&] {
+    b->start();
+    EXPECT_EQ(a.post_message({}), Status::ok);
+    loop.wait_for_queued(1);
+    b.reset();
+    destroyed.set_value();
+  });
+  destroyed.get_future().wait();
+  std::promise<void> behind;
+  loop.run([&] { behind.set_value(); });
+  behind.get_future().wait();
+  EXPECT_EQ(called, 0) << "a handler was called after its port was destroyed";
+}
+
+TEST(Port, DeliversNothingMoreOnceItsExecutorThrewWorkAway) {
+  std::atomic<int> thrown_away = 0;
+  const auto discard = [&](const std::function<void()>&) { ++thrown_away; };
+  auto [a, b] = make_port_pair({}, {.executor = discard});
+  b.on_message([](std::span<const std::byte>) {});
+  b.start();
+  ASSERT_EQ(a.post_message({}), Status::ok);
+  ASSERT_TRUE(test::threads_become("sluice-deliver", 0)) << "it goes on asking";
+  EXPECT_EQ(thrown_away, 1);
 }
 
 TEST(Port, CloseEndsWaitsInOtherThreads) {

@@ -145,7 +145,8 @@ class Port {
   Port& operator=(Port&& other) noexcept;
   Port(const Port&) = delete;
   Port& operator=(const Port&) = delete;
-  /// Closes, and waits for the delivery thread unless called on it.
+  /// Closes, and waits for the delivery thread, which may still call on_close. Inside a handler, and where an
+  /// executor runs the handlers, no handler begins any more.
   ~Port();
 
   // Sending.
