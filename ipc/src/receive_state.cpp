@@ -49,11 +49,11 @@ ReceiveState::Verdict ReceiveState::on_error() noexcept {
   return Verdict::refused;
 }
 
-std::optional<BlockId> ReceiveState::consumed(std::uint64_t bytes, bool no_block_waits) noexcept {
+std::optional<BlockId> ReceiveState::consumed(std::uint64_t bytes) noexcept {
   ++consumed_;
   ++consumed_blocks_;
   consumed_bytes_ += bytes;
-  const bool due = no_block_waits || limits_.window_bytes == 0 ||
+  const bool due = limits_.window_bytes == 0 ||
                    consumed_bytes_ >= limits_.window_bytes / kAckShare ||
                    consumed_blocks_ >= kMaxBlocksInFlight / kAckShare;
   return due ? consumed_unanswered() : std::nullopt;

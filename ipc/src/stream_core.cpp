@@ -159,7 +159,9 @@ void StreamCore::read_or_wait(Lock& lock, Deadline deadline, const std::stop_tok
 
 Status StreamCore::post(const stream::FrameHead& head, std::span<const std::byte> body,
                         const std::stop_token& stop) {
-  const std::scoped_lock posting(posting_);
+  // Where the calling thread reads the port, no other posts.
+  std::unique_lock posting(posting_, std::defer_lock);
+  if (!by_caller_) posting.lock();
   Status status = port_.post_parts_until(head.bytes(), body, Deadline::min());
   if (status != Status::timed_out && status != Status::would_block) [[likely]]
     return status;

@@ -61,10 +61,9 @@ class StreamCore {
   struct Item {
     enum class Kind : std::uint8_t { block, end, error, violation };
     Kind kind = Kind::block;
-    std::span<const std::byte> bytes{};  // a block: in `storage`, or in place in the port's memory
+    bool in_place = false;               // in the port's memory, else in `storage`
+    std::span<const std::byte> bytes{};  // the block; of error and violation, what went wrong
     std::vector<std::byte> storage{};
-    bool in_place = false;
-    std::string text{};  // error, violation
   };
 
   enum class Wake : std::uint8_t { ready, timed_out, cancelled };
@@ -95,13 +94,13 @@ class StreamCore {
   void wait_for_answers(Lock& lock, const std::stop_token& stop);
   void throw_send_failure() const;
   void throw_send_wake(Wake wake) const;
-  Deadline ack_deadline() const;
+  Deadline ack_deadline();
   std::string sent_so_far() const;
 
   // stream_receiving.cpp
   void on_data(const stream::Frame& frame, bool in_place);
   void on_end(const stream::Frame& frame);
-  void refuse_arriving(stream::BlockId id, std::string text);
+  void refuse_arriving(stream::BlockId id, const std::string& text);
   void finish_block(Lock& lock, const std::stop_token& stop);
   void post_handled(Lock& lock, stream::BlockId id, const std::stop_token& stop);
   void stop_stream(Lock& lock, bool block_handled, std::string_view reason);
@@ -112,6 +111,7 @@ class StreamCore {
   void request_rejection(stream::BlockId id);
   void flush_rejection(Lock& lock);
   void run_rejecter();
+  void push_item(Item::Kind kind, std::span<const std::byte> bytes, bool in_place);
   void copy_in_place_items();
   std::vector<std::byte> take_storage();
   std::string received_so_far() const;
@@ -138,7 +138,9 @@ class StreamCore {
   stream::SendState send_;
   std::optional<Failure> send_failure_;
   bool end_posted_ = false;
-  Deadline ack_progress_{};  // when the last block was answered, or the first one in flight was sent
+  // When the wait for the next answer began; nothing while none is waited for. Answers reset it, so that the
+  // clock is read only where there's time for it.
+  std::optional<Deadline> waiting_since_;
 
   bool receiving_ = false;
   bool over_ = true;  // the stream being received has ended
@@ -170,7 +172,7 @@ StreamCore::Wake StreamCore::wait(Lock& lock, Ready ready, Until until, const st
     flush_rejection(lock);
     if (ready()) return Wake::ready;
     const Deadline deadline = until();
-    if (std::chrono::steady_clock::now() >= deadline) return Wake::timed_out;
+    if (deadline != kNoDeadline && std::chrono::steady_clock::now() >= deadline) return Wake::timed_out;
     read_or_wait(lock, deadline, stop);
   }
 }

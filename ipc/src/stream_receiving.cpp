@@ -17,20 +17,16 @@ namespace {
 constexpr std::size_t kMaxQueuedItems = 4 * stream::kMaxBlocksInFlight;
 constexpr std::size_t kMaxSpareStorage = 32;
 
+std::span<const std::byte> as_bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
+
 }  // namespace
 
 void StreamCore::on_data(const stream::Frame& frame, bool in_place) {
   switch (receive_.on_data(frame.id, frame.payload.size())) {
-    case Verdict::accept: {
-      Item& item = queue_.emplace_back();
-      item.in_place = in_place;
-      if (!in_place) {
-        item.storage = take_storage();
-        item.storage.assign(frame.payload.begin(), frame.payload.end());
-      }
-      item.bytes = in_place ? frame.payload : std::span<const std::byte>(item.storage);
-      return;
-    }
+    case Verdict::accept:
+      return push_item(Item::Kind::block, frame.payload, in_place);
     case Verdict::wrong_id:
       return refuse_arriving(frame.id, "the peer sent block " + std::to_string(frame.id) + ", expected block " +
                                            std::to_string(receive_.expected_id()));
@@ -56,20 +52,31 @@ void StreamCore::on_end(const stream::Frame& frame) {
     ended_text_ = "the peer sent " + std::to_string(queue_.size()) + " streams that nobody received";
     return;
   }
-  Item& item = queue_.emplace_back();
   if (is_error) {
-    item.kind = Item::Kind::error;
-    item.text = stream::text_of_peer(frame.payload);
+    push_item(Item::Kind::error, as_bytes_of(stream::text_of_peer(frame.payload)), false);
   } else if (verdict == Verdict::wrong_count) {
-    item.kind = Item::Kind::violation;
-    item.text = "the peer's END counts " + std::to_string(frame.id) + " blocks, expected " + std::to_string(came);
+    push_item(Item::Kind::violation,
+              as_bytes_of("the peer's END counts " + std::to_string(frame.id) + " blocks, expected " +
+                          std::to_string(came)),
+              false);
   } else {
-    item.kind = Item::Kind::end;
+    push_item(Item::Kind::end, {}, false);
   }
 }
 
+void StreamCore::push_item(Item::Kind kind, std::span<const std::byte> bytes, bool in_place) {
+  Item& item = queue_.emplace_back();
+  item.kind = kind;
+  item.in_place = in_place;
+  item.bytes = bytes;
+  if (in_place) return;
+  item.storage = take_storage();
+  item.storage.assign(bytes.begin(), bytes.end());
+  item.bytes = item.storage;
+}
+
 /// The arriving stream broke a rule: its blocks are dropped, and the receive that would have got them fails.
-void StreamCore::refuse_arriving(BlockId id, std::string text) {
+void StreamCore::refuse_arriving(BlockId id, const std::string& text) {
   std::uint64_t blocks = 0;
   std::uint64_t bytes = 0;
   while (!queue_.empty() && queue_.back().kind == Item::Kind::block) {
@@ -86,9 +93,7 @@ void StreamCore::refuse_arriving(BlockId id, std::string text) {
   (void)receive_.refuse(blocks, bytes, false);
   refusal_json_ = stream::to_json_string(text);
   request_rejection(id);
-  Item& item = queue_.emplace_back();
-  item.kind = Item::Kind::violation;
-  item.text = std::move(text);
+  push_item(Item::Kind::violation, as_bytes_of(text), false);
 }
 
 void StreamCore::begin_receive() {
@@ -102,10 +107,15 @@ std::optional<std::span<const std::byte>> StreamCore::next_block(const std::stop
   Lock lock(mutex_);
   finish_block(lock, stop);
   if (queue_.empty()) {
-    const Deadline idle_deadline = deadline_in(options_.idle_timeout);
+    std::optional<Deadline> idle_deadline;
+    const auto until = [&] {
+      if (options_.idle_timeout == std::chrono::nanoseconds::max()) return kNoDeadline;
+      if (!idle_deadline) idle_deadline = deadline_in(options_.idle_timeout);
+      return *idle_deadline;
+    };
     take_in_place_ = true;
     const Wake wake = wait(
-        lock, [this] { return !queue_.empty() || ended_ != Status::ok; }, [&] { return idle_deadline; }, stop);
+        lock, [this] { return !queue_.empty() || ended_ != Status::ok; }, until, stop);
     take_in_place_ = false;
     fail_receive(lock, wake);
   } else if (closing_ || stop.stop_requested()) {
@@ -123,11 +133,11 @@ std::optional<std::span<const std::byte>> StreamCore::next_block(const std::stop
   }
   over_ = true;
   receive_.end_taken();
+  const std::string text(reinterpret_cast<const char*>(current_.bytes.data()), current_.bytes.size());
   if (current_.kind == Item::Kind::error) {
-    fail({stream_errc::sender_failed, "the sender reported: " + current_.text, current_.text},
-         received_so_far());
+    fail({stream_errc::sender_failed, "the sender reported: " + text, text}, received_so_far());
   }
-  if (current_.kind == Item::Kind::violation) fail({stream_errc::protocol, current_.text, {}}, received_so_far());
+  if (current_.kind == Item::Kind::violation) fail({stream_errc::protocol, text, {}}, received_so_far());
   return std::nullopt;
 }
 
@@ -157,14 +167,15 @@ void StreamCore::finish_block(Lock& lock, const std::stop_token& stop) {
   const std::uint64_t bytes = current_.bytes.size();
   give_back_current();
   if (current_answered_) return;
-  if (by_caller_ && queue_.empty()) {
+  auto acknowledged = receive_.consumed(bytes);
+  if (!acknowledged && by_caller_ && queue_.empty()) {
     take_in_place_ = true;
     pump(lock, nullptr);
     take_in_place_ = false;
-    if (current_answered_ || receive_.refusing()) return;
   }
   const bool no_block_waits = queue_.empty() || queue_.front().kind != Item::Kind::block;
-  if (const auto id = receive_.consumed(bytes, no_block_waits)) post_handled(lock, *id, stop);
+  if (!acknowledged && no_block_waits) acknowledged = receive_.consumed_unanswered();
+  if (acknowledged) post_handled(lock, *acknowledged, stop);
 }
 
 void StreamCore::give_back_current() {
@@ -203,10 +214,9 @@ void StreamCore::stop_stream(Lock& lock, bool block_handled, std::string_view re
   give_back_current();
   std::optional<BlockId> handled;
   if (answer_current && block_handled) {
-    handled = receive_.consumed(current_bytes, true);
-  } else {
-    handled = receive_.consumed_unanswered();
+    handled = receive_.consumed(current_bytes);
   }
+  if (!handled) handled = receive_.consumed_unanswered();
   if (handled) post_handled(lock, *handled, {});
 
   std::uint64_t blocks = 0;

@@ -15,12 +15,12 @@ void StreamCore::on_ack(const stream::Frame& frame) {
   const stream::Answer answer = stream::decode_answer(frame.payload);
   switch (send_.on_ack(frame.id, answer)) {
     case stream::SendState::AckEffect::advanced:
-      ack_progress_ = std::chrono::steady_clock::now();
+      waiting_since_.reset();
       return;
     case stream::SendState::AckEffect::stale:
       return;
     case stream::SendState::AckEffect::rejected: {
-      ack_progress_ = std::chrono::steady_clock::now();
+      waiting_since_.reset();
       if (send_failure_) return;
       const std::string reason =
           answer.reason_json.empty() ? std::string(kReceiverClosed) : stream::text_of_peer(answer.reason_json);
@@ -63,7 +63,6 @@ StreamTotals StreamCore::send(const BlockSource& source, const SendOptions& opti
 
 /// Blocks of a stream that failed may be unanswered still: their numbers mean other blocks from now on.
 void StreamCore::begin_send(Lock& lock, const std::stop_token& stop) {
-  ack_progress_ = std::chrono::steady_clock::now();
   if (!send_.all_answered()) wait_for_answers(lock, stop);
   send_.restart();
   send_failure_.reset();
@@ -84,7 +83,6 @@ void StreamCore::send_block(std::span<const std::byte> block, const SendOptions&
         lock, ready, [this] { return ack_deadline(); }, options.stop));
   if (closing_ || options.stop.stop_requested()) throw_send_wake(Wake::cancelled);
   throw_send_failure();
-  if (send_.all_answered()) ack_progress_ = std::chrono::steady_clock::now();
   const FrameHead head(FrameType::data, send_.begin_block(block.size()));
   lock.unlock();
   const Status status = post(head, block, options.stop);
@@ -179,9 +177,10 @@ void StreamCore::throw_send_wake(Wake wake) const {
   }
 }
 
-Deadline StreamCore::ack_deadline() const {
-  const auto left = kNoDeadline - ack_progress_;
-  return options_.ack_timeout >= left ? kNoDeadline : ack_progress_ + options_.ack_timeout;
+Deadline StreamCore::ack_deadline() {
+  if (!waiting_since_) waiting_since_ = std::chrono::steady_clock::now();
+  const auto left = kNoDeadline - *waiting_since_;
+  return options_.ack_timeout >= left ? kNoDeadline : *waiting_since_ + options_.ack_timeout;
 }
 
 std::string StreamCore::sent_so_far() const {
