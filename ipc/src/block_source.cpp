@@ -24,8 +24,8 @@ void wait_for_input(int fd, const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     if (detail::wait_for_events(fd, POLLIN, deadline_in(kStopPoll))) return;
   }
-  throw StreamError(stream_errc::cancelled, "port stream: stopped while reading descriptor " +
-                                                std::to_string(fd));
+  throw StreamError(stream_errc::cancelled,
+                    "port stream: stopped while reading descriptor " + std::to_string(fd));
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
 #include "sluice/ipc/port_stream.hpp"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <poll.h>
 
 #include "sluice/ipc/endpoint.hpp"
 #include "stream_core.hpp"

@@ -53,8 +53,7 @@ std::optional<BlockId> ReceiveState::consumed(std::uint64_t bytes) noexcept {
   ++consumed_;
   ++consumed_blocks_;
   consumed_bytes_ += bytes;
-  const bool due = limits_.window_bytes == 0 ||
-                   consumed_bytes_ >= limits_.window_bytes / kAckShare ||
+  const bool due = limits_.window_bytes == 0 || consumed_bytes_ >= limits_.window_bytes / kAckShare ||
                    consumed_blocks_ >= kMaxBlocksInFlight / kAckShare;
   return due ? consumed_unanswered() : std::nullopt;
 }

@@ -19,8 +19,9 @@ Deadline next_look(Deadline deadline, const std::stop_token& stop) {
 void check(const PortStreamOptions& options) {
   const auto positive = [](std::chrono::nanoseconds time, const char* name) {
     if (time <= std::chrono::nanoseconds::zero()) {
-      throw error(errc::bad_option, std::string("PortStreamOptions::") + name + ": expected more than 0, got " +
-                                        std::to_string(time.count()) + " ns");
+      throw error(errc::bad_option, std::string("PortStreamOptions::") + name +
+                                        ": expected more than 0, got " + std::to_string(time.count()) +
+                                        " ns");
     }
   };
   positive(options.ack_timeout, "ack_timeout");
@@ -41,7 +42,7 @@ StreamCore::StreamCore(MessagePort port, const PortStreamOptions& options)
 
 StreamCore::~StreamCore() {
   {
-    Lock lock(mutex_);
+    Lock lock(*this);
     closing_ = true;
     refuse_leftovers(lock);
     if (!by_caller_ && receive_.refusing()) linger(lock);
@@ -53,22 +54,22 @@ StreamCore::~StreamCore() {
 }
 
 void StreamCore::attach() {
-  const Lock lock(mutex_);  // held until the previous handlers are known: ours may be called at once
+  const Lock lock(*this);  // held until the previous handlers are known: ours may be called at once
   attached_ = true;
   previous_message_ = port_.on_message([this](std::span<const std::byte> message) {
-    const Lock handling(mutex_);
+    const Lock handling(*this);
     handle(message, false);
     notice();
   });
   previous_error_ = port_.on_error([this](const PortError& failure) {
-    Lock handling(mutex_);
+    Lock handling(*this);
     ended_text_ = failure.text;
     const ErrorHandler previous = previous_error_;
     handling.unlock();
     if (previous) previous(failure);
   });
   previous_close_ = port_.on_close([this](Status reason) {
-    Lock handling(mutex_);
+    Lock handling(*this);
     if (ended_ == Status::ok) ended_ = reason;
     notice();
     const CloseHandler previous = previous_close_;
@@ -184,9 +185,10 @@ void StreamCore::enter(bool& operation, const char* name) {
 }
 
 void StreamCore::close() {
+  closing_ = true;
+  if (by_caller_) return;  // noticed by the thread that is inside an operation, or the next one
   {
-    Lock lock(mutex_);
-    closing_ = true;
+    Lock lock(*this);
     notice();
     if (sending_ || receiving_) return;  // they end by themselves; the destructor does the rest
     refuse_leftovers(lock);

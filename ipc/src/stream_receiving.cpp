@@ -28,14 +28,13 @@ void StreamCore::on_data(const stream::Frame& frame, bool in_place) {
     case Verdict::accept:
       return push_item(Item::Kind::block, frame.payload, in_place);
     case Verdict::wrong_id:
-      return refuse_arriving(frame.id, "the peer sent block " + std::to_string(frame.id) + ", expected block " +
-                                           std::to_string(receive_.expected_id()));
+      return refuse_arriving(frame.id, "the peer sent block " + std::to_string(frame.id) +
+                                           ", expected block " + std::to_string(receive_.expected_id()));
     case Verdict::over_window:
-      return refuse_arriving(frame.id, "the peer sent more than it may: block " + std::to_string(frame.id) +
-                                           " of " + std::to_string(frame.payload.size()) +
-                                           " bytes, expected at most " +
-                                           std::to_string(receive_.allowed_bytes()) +
-                                           " bytes without an answer");
+      return refuse_arriving(frame.id,
+                             "the peer sent more than it may: block " + std::to_string(frame.id) + " of " +
+                                 std::to_string(frame.payload.size()) + " bytes, expected at most " +
+                                 std::to_string(receive_.allowed_bytes()) + " bytes without an answer");
     case Verdict::refused:
     case Verdict::wrong_count:
       return request_rejection(frame.id);
@@ -97,14 +96,14 @@ void StreamCore::refuse_arriving(BlockId id, const std::string& text) {
 }
 
 void StreamCore::begin_receive() {
-  const Lock lock(mutex_);
+  const Lock lock(*this);
   enter(receiving_, "receive");
   over_ = false;
   received_ = {};
 }
 
 std::optional<std::span<const std::byte>> StreamCore::next_block(const std::stop_token& stop) {
-  Lock lock(mutex_);
+  Lock lock(*this);
   finish_block(lock, stop);
   if (queue_.empty()) {
     std::optional<Deadline> idle_deadline;
@@ -197,12 +196,12 @@ void StreamCore::post_handled(Lock& lock, BlockId id, const std::stop_token& sto
 
 void StreamCore::end_receive(bool block_handled, std::string_view reason) noexcept {
   try {
-    Lock lock(mutex_);
+    Lock lock(*this);
     if (!receiving_) return;
     if (!over_) stop_stream(lock, block_handled, reason);
   } catch (...) {  // out of memory or a port that throws: the peer's own timeout has to do
   }
-  const Lock lock(mutex_);
+  const Lock lock(*this);
   receiving_ = false;
 }
 
@@ -245,10 +244,10 @@ void StreamCore::stop_stream(Lock& lock, bool block_handled, std::string_view re
 void StreamCore::linger(Lock& lock) {
   if (!by_caller_ && !closing_) return;
   const Deadline deadline = deadline_in(options_.linger);
-  const bool closing = std::exchange(closing_, false);
+  const bool closing = closing_.exchange(false);
   (void)wait(
       lock, [this] { return !receive_.refusing() || ended_ != Status::ok; }, [&] { return deadline; }, {});
-  closing_ = closing;
+  if (closing) closing_ = true;
 }
 
 /// What arrived and nobody received: its sender is told.
@@ -275,7 +274,7 @@ void StreamCore::flush_rejection(Lock& lock) {
 }
 
 void StreamCore::run_rejecter() {
-  Lock lock(mutex_);
+  Lock lock(*this);
   while (!rejecter_stops_) {
     flush_rejection(lock);
     changed_.wait(lock, [this] { return rejecter_stops_ || (rejection_ && ended_ == Status::ok); });
@@ -304,7 +303,7 @@ std::string StreamCore::received_so_far() const {
 }
 
 StreamTotals StreamCore::receive_progress() const {
-  const Lock lock(mutex_);
+  const Lock lock(*this);
   return received_;
 }
 

@@ -22,8 +22,8 @@ void StreamCore::on_ack(const stream::Frame& frame) {
     case stream::SendState::AckEffect::rejected: {
       waiting_since_.reset();
       if (send_failure_) return;
-      const std::string reason =
-          answer.reason_json.empty() ? std::string(kReceiverClosed) : stream::text_of_peer(answer.reason_json);
+      const std::string reason = answer.reason_json.empty() ? std::string(kReceiverClosed)
+                                                            : stream::text_of_peer(answer.reason_json);
       send_failure_ = {stream_errc::rejected, reason, reason};
       return;
     }
@@ -39,7 +39,7 @@ void StreamCore::on_ack(const stream::Frame& frame) {
 
 StreamTotals StreamCore::send(const BlockSource& source, const SendOptions& options) {
   {
-    Lock lock(mutex_);
+    Lock lock(*this);
     enter(sending_, "send");
     try {
       begin_send(lock, options.stop);
@@ -56,7 +56,7 @@ StreamTotals StreamCore::send(const BlockSource& source, const SendOptions& opti
     tell_failure(std::current_exception());
     throw;
   }
-  const Lock lock(mutex_);
+  const Lock lock(*this);
   sending_ = false;
   return {send_.blocks_sent(), send_.bytes_sent()};
 }
@@ -70,14 +70,12 @@ void StreamCore::begin_send(Lock& lock, const std::stop_token& stop) {
 }
 
 void StreamCore::send_block(std::span<const std::byte> block, const SendOptions& options) {
-  Lock lock(mutex_);
+  Lock lock(*this);
   if (by_caller_) {
     while (pump(lock, nullptr)) {
     }
   }
-  const auto ready = [&] {
-    return send_.may_send(block.size()) || send_failure_ || ended_ != Status::ok;
-  };
+  const auto ready = [&] { return send_.may_send(block.size()) || send_failure_ || ended_ != Status::ok; };
   if (!ready()) [[unlikely]]
     throw_send_wake(wait(
         lock, ready, [this] { return ack_deadline(); }, options.stop));
@@ -93,7 +91,7 @@ void StreamCore::send_block(std::span<const std::byte> block, const SendOptions&
 
 /// The port didn't take a block. What the peer said before it ended is the better explanation.
 void StreamCore::fail_post(Status status, std::size_t bytes, const std::stop_token& stop) {
-  Lock lock(mutex_);
+  Lock lock(*this);
   if (by_caller_) {
     while (pump(lock, nullptr)) {
     }
@@ -103,8 +101,9 @@ void StreamCore::fail_post(Status status, std::size_t bytes, const std::stop_tok
   if (status == Status::timed_out) throw_send_wake(Wake::timed_out);
   if (status == Status::too_large) {
     fail({stream_errc::port_failed,
-          "a block of " + std::to_string(bytes) + " bytes is larger than the port's largest message; "
-          "set chunk_size",
+          "a block of " + std::to_string(bytes) +
+              " bytes is larger than the port's largest message; "
+              "set chunk_size",
           {}},
          sent_so_far());
   }
@@ -113,7 +112,7 @@ void StreamCore::fail_post(Status status, std::size_t bytes, const std::stop_tok
 }
 
 void StreamCore::finish_send(const SendOptions& options) {
-  Lock lock(mutex_);
+  Lock lock(*this);
   throw_send_failure();
   const FrameHead head(FrameType::end, send_.next_id());
   end_posted_ = true;
@@ -146,7 +145,7 @@ void StreamCore::tell_failure(const std::exception_ptr& failure) noexcept {
   } catch (...) {  // something else: the text says no more
   }
   try {
-    Lock lock(mutex_);
+    Lock lock(*this);
     if (ended_ == Status::ok && !end_posted_) {
       const FrameHead head(FrameType::error, send_.next_id());
       lock.unlock();
@@ -159,7 +158,7 @@ void StreamCore::tell_failure(const std::exception_ptr& failure) noexcept {
         lock, [this] { return send_.all_answered() || ended_ != Status::ok; }, [&] { return deadline; }, {});
   } catch (...) {  // telling the peer is a courtesy; the caller gets the first failure
   }
-  const Lock lock(mutex_);
+  const Lock lock(*this);
   sending_ = false;
 }
 
@@ -190,7 +189,7 @@ std::string StreamCore::sent_so_far() const {
 }
 
 SendProgress StreamCore::send_progress() const {
-  const Lock lock(mutex_);
+  const Lock lock(*this);
   return {send_.blocks_sent(), send_.bytes_sent(), send_.bytes_acknowledged(), send_.bytes_in_flight()};
 }
 

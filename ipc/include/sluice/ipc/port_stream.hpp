@@ -1,7 +1,8 @@
 // Whole streams with backpressure over any message port.
 //
 //   sluice::Port port = sluice::connect("orders");               sluice::Port port = listener.accept();
-//   sluice::send_port_stream(port, file_blocks);                 for (auto block : sluice::receive_port_stream(port))
+//   sluice::send_port_stream(port, file_blocks);                 for (auto block :
+//   sluice::receive_port_stream(port))
 //                                                                  use(block);
 //
 // or, with streams in both directions at the same time, and any number one after another:
@@ -143,7 +144,8 @@ class ReceivedBlocks {
 
 /// Streams over one port. The port's handlers are its own while it lives, and are given back afterwards.
 /// Threads: one sends, one receives (see StreamUse); close() and the progress calls from any. In
-/// StreamUse::one_way, close() doesn't wake a call that waits; a stop_token does.
+/// StreamUse::one_way everything but close() belongs to the thread that sends or receives, and close()
+/// doesn't wake it where it waits: a stop_token does.
 class PortStream {
  public:
   PortStream(MessagePort port, const PortStreamOptions& options);
@@ -156,7 +158,8 @@ class PortStream {
   StreamTotals send(const BlockSource& source, const SendOptions& options = {});
   template <BlockRangeLike R>
   StreamTotals send(R&& range, const SendOptions& options = {}) {
-    detail::RangeSource<std::remove_reference_t<R>> blocks(range);  // by reference: iterators may be move-only
+    detail::RangeSource<std::remove_reference_t<R>> blocks(
+        range);  // by reference: iterators may be move-only
     return send(BlockSource([&blocks] { return blocks(); }), options);
   }
   /// One piece; cut into blocks of chunk_size.
@@ -225,9 +228,8 @@ std::pair<PortStream, PortStream> create_port_stream_pair(const PortStreamOption
 
 /// Sends one stream in StreamUse::one_way. `source`: whatever PortStream::send takes.
 template <typename P, typename Source>
-requires MessagePortLike<std::remove_reference_t<P>> StreamTotals
-send_port_stream(P&& port, Source&& source, const PortStreamOptions& options = {},
-                 const SendOptions& send_options = {}) {
+requires MessagePortLike<std::remove_reference_t<P>> StreamTotals send_port_stream(
+    P&& port, Source&& source, const PortStreamOptions& options = {}, const SendOptions& send_options = {}) {
   return create_port_stream(std::forward<P>(port), detail::one_way(options))
       .send(std::forward<Source>(source), send_options);
 }

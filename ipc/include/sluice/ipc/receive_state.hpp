@@ -31,10 +31,10 @@ class ReceiveState {
  public:
   enum class Verdict : std::uint8_t {
     accept,
-    refused,         ///< the stream was refused before: answer with a rejection of this block
-    wrong_id,        ///< a number that jumps or repeats
-    over_window,     ///< more than was granted and tolerated
-    wrong_count,     ///< END or ERROR names another number of blocks than came
+    refused,      ///< the stream was refused before: answer with a rejection of this block
+    wrong_id,     ///< a number that jumps or repeats
+    over_window,  ///< more than was granted and tolerated
+    wrong_count,  ///< END or ERROR names another number of blocks than came
   };
 
   explicit ReceiveState(const ReceiveLimits& limits = {}, BlockId first_id = 0) noexcept
@@ -56,8 +56,8 @@ class ReceiveState {
   void end_taken() noexcept { consumed_ = 0; }
 
   /// The consumer stops: it has dropped `blocks` blocks of `bytes` bytes from the queue, and, if
-  /// `end_dropped`, the stream's end. Whatever else arrives of a stream that has begun will be refused. Returns the id to
-  /// reject if a block was dropped; consumed_unanswered() comes before.
+  /// `end_dropped`, the stream's end. Whatever else arrives of a stream that has begun will be refused.
+  /// Returns the id to reject if a block was dropped; consumed_unanswered() comes before.
   std::optional<BlockId> refuse(std::uint64_t blocks, std::uint64_t bytes, bool end_dropped) noexcept;
   /// What was consumed and not acknowledged yet: an ACK for it is due where no further block of the stream
   /// waits in the queue, and before a rejection.
@@ -73,11 +73,11 @@ class ReceiveState {
   void forget_answered(std::uint64_t blocks, std::uint64_t bytes) noexcept;
 
   ReceiveLimits limits_;
-  BlockId arrived_;            // the next DATA's id
-  BlockId consumed_;           // the id of the next block to be consumed
-  bool stream_open_ = false;   // a DATA has arrived whose END or ERROR hasn't
+  BlockId arrived_;           // the next DATA's id
+  BlockId consumed_;          // the id of the next block to be consumed
+  bool stream_open_ = false;  // a DATA has arrived whose END or ERROR hasn't
   bool refusing_ = false;
-  bool granted_ = false;       // the peer has a window in this stream
+  bool granted_ = false;                // the peer has a window in this stream
   std::uint64_t unanswered_bytes_ = 0;  // accepted and not covered by an ACK
   std::uint64_t unanswered_blocks_ = 0;
   std::uint64_t first_unanswered_bytes_ = 0;  // one block is always allowed, whatever its size

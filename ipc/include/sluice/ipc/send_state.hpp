@@ -2,7 +2,8 @@
 // means.
 //
 //   SendState state;
-//   if (state.may_send(block.size())) post(FrameHead(FrameType::data, state.begin_block(block.size())), block);
+//   if (state.may_send(block.size())) post(FrameHead(FrameType::data, state.begin_block(block.size())),
+//   block);
 //   ... state.on_ack(frame.id, decode_answer(frame.payload)) for each ACK that comes
 //   post(FrameHead(FrameType::end, state.next_id()), {});   // done once state.all_answered()
 //

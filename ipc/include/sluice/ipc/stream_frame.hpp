@@ -44,7 +44,7 @@ std::optional<Frame> decode_frame(std::span<const std::byte> message) noexcept;
 /// What the payload of an ACK says.
 struct Answer {
   bool handled = false;
-  std::optional<std::uint32_t> window{};      ///< only of a peer that knows credits
+  std::optional<std::uint32_t> window{};     ///< only of a peer that knows credits
   std::span<const std::byte> reason_json{};  ///< only of a rejection
 };
 
