@@ -99,9 +99,8 @@ bool would_wait(int error_number) noexcept {
 
 /// What a failed read or write says about the peer.
 Status end_of_peer(int error_number) noexcept {
-  if (error_number == EPIPE) return Status::closed;
-  if (error_number == ECONNRESET) return Status::peer_died;
-  return Status::broken;
+  // A reset only says that the other side left something unread.
+  return error_number == EPIPE || error_number == ECONNRESET ? Status::closed : Status::broken;
 }
 
 }  // namespace

@@ -36,6 +36,7 @@ class NativeChannel {
   /// Ends the waits of both threads, and the connection.
   void close() noexcept;
   Status end() const noexcept { return end_.load(std::memory_order_acquire); }
+  bool closed_here() const noexcept { return closed_here_.load(std::memory_order_acquire); }
   std::string failure_text() const;
 
  private:

@@ -30,6 +30,7 @@ class NativePortImpl final : public DeliverySource, public std::enable_shared_fr
   }
 
   Status wait_for_message() noexcept override {
+    if (channel_.closed_here()) return Status::closed;  // nobody will set a handler for what waits
     if (waiting_) return Status::ok;
     const Status status = channel_.read(message_, &kNoDeadline);
     waiting_ = status == Status::ok;

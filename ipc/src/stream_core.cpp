@@ -46,11 +46,14 @@ StreamCore::~StreamCore() {
     closing_ = true;
     refuse_leftovers(lock);
     if (!by_caller_ && receive_.refusing()) linger(lock);
+  }
+  detach();  // from here on no handler makes a thread
+  {
+    const Lock lock(*this);
     rejecter_stops_ = true;
     notice();
   }
   if (rejecter_.joinable()) rejecter_.join();
-  detach();
 }
 
 void StreamCore::attach() {

@@ -162,7 +162,6 @@ class StreamCore {
   bool sending_ = false;
   stream::SendState send_;
   std::optional<Failure> send_failure_;
-  bool end_posted_ = false;
   // When the wait for the next answer began; nothing while none is waited for. Answers reset it, so that the
   // clock is read only where there's time for it.
   std::optional<Deadline> waiting_since_;

@@ -136,7 +136,11 @@ std::optional<std::span<const std::byte>> StreamCore::next_block(const std::stop
   if (current_.kind == Item::Kind::error) {
     fail({stream_errc::sender_failed, "the sender reported: " + text, text}, received_so_far());
   }
-  if (current_.kind == Item::Kind::violation) fail({stream_errc::protocol, text, {}}, received_so_far());
+  if (current_.kind == Item::Kind::violation) {
+    flush_rejection(lock);
+    linger(lock);
+    fail({stream_errc::protocol, text, {}}, received_so_far());
+  }
   return std::nullopt;
 }
 
@@ -244,9 +248,10 @@ void StreamCore::stop_stream(Lock& lock, bool block_handled, std::string_view re
 void StreamCore::linger(Lock& lock) {
   if (!by_caller_ && !closing_) return;
   const Deadline deadline = deadline_in(options_.linger);
-  const bool closing = closing_.exchange(false);
+  const bool closing = closing_.exchange(false);  // the wait is short, and not to be cut
   (void)wait(
       lock, [this] { return !receive_.refusing() || ended_ != Status::ok; }, [&] { return deadline; }, {});
+  flush_rejection(lock);
   if (closing) closing_ = true;
 }
 

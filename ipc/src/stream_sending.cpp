@@ -66,7 +66,6 @@ void StreamCore::begin_send(Lock& lock, const std::stop_token& stop) {
   if (!send_.all_answered()) wait_for_answers(lock, stop);
   send_.restart();
   send_failure_.reset();
-  end_posted_ = false;
 }
 
 void StreamCore::send_block(std::span<const std::byte> block, const SendOptions& options) {
@@ -111,17 +110,14 @@ void StreamCore::fail_post(Status status, std::size_t bytes, const std::stop_tok
   fail(port_failure(), sent_so_far());
 }
 
+/// END says that the receiver has consumed everything: a stream that is refused at its last block fails, too.
 void StreamCore::finish_send(const SendOptions& options) {
   Lock lock(*this);
-  throw_send_failure();
+  wait_for_answers(lock, options.stop);
   const FrameHead head(FrameType::end, send_.next_id());
-  end_posted_ = true;
   lock.unlock();
   const Status status = post(head, {}, options.stop);
   if (status != Status::ok) fail_post(status, 0, options.stop);
-  lock.lock();
-  wait_for_answers(lock, options.stop);
-  lock.unlock();
   if (options.on_progress) options.on_progress(send_progress());
 }
 
@@ -146,7 +142,7 @@ void StreamCore::tell_failure(const std::exception_ptr& failure) noexcept {
   }
   try {
     Lock lock(*this);
-    if (ended_ == Status::ok && !end_posted_) {
+    if (ended_ == Status::ok) {
       const FrameHead head(FrameType::error, send_.next_id());
       lock.unlock();
       const std::string json = stream::to_json_string(text);

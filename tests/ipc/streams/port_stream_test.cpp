@@ -14,6 +14,7 @@
 
 #include "frames.hpp"
 #include "open_descriptors.hpp"
+#include "running_threads.hpp"
 #include "transports.hpp"
 #include "watchdog.hpp"
 

@@ -4,6 +4,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -39,19 +40,20 @@ class PublishedEndpoint : public ::testing::TestWithParam<StreamUse> {
   }
 
   /// Starts the endpoint; ours() is then the port at its other end.
-  test::ChildProcess start(std::vector<std::string> arguments) {
+  std::unique_ptr<test::ChildProcess> start(std::vector<std::string> arguments) {
     auto [their_input, our_output] = test::make_pipe();
     auto [our_input, their_output] = test::make_pipe();
     arguments.insert(arguments.begin(), {"python3", kEndpoint});
-    test::ChildProcess child([&, input = their_input.get(), output = their_output.get()] {
-      ::dup2(input, STDIN_FILENO);
-      ::dup2(output, STDOUT_FILENO);
-      std::vector<char*> words;
-      for (std::string& word : arguments) words.push_back(word.data());
-      words.push_back(nullptr);
-      ::execv("/usr/bin/python3", words.data());
-      return 127;
-    });
+    auto child =
+        std::make_unique<test::ChildProcess>([&, input = their_input.get(), output = their_output.get()] {
+          ::dup2(input, STDIN_FILENO);
+          ::dup2(output, STDOUT_FILENO);
+          std::vector<char*> words;
+          for (std::string& word : arguments) words.push_back(word.data());
+          words.push_back(nullptr);
+          ::execv("/usr/bin/python3", words.data());
+          return 127;
+        });
     ours_.emplace(wrap_native_port(std::move(our_input), std::move(our_output)));
     return child;
   }
@@ -65,15 +67,15 @@ class PublishedEndpoint : public ::testing::TestWithParam<StreamUse> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Uses, PublishedEndpoint, ::testing::Values(StreamUse::one_way, StreamUse::both_ways),
-                         [](const auto& info) {
-                           return info.param == StreamUse::one_way ? "OneWay" : "BothWays";
+                         [](const auto& use) {
+                           return use.param == StreamUse::one_way ? "OneWay" : "BothWays";
                          });
 
 TEST_P(PublishedEndpoint, ReceivesWhatWeSend) {
   const std::string sent = content(1'000'003);
   auto child = start({"recv", path("out")});
   EXPECT_EQ(create_port_stream(*ours_, options()).send(sent).blocks, 101U);
-  const auto status = child.wait_for(20s);
+  const auto status = child->wait_for(20s);
   ASSERT_TRUE(status.has_value());
   EXPECT_TRUE(status->ok()) << to_string(*status);
   std::ifstream file(path("out"), std::ios::binary);
@@ -90,7 +92,7 @@ TEST_P(PublishedEndpoint, SendsWhatWeReceive) {
   });
   EXPECT_EQ(totals.blocks, 16U);
   EXPECT_TRUE(received == sent);
-  const auto status = child.wait_for(20s);
+  const auto status = child->wait_for(20s);
   ASSERT_TRUE(status.has_value());
   EXPECT_TRUE(status->ok()) << to_string(*status);
 }
@@ -105,7 +107,7 @@ TEST_P(PublishedEndpoint, StopsWhenOurConsumerStops) {
       if (++seen == 5) break;
     }
   }
-  const auto status = child.wait_for(20s);
+  const auto status = child->wait_for(20s);
   ASSERT_TRUE(status.has_value());
   EXPECT_EQ(status->code, 1);
 }
@@ -114,7 +116,7 @@ TEST_P(PublishedEndpoint, StopsUsByRejectingABlock) {
   auto child = start({"recv", "--stop-after", "3", path("out")});
   EXPECT_EQ(ending_of([&] { create_port_stream(*ours_, options()).send(content(500'000)); }),
             stream_errc::rejected);
-  const auto status = child.wait_for(20s);
+  const auto status = child->wait_for(20s);
   ASSERT_TRUE(status.has_value());
   EXPECT_EQ(status->code, 1);
 }
@@ -126,7 +128,7 @@ TEST_P(PublishedEndpoint, IsKilledAndWeNotice) {
   EXPECT_EQ(ending_of([&] {
               create_port_stream(*ours_, options())
                   .send(BlockSource([&]() -> std::optional<std::span<const std::byte>> {
-                    if (++given == 30) child.signal(SIGKILL);
+                    if (++given == 30) child->signal(SIGKILL);
                     return std::as_bytes(std::span(block));
                   }));
             }),

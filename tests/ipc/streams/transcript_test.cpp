@@ -73,8 +73,8 @@ class Transcripts : public ::testing::TestWithParam<StreamUse> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Uses, Transcripts, ::testing::Values(StreamUse::one_way, StreamUse::both_ways),
-                         [](const auto& info) {
-                           return info.param == StreamUse::one_way ? "OneWay" : "BothWays";
+                         [](const auto& use) {
+                           return use.param == StreamUse::one_way ? "OneWay" : "BothWays";
                          });
 
 TEST_P(Transcripts, OurReceiverAnswersLikeTheRecordedOne) {
@@ -91,8 +91,9 @@ TEST_P(Transcripts, OurReceiverAnswersLikeTheRecordedOne) {
     const auto [ending, reason] = receiving.get();
     const bool fails = exchange.events.back().hex.starts_with("03");
     EXPECT_EQ(ending, fails ? std::optional(stream_errc::sender_failed) : std::nullopt) << exchange.name;
-    if (exchange.name == "receiver_error_json_string") EXPECT_EQ(reason, "boom");
-    if (exchange.name == "sender_error_mid_stream") EXPECT_EQ(reason, "Test sender error \xc3\xa9");
+    if (fails) {
+      EXPECT_EQ(reason, exchange.name == "sender_error_mid_stream" ? "Test sender error \xc3\xa9" : "boom");
+    }
   }
 }
 

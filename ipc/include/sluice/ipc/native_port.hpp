@@ -32,16 +32,16 @@ struct NativePortOptions {
   std::chrono::nanoseconds stall_timeout = std::chrono::seconds(30);
 };
 
-/// Satisfies MessagePortLike, and can be read by calls. Ends: closed where the other side closed (its death
-/// looks the same, except where the kernel reports a reset: peer_died), broken where a message is cut off or
-/// too long. Never raises SIGPIPE. Threads: as MessagePortLike; receive_bytes: one thread, not after start().
+/// Satisfies MessagePortLike, and can be read by calls. Ends: closed where the other side closed or died (the
+/// kernel tells no difference), broken where a message is cut off or too long. Never raises SIGPIPE. Threads:
+/// as MessagePortLike; receive_bytes: one thread, not after start().
 class NativePort {
  public:
   NativePort(NativePort&&) noexcept;
   NativePort& operator=(NativePort&&) noexcept;
   ~NativePort();
 
-  /// ok, too_large, closed, peer_died, broken. Waits while the peer doesn't read.
+  /// ok, too_large, closed, broken. Waits while the peer doesn't read.
   Status post_message(std::span<const std::byte> message);
   /// The same for a message in two parts. The deadline (timed_out) holds until the first byte is written.
   Status post_parts_until(std::span<const std::byte> head, std::span<const std::byte> body,

@@ -5,7 +5,7 @@
 //   if (state.may_send(block.size())) post(FrameHead(FrameType::data, state.begin_block(block.size())),
 //   block);
 //   ... state.on_ack(frame.id, decode_answer(frame.payload)) for each ACK that comes
-//   post(FrameHead(FrameType::end, state.next_id()), {});   // done once state.all_answered()
+//   once state.all_answered(): post(FrameHead(FrameType::end, state.next_id()), {});
 //
 // Invariant: blocks in flight are answered in order, each once; nothing is in flight beyond the window that
 // the receiver granted, except that one block always may be.
