@@ -364,15 +364,15 @@ TEST_P(PortStreams, EndAtOnceWhenTheStreamIsClosedHere) {
   if (!both_ways()) GTEST_SKIP() << "a stop_token does this for one_way streams";
   auto [a, b] = test::make_ports(kind());
   auto stream = create_port_stream(a, options());
-  auto receiving =
-      std::async(std::launch::async, [&] { return ending_of([&] { collect(stream.receive()); }); });
-  while (true) {
-    try {
-      (void)stream.receive();
-    } catch (const error&) {
-      break;  // the other receive has begun
-    }
-  }
+  std::promise<void> begun;
+  auto receiving = std::async(std::launch::async, [&] {
+    return ending_of([&] {
+      auto blocks = stream.receive();
+      begun.set_value();
+      collect(std::move(blocks));
+    });
+  });
+  begun.get_future().wait();
   stream.close();
   EXPECT_EQ(receiving.get(), stream_errc::cancelled);
   EXPECT_THROW((void)stream.receive(), error);

@@ -283,8 +283,10 @@ TEST_P(StreamFaults, RefuseAPeerThatFloodsBeyondItsWindow) {
   // Nobody consumes meanwhile: 1 block of 1000, then more than what is tolerated.
   const std::string block = std::string(2000, '5');
   for (int i = 0; i < 4; ++i) peer_.post("000000000" + std::to_string(i) + block);
-  // The refusal shows that it has come.
-  EXPECT_EQ(peer_.next().substr(0, 12), "010000000100");
+  // The refusal, of one of the last three, shows that it has come.
+  const std::string refusal = peer_.next();
+  ASSERT_GE(refusal.size(), 12U) << refusal;
+  EXPECT_EQ(refusal.substr(10, 2), "00") << refusal;
   EXPECT_EQ(ending_of([&] { stream.receive([](auto /*block*/) {}); }, &text_), stream_errc::protocol);
   EXPECT_NE(text_.find("1000 bytes"), std::string::npos) << text_;
 }
