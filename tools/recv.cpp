@@ -14,6 +14,7 @@
 #include "progress_bar.hpp"
 #include "remove_on_signal.hpp"
 #include "sluice/ipc/endpoint.hpp"
+#include "stream_transfer.hpp"
 #include "transfer.hpp"
 
 namespace sluice::tools {
@@ -25,6 +26,7 @@ constexpr std::uint64_t kOwnRingBytes = 64ULL << 10U;
 struct ReceiveArguments {
   ChannelArguments channel;
   std::string output = "-";
+  StreamArguments how;
 };
 
 /// A file that appears when complete, or standard output for "-".
@@ -73,7 +75,15 @@ Port accept_sender(const ChannelArguments& channel) {
 
 void run_receive(const ReceiveArguments& arguments) {
   ::signal(SIGPIPE, SIG_IGN);  // a reader of ours that goes away is an error with a sentence
+  if (arguments.how.stdio && arguments.output == "-")
+    throw std::runtime_error("--stdio needs --output FILE: standard output is where the sender is answered");
   Output output(arguments.output);
+  if (arguments.how.chosen()) {
+    receive_stream(arguments.how.stdio ? stdio_port() : MessagePort(accept_sender(arguments.channel)),
+                   [&](std::span<const std::byte> block) { output.write(block); });
+    output.commit();
+    return;
+  }
   Port port = accept_sender(arguments.channel);
   ProgressBar bar(std::nullopt);
   std::uint64_t written = 0;
@@ -106,7 +116,11 @@ void add_recv(CLI::App& app) {
           "--output", arguments->output,
           "A file that appears, or is replaced, only when complete and synced; - or nothing: standard output")
       ->type_name("FILE");
-  command->callback([arguments] { run_receive(*arguments); });
+  arguments->how.add_to(*command);
+  command->callback([arguments] {
+    arguments->how.check(arguments->channel.name);
+    run_receive(*arguments);
+  });
 }
 
 }  // namespace sluice::tools

@@ -19,6 +19,7 @@
 #include "sluice/ipc/endpoint.hpp"
 #include "sluice/ring/descriptor.hpp"
 #include "sluice/ring/error.hpp"
+#include "stream_transfer.hpp"
 #include "transfer.hpp"
 
 namespace sluice::tools {
@@ -28,6 +29,7 @@ struct SendArguments {
   ChannelArguments channel;
   std::string file = "-";
   std::uint64_t block_bytes = kDefaultBlockBytes;
+  StreamArguments how;
 };
 
 /// A file, or standard input for "-".
@@ -47,6 +49,8 @@ class Input {
 
   /// Bytes to come, where that is known.
   std::optional<std::uint64_t> size() const { return size_; }
+
+  int fd() const { return fd_; }
 
   /// Reads what is there, up to room.size() bytes; 0 at the end. Nothing if `stop` becomes readable while
   /// there is nothing to read.
@@ -112,7 +116,14 @@ Port connect_to_receiver(const SendArguments& arguments) {
 }
 
 void run_send(const SendArguments& arguments) {
+  if (arguments.how.stdio && (arguments.file == "-" || arguments.file.empty()))
+    throw std::runtime_error("--stdio needs a FILE: standard input is where the receiver answers");
   const Input input(arguments.file);
+  if (arguments.how.chosen()) {
+    send_stream(arguments.how.stdio ? stdio_port() : MessagePort(connect_to_receiver(arguments)), input.fd(),
+                arguments.block_bytes, input.size());
+    return;
+  }
   Port port = connect_to_receiver(arguments);
   const EndOfPort end_of_port(port);
   ProgressBar bar(input.size());
@@ -153,7 +164,14 @@ void add_send(CLI::App& app) {
       ->type_name("BYTES")
       ->transform(CLI::AsSizeValue(false))
       ->check(CLI::Range(std::uint64_t{1}, kMaxBlockBytes));
-  command->callback([arguments] { run_send(*arguments); });
+  arguments->how.add_to(*command);
+  command->callback([arguments] {
+    // With --stdio the only word is FILE.
+    if (arguments->how.stdio && arguments->file == "-") arguments->file.swap(arguments->channel.name);
+    arguments->how.check(arguments->how.stdio && arguments->channel.name == "-" ? ""
+                                                                                : arguments->channel.name);
+    run_send(*arguments);
+  });
 }
 
 }  // namespace sluice::tools

@@ -55,6 +55,11 @@ void Delivery::start(std::shared_ptr<DeliverySource> source) {
   ::pthread_setname_np(thread_.native_handle(), "sluice-deliver");
 }
 
+bool Delivery::started() const noexcept {
+  const std::scoped_lock lock(mutex_);
+  return thread_.joinable();
+}
+
 void Delivery::interrupt() noexcept {
   {
     const std::scoped_lock lock(mutex_);

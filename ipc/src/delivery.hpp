@@ -48,6 +48,7 @@ class Delivery {
 
   /// Starts the thread, which keeps `source` alive while it runs. Once; later calls do nothing.
   void start(std::shared_ptr<DeliverySource> source);
+  bool started() const noexcept;
   /// Wakes the thread where it waits for a handler to be set: the port was closed here.
   void interrupt() noexcept;
   /// Waits for the thread's end; called inside a handler, lets it end by itself. Then, and with an executor
@@ -66,7 +67,7 @@ class Delivery {
   HandlerSlot<MessageHandler> on_message_;
   HandlerSlot<ErrorHandler> on_error_;
   HandlerSlot<CloseHandler> on_close_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable handler_set_;
   bool interrupted_ = false;    // under mutex_
   bool abandoned_ = false;      // no handler begins any more; under mutex_

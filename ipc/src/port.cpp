@@ -52,6 +52,9 @@ ring::HistoryReader Port::history() const noexcept {
 void Port::start() {
   impl_->start();
 }
+bool Port::is_started() const noexcept {
+  return impl_->delivery().started();
+}
 void Port::close() noexcept {
   impl_->close();
 }

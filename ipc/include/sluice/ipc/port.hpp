@@ -221,6 +221,8 @@ class Port {
   /// Starts the delivery thread; messages wait while no handler is set. Throws errc::misuse under
   /// WaitStrategy::poll, and the system's error where no thread can be made. A second call does nothing.
   void start();
+  /// Whether start() has made the delivery thread: then messages can't be received by calls.
+  bool is_started() const noexcept;
 
   // Life cycle.
 

@@ -1,0 +1,171 @@
+// What does a port stream cost above the port that carries it?
+#include <fmt/format.h>
+
+#include <array>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "harness/suite.hpp"
+#include "sluice/ipc/port_stream.hpp"
+#include "sluice_channel.hpp"
+
+namespace sluice::bench {
+namespace {
+
+constexpr std::size_t kKiB = 1024;
+
+/// The blocks of one timed run, for a stream that asks for them.
+class TimedBlocks {
+ public:
+  TimedBlocks(std::size_t bytes, const RunPlan& plan) : source_(bytes), plan_(plan) {}
+
+  std::optional<Bytes> next() {
+    constexpr std::uint64_t kCheckMask = 63;
+    if (ended_) return std::nullopt;
+    const bool look = (source_.sequence() & kCheckMask) == kCheckMask;
+    if (!look) return source_.next(0);
+    const auto now = monotonic_ns();
+    if (begun_ns_ == 0) begun_ns_ = now;
+    if (!measuring_ && now >= begun_ns_ + plan_.warm_up_ns) {
+      measuring_ = true;
+      begun_ns_ = now;
+      return source_.next(kStartFlag);
+    }
+    ended_ = measuring_ && now >= begun_ns_ + plan_.measured_ns;
+    return source_.next(ended_ ? kLastFlag : 0);
+  }
+
+ private:
+  Source source_;
+  RunPlan plan_;
+  std::uint64_t begun_ns_ = 0;
+  bool measuring_ = false;
+  bool ended_ = false;
+};
+
+/// Follows the flags of a run, block by block.
+class Meter {
+ public:
+  Meter(std::size_t bytes, StreamResult& result) : checker_(bytes), result_(&result) {}
+
+  void block(Bytes message) {
+    const auto word = checker_.check(message);
+    if ((word & kStartFlag) != 0) {
+      started_ns_ = monotonic_ns();
+      first_ = word & kSequenceMask;
+    }
+    if ((word & kLastFlag) != 0) {
+      result_->ns = monotonic_ns() - started_ns_;
+      result_->messages = (word & kSequenceMask) - first_;
+    }
+  }
+
+ private:
+  Checker checker_;
+  StreamResult* result_;
+  std::uint64_t started_ns_ = 0;
+  std::uint64_t first_ = 0;
+};
+
+/// Runs `sending` in the first process and `receiving` in the second, each with its port.
+template <class Sending, class Receiving>
+StreamResult between_processes(const Cores& cores, const ChannelOptions& options, Sending sending,
+                               Receiving receiving) {
+  const Shared<StreamResult> result;
+  const Shared<Meeting> meeting;
+  Ports channel(options);
+  run_pair(cores, kRunDeadline, [&](Side side) {
+    auto end = channel.open(side);
+    meeting->arrive_and_wait();
+    if (side == Side::first) {
+      sending(end.port());
+    } else {
+      receiving(end.port(), *result);
+    }
+    meeting->arrive_and_wait();
+  });
+  return *result;
+}
+
+Subject stream_subject(std::string name, const ChannelOptions& options, const PortStreamOptions& stream) {
+  return {std::move(name), "port", [options, stream](const Cores& cores, const RunPlan& plan) {
+            const auto result = between_processes(
+                cores, options,
+                [&](Port& port) {
+                  TimedBlocks blocks(options.message_bytes, plan);
+                  create_port_stream(port, stream).send(BlockSource([&] { return blocks.next(); }));
+                },
+                [&](Port& port, StreamResult& measured) {
+                  Meter meter(options.message_bytes, measured);
+                  auto receiver = create_port_stream(port, stream);
+                  for (const auto block : receiver.receive()) meter.block(block);
+                });
+            return rate_metrics(result.per_second());
+          }};
+}
+
+Subject port_subject(const ChannelOptions& options) {
+  return {"port", "", [options](const Cores& cores, const RunPlan& plan) {
+            return rate_metrics(measure_one_way<Ports>(cores, options, plan).per_second());
+          }};
+}
+
+/// A block there, a few bytes back: what one block at a time costs the port itself.
+Subject answered_port_subject(const ChannelOptions& options) {
+  return {"port", "", [options](const Cores& cores, const RunPlan& plan) {
+            const auto result = between_processes(
+                cores, options,
+                [&](Port& port) {
+                  TimedBlocks blocks(options.message_bytes, plan);
+                  while (const auto block = blocks.next()) {
+                    expect_ok(port.post_message(*block), "post_message");
+                    expect_ok(port.receive().status(), "receive");
+                  }
+                  port.close();
+                },
+                [&](Port& port, StreamResult& measured) {
+                  Meter meter(options.message_bytes, measured);
+                  const std::array<std::byte, 6> answer{};
+                  for (Message message = port.receive(); message; message = port.receive()) {
+                    meter.block(message.bytes());
+                    message.release();
+                    if (port.post_message(answer) != Status::ok) break;
+                  }
+                });
+            return rate_metrics(result.per_second());
+          }};
+}
+
+ChannelOptions options_for(std::size_t bytes, std::size_t ring_bytes = kKiB * kKiB) {
+  ChannelOptions options;
+  options.message_bytes = bytes;
+  options.ring_bytes = ring_bytes;
+  options.first = options.second = Wait::adaptive;
+  return options;
+}
+
+void add_groups(Suite& suite) {
+  const PortStreamOptions one_way{.use = StreamUse::one_way};
+  const PortStreamOptions both_ways{};
+  const PortStreamOptions no_credits{.window = 0, .use = StreamUse::one_way};
+  for (const std::size_t bytes : {kKiB, 64 * kKiB}) {
+    const auto options = options_for(bytes);
+    suite.add({"stream, window 1 MiB",
+               bytes,
+               {port_subject(options), stream_subject("stream", options, one_way),
+                stream_subject("stream, both ways", options, both_ways)}});
+    suite.add({"stop and wait",
+               bytes,
+               {answered_port_subject(options), stream_subject("stream", options, no_credits)}});
+  }
+}
+
+}  // namespace
+}  // namespace sluice::bench
+
+int main(int argc, char** argv) {
+  sluice::bench::Suite suite("stream", "What does a port stream cost above the port that carries it?");
+  sluice::bench::add_groups(suite);
+  return suite.run(argc, argv);
+}

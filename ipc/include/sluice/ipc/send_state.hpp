@@ -1,0 +1,72 @@
+// The sending half of the port-stream protocol as a pure state machine: which block may go, and what an ACK
+// means.
+//
+//   SendState state;
+//   if (state.may_send(block.size())) post(FrameHead(FrameType::data, state.begin_block(block.size())),
+//   block);
+//   ... state.on_ack(frame.id, decode_answer(frame.payload)) for each ACK that comes
+//   once state.all_answered(): post(FrameHead(FrameType::end, state.next_id()), {});
+//
+// Invariant: blocks in flight are answered in order, each once; nothing is in flight beyond the window that
+// the receiver granted, except that one block always may be.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+
+#include "sluice/ipc/stream_frame.hpp"
+
+namespace sluice::stream {
+
+/// No more blocks than this are ever unanswered, however small they are: it bounds the bookkeeping at both
+/// ends.
+inline constexpr std::size_t kMaxBlocksInFlight = 4096;
+
+/// Thread-safety: none, like any value.
+class SendState {
+ public:
+  /// What an ACK did.
+  enum class AckEffect : std::uint8_t {
+    advanced,    ///< blocks were answered
+    stale,       ///< of a block that was answered before: ignored
+    rejected,    ///< the receiver refuses this block and all later ones
+    never_sent,  ///< of a block that was never sent: the peer broke the protocol
+  };
+
+  explicit SendState(BlockId first_id = 0) noexcept : oldest_(first_id), next_(first_id) {}
+
+  /// Begins the next stream on the same port. All blocks of the present one must have been answered.
+  void restart() noexcept { *this = SendState(); }
+
+  /// Whether a block of that size may be sent now.
+  bool may_send(std::uint64_t bytes) const noexcept;
+  /// Notes that a block is being sent, and gives it its number.
+  BlockId begin_block(std::uint64_t bytes);
+
+  AckEffect on_ack(BlockId id, const Answer& answer) noexcept;
+
+  bool all_answered() const noexcept { return in_flight_.empty(); }
+  /// How many blocks were begun, modulo 2^32: the id of END and ERROR.
+  BlockId next_id() const noexcept { return next_; }
+  std::size_t blocks_in_flight() const noexcept { return in_flight_.size(); }
+  std::uint64_t bytes_in_flight() const noexcept { return bytes_in_flight_; }
+  std::uint64_t bytes_sent() const noexcept { return bytes_sent_; }
+  std::uint64_t blocks_sent() const noexcept { return blocks_answered_ + in_flight_.size(); }
+  /// Answered as handled.
+  std::uint64_t bytes_acknowledged() const noexcept { return bytes_acknowledged_; }
+  /// 0 while the peer isn't known to give credits.
+  std::uint32_t window() const noexcept { return window_; }
+
+ private:
+  BlockId oldest_;  // the oldest unanswered block, if there is one
+  BlockId next_;
+  std::deque<std::uint64_t> in_flight_;  // sizes, oldest first
+  std::uint64_t blocks_answered_ = 0;
+  std::uint64_t bytes_in_flight_ = 0;
+  std::uint64_t bytes_sent_ = 0;
+  std::uint64_t bytes_acknowledged_ = 0;
+  std::uint32_t window_ = 0;
+};
+
+}  // namespace sluice::stream

@@ -1,0 +1,80 @@
+// The wire format of port streams: encoding and decoding of single frames, without state or I/O.
+//
+//   type u8 | id u32 big-endian | payload
+//
+//   type  value  payload                                              id
+//   DATA  0      the block                                            0, 1, 2 ... per stream, modulo 2^32
+//   ACK   1      0x01 handled [window u32 big-endian]                 the DATA's id; answers all before, too
+//                0x00 rejected [reason, a UTF-8 JSON string]
+//   END   2      none                                                 number of DATA sent
+//   ERROR 3      the message, a UTF-8 JSON string                     number of blocks begun
+//
+// docs/port-streams.md explains who sends what when.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace sluice::stream {
+
+/// The number of a block in its stream; wraps.
+using BlockId = std::uint32_t;
+
+enum class FrameType : std::uint8_t { data = 0, ack = 1, end = 2, error = 3 };
+
+inline constexpr std::size_t kFrameHeaderBytes = 5;
+/// A reason or message beyond this many bytes is cut when it is sent, and not parsed when it comes.
+inline constexpr std::size_t kMaxTextBytes = 16384;
+
+/// A decoded frame; the payload lies in the bytes that were decoded.
+struct Frame {
+  FrameType type;
+  BlockId id;
+  std::span<const std::byte> payload;
+};
+
+/// Nothing for what an endpoint must ignore: fewer than 5 bytes, or an unknown type.
+std::optional<Frame> decode_frame(std::span<const std::byte> message) noexcept;
+
+/// What the payload of an ACK says.
+struct Answer {
+  bool handled = false;
+  std::optional<std::uint32_t> window{};     ///< only of a peer that knows credits
+  std::span<const std::byte> reason_json{};  ///< only of a rejection
+};
+
+/// Any payload is an answer: the first byte 0x01 is handled, everything else a rejection.
+Answer decode_answer(std::span<const std::byte> payload) noexcept;
+
+/// The beginning of a frame, ready to send: the header and what precedes the variable part.
+class FrameHead {
+ public:
+  FrameHead(FrameType type, BlockId id) noexcept;
+
+  /// An ACK, with the window where the receiver gives one.
+  static FrameHead handled(BlockId id, std::optional<std::uint32_t> window) noexcept;
+  /// A rejecting ACK; the reason (see to_json_string) follows as the body.
+  static FrameHead rejected(BlockId id) noexcept;
+
+  std::span<const std::byte> bytes() const noexcept { return {bytes_.data(), size_}; }
+
+ private:
+  void append_u32(std::uint32_t value) noexcept;
+
+  std::array<std::byte, kFrameHeaderBytes + 5> bytes_{};
+  std::uint8_t size_ = 0;
+};
+
+/// `text` as a JSON string of at most about kMaxTextBytes bytes; what isn't UTF-8 is replaced.
+std::string to_json_string(std::string_view text);
+
+/// What a peer's JSON string says. Where the payload is something else or too long: the payload itself,
+/// quoted, escaped and cut. Never throws for what is in the payload.
+std::string text_of_peer(std::span<const std::byte> payload);
+
+}  // namespace sluice::stream

@@ -1,0 +1,204 @@
+// A port stream's machinery: connects the two state machines to a port, and threads to both.
+//
+// Frames are read by one thread at a time: the port's delivery thread, which never waits for anything but the
+// mutex (so that two endpoints that send to each other always drain each other's ring), or, in one_way use,
+// the thread that is inside send() or next_block(). Frames are posted by the threads inside send() and
+// next_block(), and rejections of blocks that nobody waits for any more by a thread of their own. Nothing is
+// posted or waited for with the mutex held.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "sluice/ipc/port_stream.hpp"
+#include "sluice/ipc/receive_state.hpp"
+#include "sluice/ipc/send_state.hpp"
+
+namespace sluice::detail {
+
+/// Threads: send() by one, the receiving calls by one, the rest by any; where the caller reads the port, all
+/// by one, except close().
+class StreamCore {
+ public:
+  /// Throws errc::bad_option.
+  StreamCore(MessagePort port, const PortStreamOptions& options);
+  StreamCore(const StreamCore&) = delete;
+  StreamCore& operator=(const StreamCore&) = delete;
+  ~StreamCore();
+
+  StreamTotals send(const BlockSource& source, const SendOptions& options);
+  SendProgress send_progress() const;
+
+  // Receiving: begin_receive, next_block until it returns nothing or throws, end_receive in any case.
+
+  void begin_receive();
+  /// Acknowledges the block given before as handled, and waits for the next; nothing at the stream's end.
+  std::optional<std::span<const std::byte>> next_block(const std::stop_token& stop);
+  /// Ends the receive. Where the stream isn't over it is refused: the block given last is answered as
+  /// `block_handled` says, and later ones with `reason`.
+  void end_receive(bool block_handled, std::string_view reason) noexcept;
+  StreamTotals receive_progress() const;
+
+  void close();
+
+ private:
+  /// Holds the mutex; nothing where one thread does it all (by_caller_): that saves a tenth of a small block.
+  class Lock {
+   public:
+    explicit Lock(const StreamCore& core) : mutex_(core.by_caller_ ? nullptr : &core.mutex_) { lock(); }
+    Lock(const Lock&) = delete;
+    Lock& operator=(const Lock&) = delete;
+    ~Lock() {
+      if (held_) unlock();
+    }
+    void lock() {
+      if (mutex_ != nullptr) mutex_->lock();
+      held_ = true;
+    }
+    void unlock() {
+      held_ = false;
+      if (mutex_ != nullptr) mutex_->unlock();
+    }
+
+   private:
+    std::mutex* mutex_;
+    bool held_ = false;
+  };
+
+  struct Failure {
+    stream_errc code;
+    std::string text;
+    std::string reason;
+  };
+
+  /// What has arrived and not been consumed.
+  struct Item {
+    enum class Kind : std::uint8_t { block, end, error, violation };
+    Kind kind = Kind::block;
+    bool in_place = false;               // in the port's memory, else in `storage`
+    std::span<const std::byte> bytes{};  // the block; of error and violation, what went wrong
+    std::vector<std::byte> storage{};
+  };
+
+  enum class Wake : std::uint8_t { ready, timed_out, cancelled };
+
+  // stream_core.cpp: reading, posting, waiting.
+  void attach();
+  void detach();
+  void notice();
+  /// What ended the port, as a stream's end.
+  Failure port_failure() const;
+  void handle(std::span<const std::byte> message, bool in_place);
+  bool pump(Lock& lock, const Deadline* deadline);
+  template <typename Ready, typename Until>
+  Wake wait(Lock& lock, Ready ready, Until until, const std::stop_token& stop);
+  void read_or_wait(Lock& lock, Deadline deadline, const std::stop_token& stop);
+  /// Without the mutex.
+  Status post(const stream::FrameHead& head, std::span<const std::byte> body, const std::stop_token& stop);
+  void enter(bool& operation, const char* name);
+  [[noreturn]] static void fail(const Failure& failure, const std::string& what);
+
+  // stream_sending.cpp
+  void on_ack(const stream::Frame& frame);
+  void begin_send(Lock& lock, const std::stop_token& stop);
+  void send_block(std::span<const std::byte> block, const SendOptions& options);
+  void finish_send(const SendOptions& options);
+  void tell_failure(const std::exception_ptr& failure) noexcept;
+  [[noreturn]] void fail_post(Status status, std::size_t bytes, const std::stop_token& stop);
+  void wait_for_answers(Lock& lock, const std::stop_token& stop);
+  void throw_send_failure() const;
+  void throw_send_wake(Wake wake) const;
+  Deadline ack_deadline();
+  std::string sent_so_far() const;
+
+  // stream_receiving.cpp
+  void on_data(const stream::Frame& frame, bool in_place);
+  void on_end(const stream::Frame& frame);
+  void refuse_arriving(stream::BlockId id, const std::string& text);
+  void finish_block(Lock& lock, const std::stop_token& stop);
+  void post_handled(Lock& lock, stream::BlockId id, const std::stop_token& stop);
+  void stop_stream(Lock& lock, bool block_handled, std::string_view reason);
+  void give_back_current();
+  void fail_receive(Lock& lock, Wake wake);
+  void linger(Lock& lock);
+  void refuse_leftovers(Lock& lock);
+  void request_rejection(stream::BlockId id);
+  void flush_rejection(Lock& lock);
+  void run_rejecter();
+  void push_item(Item::Kind kind, std::span<const std::byte> bytes, bool in_place);
+  void copy_in_place_items();
+  std::vector<std::byte> take_storage();
+  std::string received_so_far() const;
+
+  const PortStreamOptions options_;
+  MessagePort port_;
+  bool by_caller_;  // the thread inside an operation reads the port
+  MessageHandler previous_message_;
+  ErrorHandler previous_error_;
+  CloseHandler previous_close_;
+
+  std::mutex posting_;  // one thread posts at a time
+  mutable std::mutex mutex_;
+  std::condition_variable_any changed_;
+
+  // Set once, by any thread: publishes nothing but itself.
+  std::atomic<bool> closing_{false};
+
+  // Under mutex_; by_caller_: of the thread inside an operation.
+  bool attached_ = false;
+  Status ended_ = Status::ok;
+  std::string ended_text_;
+  std::uint64_t frames_ = 0;  // counts what a waiting thread may want to look at
+
+  bool sending_ = false;
+  stream::SendState send_;
+  std::optional<Failure> send_failure_;
+  // When the wait for the next answer began; nothing while none is waited for. Answers reset it, so that the
+  // clock is read only where there's time for it.
+  std::optional<Deadline> waiting_since_;
+
+  bool receiving_ = false;
+  bool over_ = true;  // the stream being received has ended
+  stream::ReceiveState receive_;
+  std::deque<Item> queue_;
+  Item current_;  // with the consumer, if block_out_
+  bool block_out_ = false;
+  bool current_answered_ = false;  // rejected already, with its stream
+  bool take_in_place_ = false;     // pump() may leave a block where it lies
+  StreamTotals received_;
+  std::vector<std::vector<std::byte>> spare_storage_;
+  std::optional<stream::BlockId> rejection_;  // to be posted
+  std::string refusal_json_;
+  bool rejecter_stops_ = false;
+  std::thread rejecter_;
+};
+
+/// What a stream's sender is told of a receiver that doesn't want more.
+inline constexpr std::string_view kReceiverClosed = "Receiver closed the stream";
+
+/// Waits, without the mutex, until ready() holds: that must be so at the latest when the port has ended.
+/// `until` gives the deadline, which may move while frames come.
+template <typename Ready, typename Until>
+StreamCore::Wake StreamCore::wait(Lock& lock, Ready ready, Until until, const std::stop_token& stop) {
+  for (;;) {
+    if (ready()) return Wake::ready;
+    if (closing_ || stop.stop_requested()) return Wake::cancelled;
+    if (by_caller_ && pump(lock, nullptr)) continue;
+    flush_rejection(lock);
+    if (ready()) return Wake::ready;
+    const Deadline deadline = until();
+    if (deadline != kNoDeadline && std::chrono::steady_clock::now() >= deadline) return Wake::timed_out;
+    read_or_wait(lock, deadline, stop);
+  }
+}
+
+}  // namespace sluice::detail

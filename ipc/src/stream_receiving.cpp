@@ -1,0 +1,315 @@
+// The receiving half of StreamCore.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "stream_core.hpp"
+
+namespace sluice::detail {
+
+using stream::BlockId;
+using stream::FrameHead;
+using Verdict = stream::ReceiveState::Verdict;
+
+namespace {
+
+/// Streams that have ended and that nobody has received: as many as blocks may be in flight.
+constexpr std::size_t kMaxQueuedItems = 4 * stream::kMaxBlocksInFlight;
+constexpr std::size_t kMaxSpareStorage = 32;
+
+std::span<const std::byte> as_bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
+
+}  // namespace
+
+void StreamCore::on_data(const stream::Frame& frame, bool in_place) {
+  switch (receive_.on_data(frame.id, frame.payload.size())) {
+    case Verdict::accept:
+      return push_item(Item::Kind::block, frame.payload, in_place);
+    case Verdict::wrong_id:
+      return refuse_arriving(frame.id, "the peer sent block " + std::to_string(frame.id) +
+                                           ", expected block " + std::to_string(receive_.expected_id()));
+    case Verdict::over_window:
+      return refuse_arriving(frame.id,
+                             "the peer sent more than it may: block " + std::to_string(frame.id) + " of " +
+                                 std::to_string(frame.payload.size()) + " bytes, expected at most " +
+                                 std::to_string(receive_.allowed_bytes()) + " bytes without an answer");
+    case Verdict::refused:
+    case Verdict::wrong_count:
+      return request_rejection(frame.id);
+  }
+}
+
+void StreamCore::on_end(const stream::Frame& frame) {
+  const bool is_error = frame.type == stream::FrameType::error;
+  const BlockId came = receive_.expected_id();
+  const Verdict verdict = is_error ? receive_.on_error() : receive_.on_end(frame.id);
+  if (verdict == Verdict::refused) return;
+  if (queue_.size() >= kMaxQueuedItems) {
+    ended_ = Status::broken;
+    ended_text_ = "the peer sent " + std::to_string(queue_.size()) + " streams that nobody received";
+    return;
+  }
+  if (is_error) {
+    push_item(Item::Kind::error, as_bytes_of(stream::text_of_peer(frame.payload)), false);
+  } else if (verdict == Verdict::wrong_count) {
+    push_item(Item::Kind::violation,
+              as_bytes_of("the peer's END counts " + std::to_string(frame.id) + " blocks, expected " +
+                          std::to_string(came)),
+              false);
+  } else {
+    push_item(Item::Kind::end, {}, false);
+  }
+}
+
+void StreamCore::push_item(Item::Kind kind, std::span<const std::byte> bytes, bool in_place) {
+  Item& item = queue_.emplace_back();
+  item.kind = kind;
+  item.in_place = in_place;
+  item.bytes = bytes;
+  if (in_place) return;
+  item.storage = take_storage();
+  item.storage.assign(bytes.begin(), bytes.end());
+  item.bytes = item.storage;
+}
+
+/// The arriving stream broke a rule: its blocks are dropped, and the receive that would have got them fails.
+void StreamCore::refuse_arriving(BlockId id, const std::string& text) {
+  std::uint64_t blocks = 0;
+  std::uint64_t bytes = 0;
+  while (!queue_.empty() && queue_.back().kind == Item::Kind::block) {
+    ++blocks;
+    bytes += queue_.back().bytes.size();
+    queue_.pop_back();
+  }
+  if (queue_.empty() && block_out_ && !current_answered_) {
+    ++blocks;
+    bytes += current_.bytes.size();
+    current_answered_ = true;
+  }
+  (void)receive_.consumed_unanswered();
+  (void)receive_.refuse(blocks, bytes, false);
+  refusal_json_ = stream::to_json_string(text);
+  request_rejection(id);
+  push_item(Item::Kind::violation, as_bytes_of(text), false);
+}
+
+void StreamCore::begin_receive() {
+  const Lock lock(*this);
+  enter(receiving_, "receive");
+  over_ = false;
+  received_ = {};
+}
+
+std::optional<std::span<const std::byte>> StreamCore::next_block(const std::stop_token& stop) {
+  Lock lock(*this);
+  finish_block(lock, stop);
+  if (queue_.empty()) {
+    std::optional<Deadline> idle_deadline;
+    const auto until = [&] {
+      if (options_.idle_timeout == std::chrono::nanoseconds::max()) return kNoDeadline;
+      if (!idle_deadline) idle_deadline = deadline_in(options_.idle_timeout);
+      return *idle_deadline;
+    };
+    take_in_place_ = true;
+    const Wake wake = wait(
+        lock, [this] { return !queue_.empty() || ended_ != Status::ok; }, until, stop);
+    take_in_place_ = false;
+    fail_receive(lock, wake);
+  } else if (closing_ || stop.stop_requested()) {
+    fail_receive(lock, Wake::cancelled);
+  }
+  current_ = std::move(queue_.front());
+  queue_.pop_front();
+  if (current_.kind == Item::Kind::block) {
+    // The storage moved with the item; a span into it stays valid.
+    block_out_ = true;
+    current_answered_ = false;
+    ++received_.blocks;
+    received_.bytes += current_.bytes.size();
+    return current_.bytes;
+  }
+  over_ = true;
+  receive_.end_taken();
+  const std::string text(reinterpret_cast<const char*>(current_.bytes.data()), current_.bytes.size());
+  if (current_.kind == Item::Kind::error) {
+    fail({stream_errc::sender_failed, "the sender reported: " + text, text}, received_so_far());
+  }
+  if (current_.kind == Item::Kind::violation) {
+    flush_rejection(lock);
+    linger(lock);
+    fail({stream_errc::protocol, text, {}}, received_so_far());
+  }
+  return std::nullopt;
+}
+
+/// Throws unless there is something in the queue.
+void StreamCore::fail_receive(Lock& lock, Wake wake) {
+  if (wake == Wake::ready && !queue_.empty()) return;
+  const std::string what = received_so_far();
+  if (wake == Wake::ready) {
+    over_ = true;
+    fail(port_failure(), what);
+  }
+  const Failure failure =
+      wake == Wake::cancelled
+          ? Failure{stream_errc::cancelled, "stopped here", {}}
+          : Failure{stream_errc::timed_out,
+                    "nothing came for " +
+                        std::to_string(std::chrono::duration<double>(options_.idle_timeout).count()) + " s",
+                    {}};
+  stop_stream(lock, true, wake == Wake::cancelled ? "receiver was stopped" : "receiver timed out");
+  fail(failure, what);
+}
+
+/// The consumer came back: the block that it had is handled. The ring's room goes first, so that a sender who
+/// waits for it can go on and read the ACK.
+void StreamCore::finish_block(Lock& lock, const std::stop_token& stop) {
+  if (!std::exchange(block_out_, false)) return;
+  const std::uint64_t bytes = current_.bytes.size();
+  give_back_current();
+  if (current_answered_) return;
+  auto acknowledged = receive_.consumed(bytes);
+  if (!acknowledged && by_caller_ && queue_.empty()) {
+    take_in_place_ = true;
+    pump(lock, nullptr);
+    take_in_place_ = false;
+  }
+  const bool no_block_waits = queue_.empty() || queue_.front().kind != Item::Kind::block;
+  if (!acknowledged && no_block_waits) acknowledged = receive_.consumed_unanswered();
+  if (acknowledged) post_handled(lock, *acknowledged, stop);
+}
+
+void StreamCore::give_back_current() {
+  if (current_.in_place) {
+    port_.release_bytes();
+  } else if (spare_storage_.size() < kMaxSpareStorage) {
+    spare_storage_.push_back(std::move(current_.storage));
+  }
+  current_ = {};
+}
+
+void StreamCore::post_handled(Lock& lock, BlockId id, const std::stop_token& stop) {
+  const FrameHead head = FrameHead::handled(id, receive_.grant());
+  lock.unlock();
+  // A port that takes no more has ended: that shows when the queue is empty and the stream isn't over.
+  (void)post(head, {}, stop);
+  lock.lock();
+}
+
+void StreamCore::end_receive(bool block_handled, std::string_view reason) noexcept {
+  try {
+    Lock lock(*this);
+    if (!receiving_) return;
+    if (!over_) stop_stream(lock, block_handled, reason);
+  } catch (...) {  // out of memory or a port that throws: the peer's own timeout has to do
+  }
+  const Lock lock(*this);
+  receiving_ = false;
+}
+
+/// Ends the stream that is being received, or that would be received next, from our side.
+void StreamCore::stop_stream(Lock& lock, bool block_handled, std::string_view reason) {
+  over_ = true;
+  const bool answer_current = std::exchange(block_out_, false) && !current_answered_;
+  const std::uint64_t current_bytes = current_.bytes.size();
+  give_back_current();
+  std::optional<BlockId> handled;
+  if (answer_current && block_handled) {
+    handled = receive_.consumed(current_bytes);
+  }
+  if (!handled) handled = receive_.consumed_unanswered();
+  if (handled) post_handled(lock, *handled, {});
+
+  std::uint64_t blocks = 0;
+  std::uint64_t bytes = 0;
+  if (answer_current && !block_handled) {
+    ++blocks;
+    bytes += current_bytes;
+  }
+  bool end_dropped = false;
+  while (!queue_.empty() && !end_dropped) {
+    end_dropped = queue_.front().kind != Item::Kind::block;
+    if (!end_dropped) {
+      ++blocks;
+      bytes += queue_.front().bytes.size();
+    }
+    if (queue_.front().in_place) port_.release_bytes();
+    queue_.pop_front();
+  }
+  refusal_json_ = stream::to_json_string(reason);
+  if (const auto id = receive_.refuse(blocks, bytes, end_dropped)) rejection_ = *id;
+  flush_rejection(lock);
+  linger(lock);
+}
+
+/// Blocks that are on their way are refused by whoever reads the port; where that's us, we stay for it.
+void StreamCore::linger(Lock& lock) {
+  if (!by_caller_ && !closing_) return;
+  const Deadline deadline = deadline_in(options_.linger);
+  const bool closing = closing_.exchange(false);  // the wait is short, and not to be cut
+  (void)wait(
+      lock, [this] { return !receive_.refusing() || ended_ != Status::ok; }, [&] { return deadline; }, {});
+  flush_rejection(lock);
+  if (closing) closing_ = true;
+}
+
+/// What arrived and nobody received: its sender is told.
+void StreamCore::refuse_leftovers(Lock& lock) {
+  if (!queue_.empty()) stop_stream(lock, false, kReceiverClosed);
+}
+
+/// A block came that nobody wants. The thread that reads the port answers by itself if it's one of ours; the
+/// port's delivery thread must not wait for room, and has it done.
+void StreamCore::request_rejection(BlockId id) {
+  rejection_ = id;  // answers every block before it, too
+  if (by_caller_) return;
+  if (!rejecter_.joinable()) rejecter_ = std::thread([this] { run_rejecter(); });
+}
+
+void StreamCore::flush_rejection(Lock& lock) {
+  while (rejection_ && ended_ == Status::ok) {
+    const FrameHead head = FrameHead::rejected(*std::exchange(rejection_, std::nullopt));
+    const std::string json = refusal_json_;
+    lock.unlock();
+    (void)post(head, std::as_bytes(std::span(json)), {});
+    lock.lock();
+  }
+}
+
+void StreamCore::run_rejecter() {
+  Lock lock(*this);
+  while (!rejecter_stops_) {
+    flush_rejection(lock);
+    changed_.wait(lock, [this] { return rejecter_stops_ || (rejection_ && ended_ == Status::ok); });
+  }
+}
+
+/// The port's memory is about to be given back: what lies there and waits is copied.
+void StreamCore::copy_in_place_items() {
+  for (Item& item : queue_) {
+    if (!std::exchange(item.in_place, false)) continue;
+    item.storage.assign(item.bytes.begin(), item.bytes.end());
+    item.bytes = item.storage;
+  }
+}
+
+std::vector<std::byte> StreamCore::take_storage() {
+  if (spare_storage_.empty()) return {};
+  std::vector<std::byte> storage = std::move(spare_storage_.back());
+  spare_storage_.pop_back();
+  return storage;
+}
+
+std::string StreamCore::received_so_far() const {
+  return "port stream: receiving ended after " + std::to_string(received_.blocks) + " blocks, " +
+         std::to_string(received_.bytes) + " bytes";
+}
+
+StreamTotals StreamCore::receive_progress() const {
+  const Lock lock(*this);
+  return received_;
+}
+
+}  // namespace sluice::detail

@@ -1,0 +1,221 @@
+#include "stream_fuzz.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <deque>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "sluice/ipc/endpoint.hpp"
+#include "sluice/ipc/port_stream.hpp"
+#include "sluice/ipc/receive_state.hpp"
+#include "sluice/ipc/send_state.hpp"
+
+namespace sluice::test {
+namespace {
+
+using namespace std::chrono_literals;
+using stream::ReceiveState;
+using stream::SendState;
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+/// Takes numbers from the input; zeros when it is used up.
+class Choices {
+ public:
+  explicit Choices(std::span<const std::byte> input) : left_(input) {}
+  bool empty() const { return left_.empty(); }
+  std::uint8_t byte() {
+    if (left_.empty()) return 0;
+    const auto value = std::to_integer<std::uint8_t>(left_[0]);
+    left_ = left_.subspan(1);
+    return value;
+  }
+  std::uint32_t word() {
+    std::uint32_t value = 0;
+    for (int i = 0; i < 4; ++i) value = (value << 8U) | byte();
+    return value;
+  }
+  std::span<const std::byte> bytes(std::size_t count) {
+    const auto taken = left_.first(std::min(count, left_.size()));
+    left_ = left_.subspan(taken.size());
+    return taken;
+  }
+
+ private:
+  std::span<const std::byte> left_;
+};
+
+/// Numbers near what is expected are the interesting ones.
+std::uint32_t near(Choices& choices, std::uint32_t expected) {
+  const std::uint8_t kind = choices.byte();
+  if (kind < 160) return expected;
+  if (kind < 224) return expected + kind - 192;
+  return choices.word();
+}
+
+void fuzz_sender(Choices& choices) {
+  SendState state(near(choices, 0xfffffff0U));
+  std::uint64_t begun = 0;
+  for (int step = 0; step < 20'000 && !choices.empty(); ++step) {
+    const std::uint64_t size = choices.byte() % 8 == 0 ? choices.word() : choices.byte();
+    if (state.may_send(size)) {
+      const bool alone = state.all_answered();
+      state.begin_block(size);
+      ++begun;
+      require(alone || state.bytes_in_flight() <= state.window());
+    }
+    if (choices.byte() % 3 == 0) {
+      stream::Answer answer{.handled = choices.byte() % 16 != 0};
+      if (choices.byte() % 2 == 0) answer.window = choices.word() >> (choices.byte() % 32U);
+      const auto oldest = state.next_id() - static_cast<std::uint32_t>(state.blocks_in_flight());
+      const bool nothing = state.all_answered();
+      const auto effect = state.on_ack(near(choices, oldest + choices.byte() % 4U), answer);
+      require(!nothing || effect == SendState::AckEffect::stale ||
+              effect == SendState::AckEffect::never_sent);
+    }
+    require(state.blocks_in_flight() <= stream::kMaxBlocksInFlight);
+    require(state.blocks_sent() == begun);
+    require(state.bytes_acknowledged() + state.bytes_in_flight() <= state.bytes_sent());
+  }
+}
+
+void fuzz_receiver(Choices& choices) {
+  const stream::ReceiveLimits limits{.window_bytes = choices.word() >> (choices.byte() % 32U),
+                                     .tolerance_bytes = choices.byte() * 16ULL};
+  ReceiveState state(limits);
+  // -1 is an END. What the consumer sees is what was accepted.
+  std::deque<std::int64_t> queue;
+  std::uint64_t queued_bytes = 0;
+  std::uint64_t largest = 0;
+  for (int step = 0; step < 20'000 && !choices.empty(); ++step) {
+    switch (choices.byte() % 5) {
+      case 0:
+      case 1: {
+        const std::uint64_t size = choices.byte() % 8 == 0 ? choices.word() : choices.byte();
+        if (state.on_data(near(choices, state.expected_id()), size) != ReceiveState::Verdict::accept) break;
+        queue.push_back(static_cast<std::int64_t>(size));
+        queued_bytes += size;
+        largest = std::max(largest, size);
+        break;
+      }
+      case 2: {
+        const auto verdict =
+            choices.byte() % 2 == 0 ? state.on_end(near(choices, state.expected_id())) : state.on_error();
+        require(state.expected_id() == 0 && !state.refusing());
+        if (verdict != ReceiveState::Verdict::refused) queue.push_back(-1);
+        break;
+      }
+      case 3: {
+        if (queue.empty()) break;
+        const auto front = queue.front();
+        queue.pop_front();
+        if (front < 0) {
+          state.end_taken();
+          break;
+        }
+        queued_bytes -= static_cast<std::uint64_t>(front);
+        (void)state.consumed(static_cast<std::uint64_t>(front));
+        if (queue.empty() || queue.front() < 0) (void)state.consumed_unanswered();
+        break;
+      }
+      default: {
+        if (choices.byte() % 8 != 0) break;
+        (void)state.consumed_unanswered();
+        std::uint64_t blocks = 0;
+        std::uint64_t bytes = 0;
+        bool end = false;
+        while (!queue.empty() && !end) {
+          end = queue.front() < 0;
+          if (!end) {
+            ++blocks;
+            bytes += static_cast<std::uint64_t>(queue.front());
+          }
+          queue.pop_front();
+        }
+        queued_bytes -= bytes;
+        const auto rejected = state.refuse(blocks, bytes, end);
+        require(rejected.has_value() == (blocks != 0));
+        break;
+      }
+    }
+    require(queued_bytes <= std::max<std::uint64_t>(limits.window_bytes, largest) + limits.tolerance_bytes);
+  }
+}
+
+}  // namespace
+
+void fuzz_frames(std::span<const std::byte> input) {
+  const auto frame = stream::decode_frame(input);
+  require(frame.has_value() == (input.size() >= 5 && std::to_integer<int>(input[0]) <= 3));
+  if (!frame) return;
+  require(frame->payload.size() == input.size() - 5);
+  const stream::FrameHead head(frame->type, frame->id);
+  require(std::ranges::equal(head.bytes(), input.first(5)));
+  const auto answer = stream::decode_answer(frame->payload);
+  require(!answer.window || answer.handled);
+  const std::string text = stream::text_of_peer(frame->payload);
+  require(text.size() <= 4 * stream::kMaxTextBytes);
+  const std::string json = stream::to_json_string(text);
+  require(json.size() >= 2 && json.front() == '"' && json.back() == '"');
+  // What was decoded from JSON survives the way back.
+  const auto payload = std::as_bytes(std::span(json));
+  if (text.size() < stream::kMaxTextBytes / 8) require(stream::text_of_peer(payload).size() >= text.size());
+}
+
+void fuzz_states(std::span<const std::byte> input) {
+  Choices choices(input);
+  if (choices.byte() % 2 == 0) {
+    fuzz_sender(choices);
+  } else {
+    fuzz_receiver(choices);
+  }
+}
+
+void fuzz_stream(std::span<const std::byte> input) {
+  Choices choices(input);
+  auto [peer, ours] = make_port_pair({.ring_bytes = 16384}, {.ring_bytes = 16384});
+  const std::uint8_t mode = choices.byte();
+  PortStreamOptions options{.ack_timeout = 20ms,
+                            .idle_timeout = 20ms,
+                            .window = choices.byte() * 32U,
+                            .tolerance = choices.byte() * 4U,
+                            .linger = 1ms,
+                            .use = (mode & 1U) != 0 ? StreamUse::one_way : StreamUse::both_ways};
+  std::thread thread([&options, mode, port = std::move(ours)]() mutable {
+    try {
+      auto stream = create_port_stream(std::move(port), options);
+      if ((mode & 2U) != 0) {
+        stream.send(std::vector<std::string>(8, "block"));
+      } else {
+        std::size_t left = mode >> 3U;
+        stream.receive([&](auto /*block*/) {
+          if ((mode & 4U) != 0 && left-- == 0) throw std::runtime_error("enough");
+        });
+      }
+    } catch (const std::exception&) {  // how it ends is the fuzzer's choice; that it ends is what counts
+    }
+  });
+  std::uint32_t id = 0;
+  while (!choices.empty()) {
+    std::vector<std::byte> message{static_cast<std::byte>(choices.byte() % 5)};
+    const std::uint32_t number = near(choices, id);
+    if (message[0] == std::byte{0} || (mode & 2U) != 0) ++id;
+    for (int shift = 24; shift >= 0; shift -= 8)
+      message.push_back(static_cast<std::byte>((number >> static_cast<unsigned>(shift)) & 0xffU));
+    const auto payload = choices.bytes(choices.byte() % 16U);
+    message.insert(message.end(), payload.begin(), payload.end());
+    if (peer.post_message_for(message, 5ms) != Status::ok) break;
+    while (peer.try_receive()) {
+    }
+  }
+  if ((mode & 64U) != 0) peer.close();
+  thread.join();
+}
+
+}  // namespace sluice::test

@@ -1,0 +1,414 @@
+// Streams between two ends of ours, over every kind of port, read by the caller or by the delivery thread.
+#include "sluice/ipc/port_stream.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <functional>
+#include <future>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "frames.hpp"
+#include "open_descriptors.hpp"
+#include "running_threads.hpp"
+#include "transports.hpp"
+#include "watchdog.hpp"
+
+namespace sluice {
+namespace {
+
+using namespace std::chrono_literals;
+using test::Bytes;
+using test::ending_of;
+using test::PortKind;
+
+/// Bytes that tell their place.
+Bytes pattern(std::size_t size, std::size_t seed = 0) {
+  Bytes bytes(size);
+  for (std::size_t i = 0; i < size; ++i)
+    bytes[i] = static_cast<std::byte>((i * 31 + seed * 7 + (i >> 8U)) & 0xffU);
+  return bytes;
+}
+
+std::vector<Bytes> collect(ReceivedBlocks blocks) {
+  std::vector<Bytes> all;
+  for (const auto block : blocks) all.emplace_back(block.begin(), block.end());
+  return all;
+}
+
+class PortStreams : public ::testing::TestWithParam<std::tuple<PortKind, StreamUse>> {
+ protected:
+  PortKind kind() const { return std::get<0>(GetParam()); }
+  PortStreamOptions options() const { return {.ack_timeout = 20s, .use = std::get<1>(GetParam())}; }
+  bool both_ways() const { return std::get<1>(GetParam()) == StreamUse::both_ways; }
+  /// Fits into a ring of 4 KiB.
+  static constexpr std::size_t kBlock = 1000;
+
+  test::Watchdog watchdog_{60s, "a stream test"};
+};
+
+std::string parameter_name(const ::testing::TestParamInfo<std::tuple<PortKind, StreamUse>>& info) {
+  return test::name_of(std::get<0>(info.param)) +
+         (std::get<1>(info.param) == StreamUse::one_way ? "OneWay" : "BothWays");
+}
+
+INSTANTIATE_TEST_SUITE_P(Ports, PortStreams,
+                         ::testing::Combine(::testing::ValuesIn(test::kPortKinds),
+                                            ::testing::Values(StreamUse::one_way, StreamUse::both_ways)),
+                         parameter_name);
+
+TEST_P(PortStreams, CarryBlocksInOrderAndWhole) {
+  auto [a, b] = test::make_ports(kind());
+  std::vector<Bytes> sent;
+  for (std::size_t i = 0; i < 500; ++i) sent.push_back(pattern(i % (kBlock + 1), i));
+  auto sending = std::async(std::launch::async, [&] { return create_port_stream(a, options()).send(sent); });
+  auto receiver = create_port_stream(b, options());
+  EXPECT_EQ(collect(receiver.receive()), sent);
+  const StreamTotals totals = sending.get();
+  EXPECT_EQ(totals.blocks, 500U);
+  EXPECT_EQ(receiver.receive_progress().bytes, totals.bytes);
+}
+
+TEST_P(PortStreams, CarryAnEmptyStream) {
+  auto [a, b] = test::make_ports(kind());
+  auto sending = std::async(std::launch::async,
+                            [&] { return create_port_stream(a, options()).send(std::vector<Bytes>()); });
+  auto receiver = create_port_stream(b, options());
+  EXPECT_TRUE(collect(receiver.receive()).empty());
+  EXPECT_EQ(sending.get().blocks, 0U);
+}
+
+TEST_P(PortStreams, CutBlocksAcrossPiecesAndDropEmptyOnes) {
+  auto [a, b] = test::make_ports(kind());
+  auto with_chunks = options();
+  with_chunks.chunk_size = 5;
+  const std::vector<Bytes> pieces{pattern(3), {}, pattern(4, 1), pattern(9, 2)};
+  auto sending = std::async(std::launch::async, [&] { create_port_stream(a, with_chunks).send(pieces); });
+  std::vector<std::size_t> sizes;
+  for (const Bytes& block : collect(create_port_stream(b, options()).receive()))
+    sizes.push_back(block.size());
+  EXPECT_EQ(sizes, (std::vector<std::size_t>{5, 5, 5, 1}));
+  sending.get();
+}
+
+TEST_P(PortStreams, FollowEachOtherOnOnePort) {
+  auto [a, b] = test::make_ports(kind());
+  auto sending = std::async(std::launch::async, [&] {
+    auto stream = create_port_stream(a, options());
+    for (std::size_t i = 0; i < 50; ++i) stream.send(std::vector<Bytes>(i % 4, pattern(100, i)));
+  });
+  auto receiver = create_port_stream(b, options());
+  for (std::size_t i = 0; i < 50; ++i)
+    EXPECT_EQ(collect(receiver.receive()), std::vector<Bytes>(i % 4, pattern(100, i))) << i;
+  sending.get();
+}
+
+TEST_P(PortStreams, RunStopAndWaitWithoutCredits) {
+  auto [a, b] = test::make_ports(kind());
+  auto no_credits = options();
+  no_credits.window = 0;
+  std::atomic<std::uint64_t> most_in_flight{0};
+  const std::vector<Bytes> blocks(100, pattern(kBlock));
+  auto sending = std::async(std::launch::async, [&] {
+    create_port_stream(a, options()).send(blocks, {.on_progress = [&](const SendProgress& progress) {
+                                            most_in_flight =
+                                                std::max(most_in_flight.load(), progress.bytes_in_flight);
+                                          }});
+  });
+  EXPECT_EQ(collect(create_port_stream(b, no_credits).receive()).size(), 100U);
+  sending.get();
+  EXPECT_EQ(most_in_flight, kBlock);
+}
+
+TEST_P(PortStreams, KeepNoMoreInFlightThanTheWindow) {
+  auto [a, b] = test::make_ports(kind());
+  auto small_window = options();
+  small_window.window = 3000;
+  std::atomic<std::uint64_t> most_in_flight{0};
+  auto sending = std::async(std::launch::async, [&] {
+    create_port_stream(a, options())
+        .send(std::vector<Bytes>(300, pattern(kBlock)), {.on_progress = [&](const SendProgress& progress) {
+                most_in_flight = std::max(most_in_flight.load(), progress.bytes_in_flight);
+              }});
+  });
+  EXPECT_EQ(collect(create_port_stream(b, small_window).receive()).size(), 300U);
+  sending.get();
+  EXPECT_LE(most_in_flight, 3000U);
+}
+
+TEST_P(PortStreams, AcknowledgeABlockOnlyWhenTheLoopComesBack) {
+  auto [a, b] = test::make_ports(kind());
+  std::atomic<std::uint64_t> acknowledged{0};
+  auto sending = std::async(std::launch::async, [&] {
+    create_port_stream(a, options())
+        .send(std::vector<Bytes>(3, pattern(10)), {.on_progress = [&](const SendProgress& progress) {
+                acknowledged = progress.bytes_acknowledged;
+              }});
+  });
+  auto receiver = create_port_stream(b, options());
+  std::uint64_t finished = 0;
+  for (const auto block : receiver.receive()) {
+    EXPECT_LE(acknowledged, finished);
+    finished += block.size();
+  }
+  sending.get();
+  EXPECT_EQ(acknowledged, 30U);
+}
+
+TEST_P(PortStreams, TellTheSenderWhyTheConsumerFailed) {
+  auto [a, b] = test::make_ports(kind());
+  std::string reason;
+  auto sending = std::async(std::launch::async, [&] {
+    return ending_of([&] { create_port_stream(a, options()).send(std::vector<Bytes>(5000, pattern(100))); },
+                     nullptr, &reason);
+  });
+  auto receiver = create_port_stream(b, options());
+  std::size_t seen = 0;
+  EXPECT_THROW(receiver.receive([&](std::span<const std::byte> /*block*/) {
+    if (++seen == 20) throw std::out_of_range("no room on shelf 7");
+  }),
+               std::out_of_range);
+  EXPECT_EQ(sending.get(), stream_errc::rejected);
+  EXPECT_EQ(reason, "no room on shelf 7");
+  EXPECT_EQ(seen, 20U);
+}
+
+TEST_P(PortStreams, StopTheSenderWhenTheLoopIsLeft) {
+  auto [a, b] = test::make_ports(kind());
+  SendProgress progress;
+  std::string reason;
+  auto sending = std::async(std::launch::async, [&] {
+    auto stream = create_port_stream(a, options());
+    const auto ending =
+        ending_of([&] { stream.send(std::vector<Bytes>(100'000, pattern(100))); }, nullptr, &reason);
+    progress = stream.send_progress();
+    return ending;
+  });
+  auto receiver = create_port_stream(b, options());
+  std::size_t seen = 0;
+  for ([[maybe_unused]] const auto block : receiver.receive()) {
+    if (++seen == 7) break;
+  }
+  EXPECT_EQ(sending.get(), stream_errc::rejected);
+  EXPECT_EQ(reason, "Receiver closed the stream");
+  // Everything up to the block at which the loop was left was handled.
+  EXPECT_EQ(progress.bytes_acknowledged, 700U);
+}
+
+TEST_P(PortStreams, GoOnWithTheNextStreamAfterOneThatWasRefused) {
+  auto [a, b] = test::make_ports(kind());
+  auto sending = std::async(std::launch::async, [&] {
+    auto stream = create_port_stream(a, options());
+    const auto first = ending_of([&] { stream.send(std::vector<Bytes>(3000, pattern(100))); });
+    stream.send(std::vector<Bytes>(5, pattern(50)));
+    return first;
+  });
+  auto receiver = create_port_stream(b, options());
+  for ([[maybe_unused]] const auto block : receiver.receive()) break;
+  EXPECT_EQ(collect(receiver.receive()), std::vector<Bytes>(5, pattern(50)));
+  EXPECT_EQ(sending.get(), stream_errc::rejected);
+}
+
+TEST_P(PortStreams, PassOnTheSourcesExceptionAndTellTheReceiver) {
+  auto [a, b] = test::make_ports(kind());
+  auto sending = std::async(std::launch::async, [&] {
+    auto stream = create_port_stream(a, options());
+    const Bytes block = pattern(10);
+    int left = 3;
+    EXPECT_THROW(stream.send(BlockSource([&]() -> std::optional<std::span<const std::byte>> {
+      if (left-- == 0) throw std::domain_error("disk on fire \xc3\xa9");
+      return block;
+    })),
+                 std::domain_error);
+    stream.send(std::vector<Bytes>{pattern(1)});
+  });
+  auto receiver = create_port_stream(b, options());
+  std::size_t seen = 0;
+  std::string reason;
+  EXPECT_EQ(ending_of([&] { receiver.receive([&](auto /*block*/) { ++seen; }); }, nullptr, &reason),
+            stream_errc::sender_failed);
+  EXPECT_EQ(seen, 3U);
+  EXPECT_EQ(reason, "disk on fire \xc3\xa9");
+  EXPECT_EQ(collect(receiver.receive()).size(), 1U);
+  sending.get();
+}
+
+TEST_P(PortStreams, EndAtOnceWhenThePeerCloses) {
+  auto [a, b] = test::make_ports(kind());
+  auto sending = std::async(std::launch::async, [&] {
+    return ending_of(
+        [&] { create_port_stream(a, options()).send(std::vector<Bytes>(100'000, pattern(100))); });
+  });
+  {
+    auto receiver = create_port_stream(b, options());
+    std::size_t seen = 0;
+    EXPECT_EQ(ending_of([&] {
+                for ([[maybe_unused]] const auto block : receiver.receive()) {
+                  if (++seen == 10) b.close();
+                }
+              }),
+              stream_errc::closed);
+  }
+  EXPECT_EQ(sending.get(), stream_errc::closed);
+}
+
+TEST_P(PortStreams, ReportAReceiverThatWaitsWhileThePeerCloses) {
+  auto [a, b] = test::make_ports(kind());
+  auto receiving = std::async(std::launch::async, [&] {
+    return ending_of([&] { collect(create_port_stream(b, options()).receive()); });
+  });
+  a.close();
+  EXPECT_EQ(receiving.get(), stream_errc::closed);
+}
+
+TEST_P(PortStreams, TimeOutWhenNothingIsAnswered) {
+  auto [a, b] = test::make_ports(kind());
+  auto impatient = options();
+  impatient.ack_timeout = 50ms;
+  impatient.linger = 10ms;
+  EXPECT_EQ(ending_of([&] { create_port_stream(a, impatient).send(std::vector<Bytes>(2, pattern(1))); }),
+            stream_errc::timed_out);
+}
+
+TEST_P(PortStreams, TimeOutWhenNothingComesAndThatWasAskedFor) {
+  auto [a, b] = test::make_ports(kind());
+  auto impatient = options();
+  impatient.idle_timeout = 50ms;
+  impatient.linger = 10ms;
+  EXPECT_EQ(ending_of([&] { collect(create_port_stream(b, impatient).receive()); }), stream_errc::timed_out);
+}
+
+TEST_P(PortStreams, StopWhereverTheyWaitWhenAsked) {
+  auto [a, b] = test::make_ports(kind());
+  std::stop_source stop;
+  auto receiving = std::async(std::launch::async, [&, token = stop.get_token()] {
+    return ending_of([&] { collect(create_port_stream(b, options()).receive({.stop = token})); });
+  });
+  stop.request_stop();
+  EXPECT_EQ(receiving.get(), stream_errc::cancelled);
+
+  std::stop_source stop_send;
+  auto quick = options();
+  quick.linger = 10ms;
+  auto sending = std::async(std::launch::async, [&, token = stop_send.get_token()] {
+    return ending_of(
+        [&] { create_port_stream(a, quick).send(std::vector<Bytes>(2, pattern(1)), {.stop = token}); });
+  });
+  stop_send.request_stop();
+  EXPECT_EQ(sending.get(), stream_errc::cancelled);
+}
+
+TEST_P(PortStreams, BeginBeforeThePeerReceives) {
+  auto [a, b] = test::make_ports(kind());
+  std::promise<void> first_block_sent;
+  auto sending = std::async(std::launch::async, [&] {
+    bool told = false;
+    create_port_stream(a, options())
+        .send(std::vector<Bytes>(100, pattern(100)), {.on_progress = [&](const SendProgress& /*progress*/) {
+                if (!std::exchange(told, true)) first_block_sent.set_value();
+              }});
+  });
+  first_block_sent.get_future().wait();
+  EXPECT_EQ(collect(create_port_stream(b, options()).receive()).size(), 100U);
+  sending.get();
+}
+
+TEST_P(PortStreams, RunInBothDirectionsAtOnce) {
+  if (!both_ways()) GTEST_SKIP() << "one_way streams run one after another";
+  auto [a, b] = test::make_ports(kind());
+  for (const std::uint32_t window : {0U, 1500U, 1U << 20U}) {
+    const std::vector<Bytes> blocks(2000, pattern(kBlock));
+    const auto both = [&, window](MessagePort& port) {
+      auto with_window = options();
+      with_window.window = window;
+      auto stream = create_port_stream(port, with_window);
+      auto sending = std::async(std::launch::async, [&] { stream.send(blocks); });
+      EXPECT_EQ(collect(stream.receive()), blocks);
+      sending.get();
+    };
+    auto other = std::async(std::launch::async, [&] { both(b); });
+    both(a);
+    other.get();
+  }
+}
+
+TEST_P(PortStreams, AnswerFromInsideTheLoop) {
+  if (!both_ways()) GTEST_SKIP() << "one_way streams run one after another";
+  auto [a, b] = test::make_ports(kind());
+  auto echoing = std::async(std::launch::async, [&] {
+    auto stream = create_port_stream(b, options());
+    for (const auto block : stream.receive()) stream.send(Bytes(block.begin(), block.end()));
+  });
+  auto stream = create_port_stream(a, options());
+  auto sending =
+      std::async(std::launch::async, [&] { stream.send(std::vector<Bytes>(100, pattern(kBlock))); });
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(collect(stream.receive()), std::vector<Bytes>{pattern(kBlock)});
+  sending.get();
+  echoing.get();
+}
+
+TEST_P(PortStreams, RefuseASecondOperationOfTheSameKind) {
+  auto [a, b] = test::make_ports(kind());
+  auto stream = create_port_stream(a, options());
+  const auto receiving = stream.receive();
+  EXPECT_THROW((void)stream.receive(), error);
+  if (both_ways()) return;
+  EXPECT_THROW(stream.send(std::vector<Bytes>()), error);
+}
+
+TEST_P(PortStreams, EndAtOnceWhenTheStreamIsClosedHere) {
+  if (!both_ways()) GTEST_SKIP() << "a stop_token does this for one_way streams";
+  auto [a, b] = test::make_ports(kind());
+  auto stream = create_port_stream(a, options());
+  std::promise<void> begun;
+  auto receiving = std::async(std::launch::async, [&] {
+    return ending_of([&] {
+      auto blocks = stream.receive();
+      begun.set_value();
+      collect(std::move(blocks));
+    });
+  });
+  begun.get_future().wait();
+  stream.close();
+  EXPECT_EQ(receiving.get(), stream_errc::cancelled);
+  EXPECT_THROW((void)stream.receive(), error);
+}
+
+TEST_P(PortStreams, GiveThePreviousHandlersBack) {
+  auto [a, b] = test::make_ports(kind());
+  std::promise<std::string> heard;
+  b.on_message([&](std::span<const std::byte> message) { heard.set_value(test::to_hex(message)); });
+  auto sending = std::async(
+      std::launch::async, [&] { create_port_stream(a, options()).send(std::vector<Bytes>(9, pattern(9))); });
+  EXPECT_EQ(collect(create_port_stream(b, options()).receive()).size(), 9U);
+  sending.get();
+  b.start();
+  ASSERT_EQ(a.post_message(test::from_hex("cafe")), Status::ok);
+  EXPECT_EQ(heard.get_future().get(), "cafe");
+}
+
+TEST_P(PortStreams, LeaveNoThreadAndNoDescriptorBehind) {
+  const auto once = [this] {
+    auto [a, b] = test::make_ports(kind());
+    auto sending = std::async(std::launch::async, [&] {
+      return ending_of(
+          [&] { create_port_stream(a, options()).send(std::vector<Bytes>(1000, pattern(100))); });
+    });
+    auto receiver = create_port_stream(b, options());
+    for ([[maybe_unused]] const auto block : receiver.receive()) break;
+    EXPECT_EQ(sending.get(), stream_errc::rejected);
+  };
+  once();
+  const auto descriptors = test::open_descriptors();
+  const auto threads = test::running_threads();
+  for (int i = 0; i < 5; ++i) once();
+  EXPECT_EQ(test::open_descriptors(), descriptors);
+  EXPECT_LE(test::running_threads(), threads);
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,114 @@
+// Streams between two processes over shared memory, and what a killed process leaves to the other.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "../../multiprocess/two_processes.hpp"
+#include "frames.hpp"
+#include "process_signal.hpp"
+#include "sluice/ipc/port_stream.hpp"
+#include "watchdog.hpp"
+
+namespace sluice {
+namespace {
+
+using namespace std::chrono_literals;
+using test::Bytes;
+using test::ending_of;
+
+class StreamProcesses : public ::testing::TestWithParam<StreamUse> {
+ protected:
+  PortStreamOptions options() const { return {.ack_timeout = 30s, .use = GetParam()}; }
+
+  test::TestChannel channel_;
+  test::Watchdog watchdog_{60s, "two processes and a stream"};
+};
+
+INSTANTIATE_TEST_SUITE_P(Uses, StreamProcesses, ::testing::Values(StreamUse::one_way, StreamUse::both_ways),
+                         [](const auto& use) {
+                           return use.param == StreamUse::one_way ? "OneWay" : "BothWays";
+                         });
+
+TEST_P(StreamProcesses, CarryAStreamEachWay) {
+  constexpr std::size_t kBlocks = 2000;
+  const auto block = [](std::size_t k) { return Bytes(k * 37 % 50'000, static_cast<std::byte>(k)); };
+  Listener listener = listen(channel_.path());
+  auto child = test::connecting_child(channel_, [&](Port& port) {
+    auto stream = create_port_stream(port, options());
+    std::size_t k = 0;
+    stream.receive([&](std::span<const std::byte> came) {
+      const Bytes expected = block(k++);
+      EXPECT_TRUE(std::equal(came.begin(), came.end(), expected.begin(), expected.end())) << k;
+    });
+    stream.send(std::to_string(k));
+  });
+  Port port = listener.accept();
+  auto stream = create_port_stream(port, options());
+  Bytes present;
+  std::size_t k = 0;
+  stream.send(BlockSource([&]() -> std::optional<std::span<const std::byte>> {
+    if (k == kBlocks) return std::nullopt;
+    present = block(k++);
+    return present;
+  }));
+  std::string answer;
+  stream.receive([&](std::span<const std::byte> came) {
+    answer.append(reinterpret_cast<const char*>(came.data()), came.size());
+  });
+  EXPECT_EQ(answer, std::to_string(kBlocks));
+  const auto status = child.wait_for(20s);
+  ASSERT_TRUE(status.has_value());
+  EXPECT_TRUE(status->ok()) << to_string(*status);
+}
+
+TEST_P(StreamProcesses, NoticeAReceiverThatIsKilled) {
+  Listener listener = listen(channel_.path());
+  const test::ProcessSignal consuming;
+  auto child = test::connecting_child(channel_, [&](Port& port) {
+    auto stream = create_port_stream(port, options());
+    std::size_t seen = 0;
+    stream.receive([&](auto /*block*/) {
+      if (++seen != 100) return;
+      consuming.notify();
+      test::ProcessSignal().wait();  // for ever
+    });
+  });
+  Port port = listener.accept();
+  std::thread killer([&] {
+    consuming.wait();
+    child.signal(SIGKILL);
+  });
+  EXPECT_EQ(
+      ending_of([&] { create_port_stream(port, options()).send(std::vector<Bytes>(100'000, Bytes(1000))); }),
+      stream_errc::peer_died);
+  killer.join();
+}
+
+TEST_P(StreamProcesses, NoticeASenderThatIsKilledAfterItsBlocksHaveCome) {
+  Listener listener = listen(channel_.path());
+  auto child = test::connecting_child(channel_, [&](Port& port) {
+    std::size_t given = 0;
+    const Bytes block(10);
+    create_port_stream(port, options()).send(BlockSource([&]() -> std::optional<std::span<const std::byte>> {
+      if (++given == 50) ::raise(SIGKILL);
+      return block;
+    }));
+  });
+  Port port = listener.accept();
+  std::size_t seen = 0;
+  EXPECT_EQ(ending_of([&] { create_port_stream(port, options()).receive([&](auto /*block*/) { ++seen; }); }),
+            stream_errc::peer_died);
+  EXPECT_EQ(seen, 49U);
+}
+
+TEST_P(StreamProcesses, NoticeASenderThatIsKilledBeforeItsFirstBlock) {
+  Listener listener = listen(channel_.path());
+  auto child = test::connecting_child(channel_, [&](Port& /*port*/) { ::raise(SIGKILL); });
+  Port port = listener.accept();
+  EXPECT_EQ(ending_of([&] { create_port_stream(port, options()).receive([](auto /*block*/) {}); }),
+            stream_errc::peer_died);
+}
+
+}  // namespace
+}  // namespace sluice

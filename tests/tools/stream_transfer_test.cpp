@@ -1,0 +1,97 @@
+// sluice send and recv as ends of a port stream: over shared memory, over standard input and output, and with
+// an endpoint of the published protocol in another language.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "temp_directory.hpp"
+#include "watchdog.hpp"
+
+namespace sluice::test {
+namespace {
+
+class StreamTransfer : public ::testing::Test {
+ protected:
+  StreamTransfer() { std::ofstream(in_, std::ios::binary) << content_; }
+
+  /// Runs a shell script in which $sluice, $python, $in, $out, $dir are set; its exit code.
+  int shell(const std::string& script) const {
+    const std::string all =
+        "sluice='" SLUICE_BIN_DIR "/sluice'; python='python3 " SLUICE_SOURCE_DIR
+        "/tests/ipc/streams/published_endpoint.py'; dir='" +
+        directory_.path().string() + "'; in=$dir/in; out=$dir/out; cd $dir; set -o pipefail\n" +
+        "join() { rm -f back; mkfifo back; eval \"$1\" < back | eval \"$2\" > back; }\n" + script;
+    std::ofstream(directory_.file("script")) << all;
+    const int status = std::system(("bash '" + directory_.file("script").string() + "'").c_str());
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+  std::string read(const std::string& name) const {
+    std::ifstream file(directory_.file(name), std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  bool arrived() const { return read("out") == content_; }
+
+  TempDirectory directory_;
+  std::filesystem::path in_ = directory_.file("in");
+  std::string content_ = [] {
+    std::string text;
+    for (int i = 0; i < 60'000; ++i) text += std::to_string(i * 7919) + "\n";
+    return text;
+  }();
+  Watchdog watchdog_{std::chrono::seconds(60), "a stream of the command"};
+};
+
+TEST_F(StreamTransfer, GoesOverSharedMemory) {
+  EXPECT_EQ(shell("$sluice recv --stream --output $out $dir/channel & $sluice send --stream $dir/channel $in "
+                  "&& wait $!"),
+            0);
+  EXPECT_TRUE(arrived());
+}
+
+TEST_F(StreamTransfer, GoesOverStandardInputAndOutput) {
+  EXPECT_EQ(shell("join '$sluice send --stdio --block 1000 $in' '$sluice recv --stdio --output $out'"), 0);
+  EXPECT_TRUE(arrived());
+}
+
+TEST_F(StreamTransfer, GoesToAForeignReceiver) {
+  EXPECT_EQ(shell("join '$sluice send --stdio --block 5000 $in' '$python recv $out'"), 0);
+  EXPECT_TRUE(arrived());
+}
+
+TEST_F(StreamTransfer, ComesFromAForeignSender) {
+  EXPECT_EQ(shell("join '$python send --block 777 $in' '$sluice recv --stdio --output $out'"), 0);
+  EXPECT_TRUE(arrived());
+}
+
+TEST_F(StreamTransfer, SaysInOneLineWhyItEndedEarly) {
+  EXPECT_EQ(shell("rm -f back; mkfifo back; $sluice send --stdio --block 500 $in < back 2> error | "
+                  "$python recv --stop-after 3 $out > back 2> /dev/null; exit ${PIPESTATUS[0]}"),
+            1);
+  const std::string line = read("error");
+  EXPECT_NE(line.find("Receiver closed the stream"), std::string::npos) << line;
+  EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1) << line;
+}
+
+TEST_F(StreamTransfer, LeavesNoOutputWhenTheSenderIsCutOff) {
+  EXPECT_EQ(
+      shell("printf '\\007\\000\\000\\000\\000\\000\\000\\000\\000ab' | $sluice recv --stdio --output $out "
+            "> answer 2> error; exit ${PIPESTATUS[1]}"),
+      1);
+  EXPECT_FALSE(std::filesystem::exists(directory_.file("out")));
+  EXPECT_NE(read("error").find("port closed"), std::string::npos) << read("error");
+}
+
+TEST_F(StreamTransfer, NeedsAFileWhereStandardInputIsTheChannel) {
+  EXPECT_NE(shell("$sluice send --stdio < /dev/null 2> error"), 0);
+  EXPECT_NE(read("error").find("FILE"), std::string::npos) << read("error");
+  EXPECT_NE(shell("$sluice recv --stdio < /dev/null 2> error"), 0);
+  EXPECT_NE(read("error").find("--output FILE"), std::string::npos) << read("error");
+}
+
+}  // namespace
+}  // namespace sluice::test
