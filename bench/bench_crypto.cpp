@@ -117,7 +117,7 @@ Metrics rate_of(const RunPlan& plan, const std::function<void()>& work) {
   work();
   std::uint64_t bytes = 0;
   const auto start = monotonic_ns();
-  auto now = start;
+  std::uint64_t now = 0;
   do {
     work();
     bytes += kBytes;

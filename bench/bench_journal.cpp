@@ -120,8 +120,8 @@ Metrics rate_of(const RunPlan& plan, std::size_t record_bytes, const std::functi
            Better::higher}};
 }
 
-Subject plain_subject(std::string name, std::string floor, std::shared_ptr<Place> place, std::size_t bytes,
-                      bool sealing) {
+Subject plain_subject(std::string name, std::string floor, const std::shared_ptr<Place>& place,
+                      std::size_t bytes, bool sealing) {
   return {std::move(name), std::move(floor), [place, bytes, sealing](const Cores&, const RunPlan& plan) {
             PlainAppend file(place->path(), sealing);
             const Memory record(bytes, std::byte{7});
@@ -129,8 +129,8 @@ Subject plain_subject(std::string name, std::string floor, std::shared_ptr<Place
           }};
 }
 
-Subject journal_subject(std::string name, std::string floor, std::shared_ptr<Place> place, std::size_t bytes,
-                        crypto::SyncPolicy policy) {
+Subject journal_subject(std::string name, std::string floor, const std::shared_ptr<Place>& place,
+                        std::size_t bytes, crypto::SyncPolicy policy) {
   return {std::move(name), std::move(floor), [place, bytes, policy](const Cores&, const RunPlan& plan) {
             const auto where = place->path() / "journal";
             std::filesystem::remove_all(where);

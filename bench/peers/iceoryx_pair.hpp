@@ -10,7 +10,9 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <iceoryx_hoofs/log/logmanager.hpp>
 #include <iceoryx_posh/mepoo/chunk_header.hpp>
 #include <iceoryx_posh/popo/untyped_publisher.hpp>
@@ -85,6 +87,18 @@ class IceoryxPair {
         throw std::runtime_error("iceoryx: attachState failed");
       });
     }
+
+    /// iceoryx signs off at its daemon in a static destructor only, and a daemon that still counts on a
+    /// process that has gone leaves its shared memory behind: so this process, whose last object this is,
+    /// ends by exit(). A failing one is left to its exception.
+    ~End() {
+      out_.reset();
+      waits_.reset();
+      in_.reset();
+      if (std::uncaught_exceptions() == 0) std::exit(0);  // NOLINT(concurrency-mt-unsafe): one thread is left
+    }
+    End(const End&) = delete;
+    End& operator=(const End&) = delete;
 
     void send(Bytes message) {
       produce(message.size(),

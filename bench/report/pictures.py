@@ -7,13 +7,14 @@ from results import find, load_targets, size_name
 
 PERCENTILES = ["p50", "p90", "p99", "p99.9", "max"]
 STYLE = """
-set terminal svg size 960,520 font 'sans-serif,14' background '#ffffff'
+set terminal svg noenhanced size 960,520 font 'sans-serif,14' background '#ffffff'
 set grid ytics lc rgb '#dddddd'
 set border 3
 set tics nomirror
 set key outside right top vertical Left reverse samplen 2
 """
-COLOURS = ["#888888", "#0b6e4f", "#e4572e", "#2e86ab", "#a23b72", "#f18f01", "#5f0f40", "#6c757d", "#3d5a80", "#99582a", "#c9184a"]
+COLOURS = ["#888888", "#0b6e4f", "#e4572e", "#2e86ab", "#a23b72", "#f18f01", "#5f0f40", "#17becf", "#3d5a80", "#99582a",
+           "#c9184a", "#bcbd22", "#6a4c93", "#000000"]
 
 
 def quoted(text):
@@ -36,7 +37,7 @@ def plot_lines(series, using, extra=""):
     for index, (title, lines) in enumerate(series):
         blocks += block(f"d{index}", lines)
         colour = COLOURS[index % len(COLOURS)]
-        parts.append(f"$d{index} using {using} with linespoints lw 2 pt 7 ps 0.6 lc rgb '{colour}' title {quoted(title)}")
+        parts.append(f"$d{index} using {using} with linespoints lw 2 pt {5 + index % 9} ps 0.7 lc rgb '{colour}' title {quoted(title)}")
     return blocks + extra + "plot " + ", \\\n  ".join(parts)
 
 
@@ -104,11 +105,11 @@ def ratios(rows, folder):
     ticks = ", ".join(f"{quoted(what)} {i}" for i, (what, _, _) in enumerate(lines))
     path = Path(folder) / "ratio.svg"
     height = 120 + 26 * len(lines)
-    draw(path, f"set terminal svg size 960,{height} font 'sans-serif,14' background '#ffffff'\n" + data +
+    draw(path, f"set terminal svg noenhanced size 960,{height} font 'sans-serif,14' background '#ffffff'\n" + data +
          "set title 'ratio to the floor in one run (1.0 is the floor, larger is worse)'\nset style fill solid 0.8\n"
-         f"set ytics ({ticks})\nset yrange [-0.7:{len(lines) - 0.3}]\nset xrange [0:*]\nset grid xtics noytics\n"
+         f"set ytics ({ticks})\nset yrange [-0.7:{len(lines) - 0.3}]\nset xrange [0:{max(max(ratio, goal) for _, ratio, goal in lines) * 1.15}]\nset grid xtics noytics\n"
          "set arrow from 1,graph 0 to 1,graph 1 nohead lc rgb '#555555' dt 2\nset key bottom right inside\n"
          "plot $d using ($2/2):1:($2/2):(0.32) with boxxyerror lc rgb '#0b6e4f' title 'measured', "
          "$d using 3:1 with points pt 9 ps 1.1 lc rgb '#e4572e' title 'target', "
-         "$d using ($2+0.02):1:(sprintf('%.2f', $2)) with labels left font ',11' notitle")
+         "$d using (($2 > $3 ? $2 : $3) + 0.06):1:(sprintf('%.2f', $2)) with labels left font ',11' notitle")
     return path
