@@ -6,6 +6,8 @@
 #include <exception>
 #include <utility>
 
+#include "sluice/ring/error.hpp"
+
 namespace sluice::detail {
 namespace {
 
@@ -51,7 +53,11 @@ void Delivery::start(std::shared_ptr<DeliverySource> source) {
   const std::scoped_lock lock(mutex_);
   if (thread_.joinable() || interrupted_) return;
   const SignalsBlocked blocked;
-  thread_ = std::thread([this, source = std::move(source)] { run(*source); });
+  try {
+    thread_ = std::thread([this, source = std::move(source)] { run(*source); });
+  } catch (const std::system_error& failure) {
+    throw error(failure.code(), "starting a port's delivery thread");
+  }
   ::pthread_setname_np(thread_.native_handle(), "sluice-deliver");
 }
 

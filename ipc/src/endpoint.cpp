@@ -71,8 +71,9 @@ class Listener::Impl {
       try {
         std::optional<detail::Connection> connection = it->advance();
         if (connection) {
+          Port port = make_port(std::move(*connection), options_.port);
           handshakes_.erase(it);
-          return make_port(std::move(*connection), options_.port);
+          return port;
         }
         if (std::chrono::steady_clock::now() >= it->deadline()) {
           it->give_up();

@@ -149,6 +149,15 @@ void ListeningSocket::take_path() {
   clear_path(directory_.get(), path_, address);
   if (::bind(socket_.get(), address.get(), address.size_bytes()) != 0)
     throw_errno("binding a socket to " + quoted_text(path_.native()));
+  try {
+    start_listening();
+  } catch (...) {
+    ::unlinkat(directory_.get(), path_.filename().c_str(), 0);  // ours: the lock is still held
+    throw;
+  }
+}
+
+void ListeningSocket::start_listening() {
   struct stat info {};
   if (::fstatat(directory_.get(), path_.filename().c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
     throw_errno("looking up the new socket at " + quoted_text(path_.native()));

@@ -53,6 +53,7 @@ class ListeningSocket {
 
  private:
   void take_path();
+  void start_listening();
 
   std::filesystem::path path_;
   Descriptor

@@ -38,12 +38,15 @@ void Port::finish() noexcept {
 }
 
 MessageHandler Port::on_message(MessageHandler handler) {
+  impl_->check_not_inherited("on_message()");
   return impl_->delivery().on_message(std::move(handler));
 }
 ErrorHandler Port::on_error(ErrorHandler handler) {
+  impl_->check_not_inherited("on_error()");
   return impl_->delivery().on_error(std::move(handler));
 }
 CloseHandler Port::on_close(CloseHandler handler) {
+  impl_->check_not_inherited("on_close()");
   return impl_->delivery().on_close(std::move(handler));
 }
 ring::HistoryReader Port::history() const noexcept {

@@ -76,8 +76,13 @@ void PortImpl::end_waits(Status reason) noexcept {
   consumer_.gate().raise(reason);
 }
 
+void PortImpl::check_not_inherited(const char* call) const {
+  if (inherited())
+    throw error(errc::misuse, std::string(call) + " on a port that was inherited through fork()");
+}
+
 void PortImpl::start() {
-  if (inherited()) throw error(errc::misuse, "start() on a port that was inherited through fork()");
+  check_not_inherited("start()");
   if (strategy_ == WaitStrategy::poll) {
     throw error(errc::misuse, "start() on a port with WaitStrategy::poll: its owner polls, nothing delivers");
   }
@@ -123,6 +128,8 @@ Status PortImpl::drain(HandlerSlot<MessageHandler>& handler) {
 }
 
 std::string PortImpl::failure_text() const {
+  // The lock may have been held when the process was forked.
+  if (inherited()) return "the port was inherited through fork()";
   const std::scoped_lock lock(failure_mutex_);
   return failure_text_;
 }

@@ -40,6 +40,8 @@ class PortImpl final : public PortCore, public DeliverySource, public std::enabl
   bool is_open() const noexcept { return may_send() == Status::ok; }
   /// True in a forked child.
   bool inherited() const noexcept { return fork_.inherited(); }
+  /// Throws errc::misuse in a forked child: locks and threads are the parent's.
+  void check_not_inherited(const char* call) const;
 
   Delivery& delivery() noexcept { return delivery_; }
   ring::HistoryReader history() const noexcept { return ring::HistoryReader(connection_.peer.view()); }

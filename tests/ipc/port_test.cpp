@@ -104,6 +104,17 @@ TEST(Port, WritesAClaimInPlaceAndShorterThanClaimed) {
   EXPECT_EQ(text_of(b.receive().bytes()), "in place");
 }
 
+TEST(Port, PostsAMovedClaimOnce) {
+  auto [a, b] = make_port_pair();
+  Claim claim = a.claim(4);
+  std::memcpy(claim.bytes().data(), "once", 4);
+  Claim moved = std::move(claim);
+  EXPECT_EQ(claim.commit(), Status::would_block);  // NOLINT(bugprone-use-after-move): it has no room any more
+  EXPECT_EQ(moved.commit(), Status::ok);
+  EXPECT_EQ(text_of(b.receive().bytes()), "once");
+  EXPECT_EQ(b.try_receive().status(), Status::would_block);
+}
+
 TEST(Port, ShowsNothingOfAnAbortedClaim) {
   auto [a, b] = make_port_pair();
   {

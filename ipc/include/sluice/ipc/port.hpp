@@ -29,9 +29,27 @@ class PortImpl;
 }
 
 /// Writable ring memory for one message: fill it, then commit. Nothing is visible before; destroying it gives
-/// the room back. Valid until the next call that sends on the same port. Thread-safety: the sending thread.
+/// the room back. Valid until the next call that sends on the same port; the port must outlive it.
+/// Thread-safety: the sending thread.
 class [[nodiscard]] Claim {
  public:
+  Claim(Claim&& other) noexcept
+      : core_(other.core_), room_(std::exchange(other.room_, {})), status_(other.status_) {
+    other.abort();
+  }
+  Claim& operator=(Claim&& other) noexcept {
+    if (this != &other) {
+      core_ = other.core_;
+      room_ = other.room_;
+      status_ = other.status_;
+      other.abort();
+    }
+    return *this;
+  }
+  Claim(const Claim&) = delete;  // a copy could be committed a second time
+  Claim& operator=(const Claim&) = delete;
+  ~Claim() = default;
+
   /// ok, or why there is no room to write in.
   Status status() const noexcept { return status_; }
   explicit operator bool() const noexcept { return status_ == Status::ok; }
@@ -50,9 +68,9 @@ class [[nodiscard]] Claim {
   Status append(std::size_t count) noexcept {
     if (status_ != Status::ok) return status_;
     if (count > room_.size()) return Status::too_large;
-    core_->commit(count);
+    const Status status = core_->commit(count);
     abort();
-    return Status::ok;
+    return status;
   }
 
   /// Gives the room back.
@@ -72,8 +90,8 @@ class [[nodiscard]] Claim {
 };
 
 /// A received message, in place in the peer's memory: released (and its bytes invalid) when this object is
-/// destroyed or release()d, at the next receive on the same port, and when the port is destroyed. The peer
-/// can still change the bytes: copy them first if it isn't trusted. Thread-safety: the receiving thread.
+/// destroyed or release()d, and at the next receive on the same port. The port must outlive it. The peer can
+/// still change the bytes: copy them first if it isn't trusted. Thread-safety: the receiving thread.
 class [[nodiscard]] Message {
  public:
   Message(Message&& other) noexcept
@@ -213,7 +231,7 @@ class Port {
   /// reader.
   ring::HistoryReader history() const noexcept;
 
-  // Receiving by handlers.
+  // Receiving by handlers. In a forked child these, and start(), throw errc::misuse.
 
   MessageHandler on_message(MessageHandler handler);
   ErrorHandler on_error(ErrorHandler handler);

@@ -69,8 +69,13 @@ class PortCore {
     return Status::ok;
   }
 
-  /// Ends the claimed record with its first `bytes` bytes; visible with the next publish().
-  void commit(std::size_t bytes) noexcept { producer_.commit(bytes); }
+  /// Ends the claimed record with its first `bytes` bytes; visible with the next publish(). ok, or forked.
+  Status commit(std::size_t bytes) noexcept {
+    if (fork_.inherited()) [[unlikely]]
+      return Status::forked;
+    producer_.commit(bytes);
+    return Status::ok;
+  }
 
   void publish() noexcept {
     const OneThreadRule::Scope scope(sending_rule_);
