@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "harness/measure.hpp"
 #include "harness/suite.hpp"
 #include "sluice/ipc/port_stream.hpp"
 #include "sluice_channel.hpp"

@@ -61,7 +61,12 @@ void StreamCore::attach() {
   attached_ = true;
   previous_message_ = port_.on_message([this](std::span<const std::byte> message) {
     const Lock handling(*this);
-    handle(message, false);
+    try {
+      handle(message, false);
+    } catch (const std::exception& failure) {  // no memory for the block
+      ended_ = Status::broken;
+      ended_text_ = failure.what();
+    }
     notice();
   });
   previous_error_ = port_.on_error([this](const PortError& failure) {
@@ -84,10 +89,19 @@ void StreamCore::attach() {
 
 /// Not with the mutex: a handler that runs may wait for it.
 void StreamCore::detach() {
-  if (!std::exchange(attached_, false)) return;
-  port_.on_message(std::move(previous_message_));
-  port_.on_error(std::move(previous_error_));
-  port_.on_close(std::move(previous_close_));
+  MessageHandler message;
+  ErrorHandler failure;
+  CloseHandler ended;
+  {
+    const Lock lock(*this);
+    if (!std::exchange(attached_, false)) return;
+    message = previous_message_;
+    failure = previous_error_;
+    ended = previous_close_;
+  }
+  port_.on_message(std::move(message));
+  port_.on_error(std::move(failure));
+  port_.on_close(std::move(ended));
 }
 
 /// Wakes whoever waits for frames. With the mutex.
