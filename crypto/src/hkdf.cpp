@@ -29,9 +29,7 @@ class Hmac {
   Hmac& operator=(const Hmac&) = delete;
   ~Hmac() { wipe(memory_); }
 
-  void start(std::span<const std::byte> key) {
-    crypto_auth_hmacsha512_init(state(), raw(key), key.size());
-  }
+  void start(std::span<const std::byte> key) { crypto_auth_hmacsha512_init(state(), raw(key), key.size()); }
   void add(std::span<const std::byte> bytes) {
     crypto_auth_hmacsha512_update(state(), raw(bytes), bytes.size());
   }

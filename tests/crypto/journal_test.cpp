@@ -193,9 +193,9 @@ TEST_F(Journal, RollsAndPrunesBySize) {
   SealedJournal journal(place_, key_,
                         {.context = "j",
                          .sync = SyncPolicy::none,
-                         .segment_bytes = 64 * 1024,
+                         .segment_bytes = 64UL * 1024,
                          .frame_bytes = 4096,
-                         .retain_bytes = 300 * 1024});
+                         .retain_bytes = 300UL * 1024});
   while (journal.next_sequence() < 20'000) append(journal, 100);
   EXPECT_GT(journal.oldest_sequence(), 1U);
   std::uintmax_t total = 0;

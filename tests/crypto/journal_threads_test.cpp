@@ -19,7 +19,7 @@ std::atomic<int> fsyncs{
 TEST(JournalThreads, ConcurrentAppendsShareFsyncsAndAreDurableOnReturn) {
   const ScratchDirectory scratch;
   const auto key = test_key();
-  SealedJournal journal(scratch / "j", key, {.sync = SyncPolicy::each, .segment_bytes = 64 * 1024});
+  SealedJournal journal(scratch / "j", key, {.sync = SyncPolicy::each, .segment_bytes = 64UL * 1024});
   constexpr int kThreads = 8;
   constexpr int kEach = 50;
   const FileOps saved = file_ops();
@@ -53,7 +53,7 @@ TEST(JournalThreads, ReadersFollowAWriterThroughRollsAndSyncs) {
   SealedJournal journal(scratch / "j", key,
                         {.sync = SyncPolicy::interval,
                          .sync_interval = std::chrono::milliseconds(1),
-                         .segment_bytes = 128 * 1024,
+                         .segment_bytes = 128UL * 1024,
                          .frame_bytes = 4096});
   const auto follow = [&] {
     JournalReader reader(scratch / "j", key, {}, 1);
@@ -83,7 +83,7 @@ TEST(JournalThreads, SyncsRollsAndPrunesOverlapAppends) {
   SealedJournal journal(scratch / "j", key,
                         {.sync = SyncPolicy::interval,
                          .sync_interval = std::chrono::milliseconds(1),
-                         .segment_bytes = 64 * 1024,
+                         .segment_bytes = 64UL * 1024,
                          .frame_bytes = 1024});
   {
     std::vector<std::jthread> threads;
@@ -100,7 +100,7 @@ TEST(JournalThreads, SyncsRollsAndPrunesOverlapAppends) {
       }
     });
     threads.emplace_back([&] {
-      for (int i = 0; i < 30; ++i) journal.prune_to_bytes(100 * 1024);
+      for (int i = 0; i < 30; ++i) journal.prune_to_bytes(100UL * 1024);
     });
   }
   EXPECT_EQ(journal.next_sequence(), 3001U);

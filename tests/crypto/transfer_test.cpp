@@ -50,7 +50,7 @@ TEST(Transfer, IsTheSameForAnyNumberOfWorkersAndAnyKindOfEnds) {
   const auto key = test_key();
   const SealOptions options{.chunk_size = kChunk, .context = "t"};
   const OpenOptions opening{.context = "t"};
-  constexpr std::size_t kRun = 256 * 1024;  // the engine's unit of work
+  constexpr std::size_t kRun = 256UL * 1024;  // the engine's unit of work
   for (const std::size_t size : {std::size_t{0}, kRun - 1, kRun, kRun + 1, 5 * kRun, 5 * kRun + 12'345}) {
     const auto plain = pattern(size);
     for (const unsigned workers : {1U, 2U, 5U}) {
