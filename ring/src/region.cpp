@@ -112,7 +112,8 @@ void write_control_page(ControlPage& control, const RegionOptions& options) {
   control.consumer_wait.wait_position.store(out_of_reach(options.peer_first_position), kRelaxed);
 }
 
-/// The size of a descriptor that is a sealed memfd without holes; anything else is refused before it is mapped.
+/// The size of a descriptor that is a sealed memfd without holes; anything else is refused before it is
+/// mapped.
 std::uint64_t sealed_size(int fd) {
   struct stat status {};
   if (::fstat(fd, &status) != 0) throw_errno("fstat of the peer's region");

@@ -1,4 +1,6 @@
 // The handshake against clients and listeners that break its rules.
+#include "handshake.hpp"
+
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/memfd.h>
@@ -13,7 +15,6 @@
 #include <vector>
 
 #include "full_descriptor_table.hpp"
-#include "handshake.hpp"
 #include "handshake_messages.hpp"
 #include "open_descriptors.hpp"
 #include "packet_pair.hpp"
@@ -252,7 +253,7 @@ TEST_F(Handshake, RefusesAUserWhoIsNotOnTheList) {
 TEST(Connector, HearsARefusalThatCameBeforeItsHello) {
   PacketPair pair;
   pair.right.send(detail::encode_refusal(make_error_code(errc::refused), "user 7 may not connect"), {},
-                   deadline_in(10s));
+                  deadline_in(10s));
   pair.right = PacketSocket(Descriptor());
   EXPECT_TRUE(throws(errc::refused, "user 7 may not connect", [&] {
     (void)detail::shake_hands_as_connector(std::move(pair.left), {.ring_bytes = 4096}, deadline_in(10s));

@@ -80,7 +80,8 @@ class OwnedRegion {
 class PeerRegion {
  public:
   /// Checks and maps. Throws sluice::error: errc::bad_region (not a memfd, seals missing, holes, sizes
-  /// that contradict each other, another session or epoch), errc::bad_version, or the errno of the system call.
+  /// that contradict each other, another session or epoch), errc::bad_version, or the errno of the system
+  /// call.
   static PeerRegion open(Descriptor descriptor, const SessionId& session, std::uint64_t epoch);
 
   PeerRegion(PeerRegion&&) noexcept;
