@@ -36,7 +36,9 @@ Port make_port(detail::Connection connection, const PortOptions& options) {
 class Listener::Impl {
  public:
   Impl(const std::filesystem::path& path, ListenOptions options)
-      : options_(std::move(options)), socket_(path), stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+      : options_(std::move(options)),
+        socket_(path, access()),
+        stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     if (!stop_) throw_errno("eventfd for a listener");
     if (options_.allowed_users.empty()) options_.allowed_users.push_back(::geteuid());
   }
@@ -65,6 +67,13 @@ class Listener::Impl {
   std::string path() const { return socket_.path().string(); }
 
  private:
+  detail::SocketAccess access() const {
+    const auto is_other = [](uid_t user) { return user != ::geteuid(); };
+    return std::any_of(options_.allowed_users.begin(), options_.allowed_users.end(), is_other)
+               ? detail::SocketAccess::everybody
+               : detail::SocketAccess::owner;
+  }
+
   /// Takes the first connection that stands; drops clients that broke a rule or took too long.
   std::optional<Port> advance_handshakes() {
     for (auto it = handshakes_.begin(); it != handshakes_.end();) {

@@ -130,15 +130,15 @@ void clear_path(int directory, const fs::path& path, const SocketAddress& addres
 
 }  // namespace
 
-ListeningSocket::ListeningSocket(const fs::path& path)
+ListeningSocket::ListeningSocket(const fs::path& path, SocketAccess access)
     : path_(path), directory_(open_directory(path)), socket_(make_socket()), generation_(fork_generation()) {
   // bind() gives the file this mode (less the umask), so that it is never open to others, not even for a
   // moment.
   if (::fchmod(socket_.get(), S_IRUSR | S_IWUSR) != 0) throw_errno("setting the mode of a Unix socket");
-  take_path();
+  take_path(access);
 }
 
-void ListeningSocket::take_path() {
+void ListeningSocket::take_path(SocketAccess access) {
   const SocketAddress address(path_);
   const DirectoryLock lock(directory_.get());
   if (!lock.held()) {
@@ -150,19 +150,23 @@ void ListeningSocket::take_path() {
   if (::bind(socket_.get(), address.get(), address.size_bytes()) != 0)
     throw_errno("binding a socket to " + quoted_text(path_.native()));
   try {
-    start_listening();
+    start_listening(access);
   } catch (...) {
     ::unlinkat(directory_.get(), path_.filename().c_str(), 0);  // ours: the lock is still held
     throw;
   }
 }
 
-void ListeningSocket::start_listening() {
+void ListeningSocket::start_listening(SocketAccess access) {
   struct stat info {};
   if (::fstatat(directory_.get(), path_.filename().c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
     throw_errno("looking up the new socket at " + quoted_text(path_.native()));
   device_ = info.st_dev;
   inode_ = info.st_ino;
+  constexpr mode_t kEverybody = S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH;
+  if (access == SocketAccess::everybody &&
+      ::fchmodat(directory_.get(), path_.filename().c_str(), kEverybody, 0) != 0)
+    throw_errno("opening the socket at " + quoted_text(path_.native()) + " to other users");
   // Within the lock: until it listens, the socket looks like a stale one.
   if (::listen(socket_.get(), kBacklog) != 0) throw_errno("listening at " + quoted_text(path_.native()));
 }

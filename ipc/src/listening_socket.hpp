@@ -12,6 +12,12 @@
 
 namespace sluice::detail {
 
+/// Who may open the socket file at all; the listener's owner always may.
+enum class SocketAccess {
+  owner,     ///< mode 0600
+  everybody  ///< mode 0666: the one who accepts checks the users
+};
+
 /// What became of one accept().
 enum class AcceptOutcome {
   accepted,
@@ -25,7 +31,7 @@ struct AcceptResult {
   std::optional<PacketSocket> connection;  ///< set iff accepted
 };
 
-/// A Unix SOCK_SEQPACKET listener (mode 0600, at most 128 waiting connections) and the socket file it made.
+/// A Unix SOCK_SEQPACKET listener (at most 128 waiting connections) and the socket file it made.
 /// Taking a path, probing what is there and removing it happen under an exclusive lock on the directory, so
 /// that of several listeners one wins and a stale file is never confused with a live one. Any thread may
 /// accept; the rest one thread.
@@ -34,7 +40,7 @@ class ListeningSocket {
   /// Listens at `path`; takes over the file of a listener that has died. Throws errc::name_taken if one is
   /// alive, errc::unsafe_directory if the file is a symbolic link or belongs to another user, errc::bad_name
   /// if it is no socket, errc::timed_out if somebody holds the directory's lock for 2 s.
-  explicit ListeningSocket(const std::filesystem::path& path);
+  explicit ListeningSocket(const std::filesystem::path& path, SocketAccess access = SocketAccess::owner);
 
   ListeningSocket(ListeningSocket&&) noexcept = default;
   ListeningSocket& operator=(ListeningSocket&&) = delete;
@@ -52,8 +58,8 @@ class ListeningSocket {
   AcceptResult accept();
 
  private:
-  void take_path();
-  void start_listening();
+  void take_path(SocketAccess access);
+  void start_listening(SocketAccess access);
 
   std::filesystem::path path_;
   Descriptor

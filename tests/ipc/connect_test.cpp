@@ -17,6 +17,7 @@
 #include "packet_pair.hpp"
 #include "process_signal.hpp"
 #include "seqpacket.hpp"
+#include "sluice/ipc/endpoint.hpp"
 #include "socket_address.hpp"
 #include "temp_directory.hpp"
 #include "throws.hpp"
@@ -135,6 +136,34 @@ TEST_F(Connecting, RefusesAListenerOfAnotherUser) {
   EXPECT_TRUE(throws(errc::refused, "socket at", [&] { connect(soon()); }));
   ASSERT_EQ(::lchown(path_.c_str(), 0, 0), 0);
   EXPECT_TRUE(throws(errc::refused, "listener at", [&] { connect(soon()); }));
+}
+
+TEST_F(Connecting, IsPossibleForAUserWhomTheListenerAllows) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become another user";
+  ASSERT_EQ(::chmod(home_.path().c_str(), 0755), 0);
+  const mode_t umask_before = ::umask(077);
+  ListenOptions options;
+  options.allowed_users = {::geteuid(), kNobody};
+  Listener listener = listen(path_.native(), options);
+  ::umask(umask_before);
+  const uid_t owner = ::geteuid();
+  ChildProcess child([&] {
+    ASSERT_EQ(::setresuid(kNobody, kNobody, kNobody), 0);
+    ConnectOptions connecting;
+    connecting.listener_user = owner;
+    Port port = sluice::connect(path_.native(), connecting);
+    EXPECT_EQ(port.post_message({}), Status::ok);
+    EXPECT_EQ(port.wait_until_consumed(soon()), Status::ok);
+  });
+  {
+    std::optional<Port> port = listener.accept_for(10s);
+    ASSERT_TRUE(port);
+    EXPECT_EQ(port->peer().uid, kNobody);
+    EXPECT_TRUE(port->receive());
+  }
+  const auto status = child.wait_for(10s);
+  ASSERT_TRUE(status);
+  EXPECT_TRUE(status->ok()) << to_string(*status);
 }
 
 TEST_F(Connecting, IsRefusedByTheFileModeForAnotherUser) {

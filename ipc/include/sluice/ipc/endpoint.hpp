@@ -39,7 +39,9 @@ struct PortOptions {
 
 struct ListenOptions {
   PortOptions port{};
-  /// Users who may connect; default: this process's effective user only.
+  /// Users who may connect; default: this process's effective user only. Where others are among them the
+  /// socket file is open to everybody and each client's user is checked; others can reach it under a path
+  /// only, since the runtime directory is this user's own.
   std::vector<uid_t> allowed_users{};
   /// How long one client may take for the whole handshake.
   std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(5);
@@ -89,7 +91,8 @@ class Listener {
 /// directory
 /// ($XDG_RUNTIME_DIR/sluice, or /tmp/sluice-UID); or at a path that begins with "/", "./" or "../", of at
 /// most 107 bytes, for containers that share a volume. Takes over the socket of a listener that died. Throws
-/// errc::bad_name, errc::name_taken, errc::unsafe_directory, errc::bad_option, or a system error.
+/// errc::bad_name, errc::name_taken, errc::unsafe_directory, errc::bad_option, errc::timed_out (somebody
+/// keeps the directory locked), or a system error.
 Listener listen(std::string_view name, ListenOptions options = {});
 
 /// Connects to the listener of that name, waiting for one to come. Throws errc::timed_out, errc::refused
