@@ -13,11 +13,14 @@
 //   4       2      protocol version, 1
 //   6       2      type: 1 hello, 2 offer, 3 answer, 4 welcome, 5 refusal
 //
-// hello    8  layout version u32, layout hash u32                                            16 bytes
-// offer    8  session id, 16 bytes; epoch u64; 1 if a pidfd follows the region, else 0, u32; zero u32   40
-// bytes answer   8  1 if a pidfd follows the region, else 0, u32; zero u32                         16 bytes
-// welcome                                                                                    8 bytes
-// refusal  8  errc u32; text bytes u32, 0 .. 256; the text, UTF-8                            16 .. 272 bytes
+// Behind it:
+//
+//   hello    layout version u32, layout hash u32                                  16 bytes in all
+//   offer    session id, 16 bytes; epoch u64; 1 if a pidfd follows the region,
+//            else 0, u32; zero u32                                                40 bytes
+//   answer   1 if a pidfd follows the region, else 0, u32; zero u32               16 bytes
+//   welcome  nothing                                                              8 bytes
+//   refusal  errc u32; text bytes u32, 0 .. 256; the text, UTF-8                  16 .. 272 bytes
 #pragma once
 
 #include <array>

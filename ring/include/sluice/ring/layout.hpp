@@ -14,36 +14,32 @@
 //
 // A record is 8-byte aligned: a header word, then the payload, then padding to the next multiple of 8.
 //
-//   bits 0..29  payload bytes   bit 30  zero   bit 31  one ("published")   bits 32..63  low half of the
-//   sequence
+//   bits 0..29  payload bytes   bit 30  zero   bit 31  one ("published")
+//   bits 32..63  low half of the sequence
 //
 // The header word is zero until the record is complete. The word behind the last published record is always
 // zero.
 //
 // Pairing table of the atomics. Each site in the code repeats its tag.
 //
-//   tag        store side                          load side                        what it guarantees
-//   PUBLISH    record header, release              Consumer::try_read, acquire      payload and later headers
-//   of the
-//                                                                                   batch are visible with
-//                                                                                   the header
-//   TAIL       ProducerTail::tail, release         Consumer's sleep path, acquire   header and payload
-//   precede the tail RELEASE    ConsumerRelease::released, release  Producer::refresh_released,      reads of
-//   the record precede its
-//                                                  acquire                          being overwritten
-//   OLDEST     ProducerHistory::oldest, relaxed,   readers of history: acquire      a record read whole is
-//   known to be
-//              then a release fence                fence, then oldest again         unharmed if oldest is
-//              still not past it
-//   SLEEP-C    ConsumerWait::wait_position, then   the publication's full barrier,  either the publisher sees
-//   the wait
-//              a full barrier                      then wait_position               position, or the sleeper
-//              sees the record
-//   SLEEP-P    ProducerWait::wait_position, then   the release's full barrier,      the same for room
-//              a full barrier                      then wait_position
-//   CLOSE      ProducerWait::closed, release       the peer's port once the socket  all records precede the
-//   mark
-//                                                  has ended, acquire
+//   PUBLISH  store: record header, release                     load: Consumer::try_read, acquire
+//            payload and later headers of the batch are visible with the header
+//   TAIL     store: ProducerTail::tail, release                load: Consumer's sleep path, acquire
+//            header and payload precede the tail
+//   RELEASE  store: ConsumerRelease::released, release         load: Producer::refresh_released, acquire
+//            reads of the record precede its being overwritten
+//   OLDEST   store: ProducerHistory::oldest, relaxed,          load: readers of history: acquire fence,
+//                   then a release fence                             then oldest again
+//            what was copied is unharmed if oldest is still not past it
+//   SLEEP-C  store: ConsumerWait::wait_position,               load: the publication's full barrier,
+//                   then a full barrier                              then wait_position
+//            either the publisher sees the wait position, or the sleeper sees the record
+//   SLEEP-P  store: ProducerWait::wait_position,               load: the release's full barrier,
+//                   then a full barrier                              then wait_position
+//            the same for room
+//   CLOSE    store: ProducerWait::closed, release              load: the peer's port once the socket has
+//                                                                    ended, acquire
+//            all records precede the mark
 #pragma once
 
 #include <array>
