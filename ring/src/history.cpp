@@ -60,8 +60,11 @@ Status HistoryReader::seek(Sequence sequence) noexcept {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     place_ = oldest();
     if (before(sequence, place_.sequence)) return Status::gone;
+    const Position end = place_.position + peer_.header.capacity;
     Status status = Status::ok;
     while (place_.sequence != sequence && status == Status::ok) {
+      // A producer that writes fitting headers in front of us for ever would keep us here.
+      if (!before(place_.position, end)) return Status::broken;
       std::uint64_t bytes = 0;
       status = check_header(bytes);
       if (status == Status::ok) place_ = {place_.position + record_bytes(bytes), place_.sequence + 1};
