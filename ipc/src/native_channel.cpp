@@ -153,9 +153,10 @@ Status NativeChannel::write_rest(std::span<iovec> parts, Deadline deadline) {
       continue;
     }
     if (errno == EMSGSIZE) return Status::too_large;
-    if (!would_wait(errno))
+    if (!would_wait(errno)) {
       return finish(end_of_peer(errno),
                     "write to descriptor " + std::to_string(output()) + ": errno " + std::to_string(errno));
+    }
     // A message that has begun must be finished: the peer could make nothing of what follows its first half.
     const bool begun = left != all;
     const Status status = wait(output(), POLLOUT, begun ? deadline_in(options_.stall_timeout) : deadline);

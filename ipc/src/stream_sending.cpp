@@ -75,9 +75,10 @@ void StreamCore::send_block(std::span<const std::byte> block, const SendOptions&
     }
   }
   const auto ready = [&] { return send_.may_send(block.size()) || send_failure_ || ended_ != Status::ok; };
-  if (!ready()) [[unlikely]]
+  if (!ready()) [[unlikely]] {
     throw_send_wake(wait(
         lock, ready, [this] { return ack_deadline(); }, options.stop));
+  }
   if (closing_ || options.stop.stop_requested()) throw_send_wake(Wake::cancelled);
   throw_send_failure();
   const FrameHead head(FrameType::data, send_.begin_block(block.size()));

@@ -99,7 +99,7 @@ using BlockConsumer = std::function<void(std::span<const std::byte> block)>;
 /// lives.
 class ReceivedBlocks {
  public:
-  class iterator {
+  class iterator {  // NOLINT(readability-identifier-naming): the name that ranges expect
    public:
     using iterator_concept = std::input_iterator_tag;
     using value_type = std::span<const std::byte>;
