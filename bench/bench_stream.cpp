@@ -148,11 +148,14 @@ ChannelOptions options_for(std::size_t bytes, std::size_t ring_bytes = kKiB * kK
 
 void add_groups(Suite& suite) {
   const PortStreamOptions one_way{.use = StreamUse::one_way};
+  const PortStreamOptions both_ways{};
   const PortStreamOptions no_credits{.window = 0, .use = StreamUse::one_way};
   for (const std::size_t bytes : {kKiB, 64 * kKiB}) {
     const auto options = options_for(bytes);
-    suite.add(
-        {"stream, window 1 MiB", bytes, {port_subject(options), stream_subject("stream", options, one_way)}});
+    suite.add({"stream, window 1 MiB",
+               bytes,
+               {port_subject(options), stream_subject("stream", options, one_way),
+                stream_subject("stream, both ways", options, both_ways)}});
     suite.add({"stop and wait",
                bytes,
                {answered_port_subject(options), stream_subject("stream", options, no_credits)}});
