@@ -35,7 +35,10 @@ HandshakePrefix decode_prefix(std::span<const std::byte> packet) {
 
 [[noreturn]] void throw_refusal(std::span<const std::byte> packet) {
   RefusalHead head;
-  if (packet.size() < sizeof head) throw error(errc::protocol, "handshake: a refusal of too few bytes");
+  if (packet.size() < sizeof head) {
+    throw error(errc::protocol,
+                "handshake: expected a refusal of at least 16 bytes, got " + std::to_string(packet.size()));
+  }
   std::memcpy(&head, packet.data(), sizeof head);
   const std::span<const std::byte> text = packet.subspan(sizeof head);
   if (head.text_bytes != text.size() || text.size() > kMaxRefusalTextBytes) {

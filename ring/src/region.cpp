@@ -155,8 +155,10 @@ RegionHeader read_header(int fd) {
 
 void check_header(const RegionHeader& header, std::uint64_t size, const SessionId& session,
                   std::uint64_t epoch) {
-  if (header.magic != kMagic)
-    throw error(errc::bad_region, "the peer's region doesn't begin with sluice's magic");
+  if (header.magic != kMagic) {
+    throw error(errc::bad_region, "the peer's region: expected magic " + std::to_string(kMagic) + ", got " +
+                                      std::to_string(header.magic));
+  }
   if (header.layout_version != kLayoutVersion) {
     throw error(errc::bad_version, "the peer's region: expected layout version " +
                                        std::to_string(kLayoutVersion) + ", got " +
@@ -179,8 +181,11 @@ void check_header(const RegionHeader& header, std::uint64_t size, const SessionI
                                       std::to_string(header.data_offset + header.capacity) + " bytes, got " +
                                       std::to_string(size));
   }
-  if (header.session != session || header.epoch != epoch) {
-    throw error(errc::bad_region, "the peer's region belongs to another session or epoch");
+  if (header.session != session)
+    throw error(errc::bad_region, "the peer's region: expected this session's id, got another");
+  if (header.epoch != epoch) {
+    throw error(errc::bad_region, "the peer's region: expected epoch " + std::to_string(epoch) + ", got " +
+                                      std::to_string(header.epoch));
   }
 }
 

@@ -203,7 +203,7 @@ TEST(PeerRegion, RefusesAHeaderThatLies) {
   EXPECT_TRUE(throws(errc::bad_region, "multiple of 8", [&] { open_forged(header); }));
   header = valid_header();
   header.epoch = 9;
-  EXPECT_TRUE(throws(errc::bad_region, "session or epoch", [&] { open_forged(header); }));
+  EXPECT_TRUE(throws(errc::bad_region, "expected epoch 0, got 9", [&] { open_forged(header); }));
 }
 
 TEST(PeerRegion, RefusesAFileThatIsTooShortOrTooLong) {
