@@ -1,4 +1,4 @@
-// Under load a message costs no system call.
+// Under load a message costs no system call, and an idle port no CPU.
 #include <gtest/gtest.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 #include <thread>
 
 #include "two_processes.hpp"
@@ -100,6 +101,22 @@ TEST(Load, CostsFewSleepsAndWakeUpsUnderTheDefaultStrategy) {
   EXPECT_LT(b.statistics().sleeps, kMessages / 10);
   EXPECT_LT(a.statistics().wakes_of_consumer, kMessages / 10);
   EXPECT_LT(b.statistics().wakes_of_producer, kMessages / 10);
+}
+
+// CPU time, which no load of the machine falsifies; the second is the span that is looked at.
+TEST(Idleness, CostsNoCpu) {
+  auto [a, b] = make_port_pair();
+  std::atomic<int> received = 0;
+  for (Port* port : {&a, &b}) {
+    port->on_message([&](std::span<const std::byte>) { ++received; });
+    port->start();
+    ASSERT_EQ((port == &a ? b : a).post_message({}), Status::ok);
+  }
+  while (received < 2) std::this_thread::yield();
+  std::this_thread::sleep_for(50ms);  // until both have spun and gone to sleep
+  const std::clock_t before = std::clock();
+  std::this_thread::sleep_for(1s);
+  EXPECT_LT(std::clock() - before, CLOCKS_PER_SEC / 100);
 }
 
 }  // namespace
