@@ -2,31 +2,14 @@
 
 #include <pthread.h>
 
-#include <csignal>
 #include <exception>
 #include <utility>
 
+#include "signals_blocked.hpp"
 #include "sluice/ring/error.hpp"
 
 namespace sluice::detail {
 namespace {
-
-/// Blocks every signal while it lives: a thread made meanwhile inherits that, and leaves signals to the
-/// application.
-class SignalsBlocked {
- public:
-  SignalsBlocked() noexcept {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_{};
-};
 
 std::string text_of(const std::exception_ptr& failure) {
   try {

@@ -73,6 +73,15 @@ template Hello decode_packet<Hello>(std::span<const std::byte>);
 template Offer decode_packet<Offer>(std::span<const std::byte>);
 template Answer decode_packet<Answer>(std::span<const std::byte>);
 template Welcome decode_packet<Welcome>(std::span<const std::byte>);
+template SessionHello decode_packet<SessionHello>(std::span<const std::byte>);
+template SessionRequest decode_packet<SessionRequest>(std::span<const std::byte>);
+template SessionOffer decode_packet<SessionOffer>(std::span<const std::byte>);
+template SessionAnswer decode_packet<SessionAnswer>(std::span<const std::byte>);
+template Superseded decode_packet<Superseded>(std::span<const std::byte>);
+
+HandshakeType packet_type(std::span<const std::byte> packet) {
+  return decode_prefix(packet).type;
+}
 
 std::vector<std::byte> encode_refusal(const std::error_code& code, const std::string& text) {
   const std::size_t text_bytes = std::min(text.size(), kMaxRefusalTextBytes);

@@ -11,7 +11,6 @@
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
-#include <csignal>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -19,6 +18,7 @@
 #include <utility>
 
 #include "fork_generation.hpp"
+#include "signals_blocked.hpp"
 #include "sluice/ring/error.hpp"
 
 namespace sluice::detail {
@@ -38,22 +38,6 @@ void add_to_epoll(int epoll, int fd, std::uint32_t events, std::uint64_t id) {
   if (::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0)
     throw_errno("watching descriptor " + std::to_string(fd));
 }
-
-// A thread starts with the signal mask of the one that starts it.
-class AllSignalsBlocked {
- public:
-  AllSignalsBlocked() noexcept {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  AllSignalsBlocked(const AllSignalsBlocked&) = delete;
-  AllSignalsBlocked& operator=(const AllSignalsBlocked&) = delete;
-  ~AllSignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_{};
-};
 
 }  // namespace
 
@@ -170,7 +154,7 @@ std::shared_ptr<PeerWatcher> PeerWatcher::shared() {
 
 PeerWatcher::PeerWatcher(Token /*token*/) : state_(std::make_shared<State>()) {
   auto for_thread = std::make_unique<std::shared_ptr<State>>(state_);
-  const AllSignalsBlocked blocked;
+  const SignalsBlocked blocked;
   const int code = ::pthread_create(&thread_, nullptr, &State::thread_main, for_thread.get());
   if (code != 0) throw_errno(code, "starting the thread that watches peers");
   // The thread owns it now.

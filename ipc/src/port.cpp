@@ -34,7 +34,7 @@ void Port::finish() noexcept {
     return;
   }
   impl_->close();
-  impl_->delivery().finish();
+  impl_->finish();
 }
 
 MessageHandler Port::on_message(MessageHandler handler) {
@@ -69,6 +69,9 @@ std::string Port::failure_text() const {
 }
 PeerIdentity Port::peer() const noexcept {
   return impl_->peer();
+}
+std::optional<SessionInfo> Port::session() const noexcept {
+  return impl_->session();
 }
 PortStatistics Port::statistics() const noexcept {
   return impl_->statistics();

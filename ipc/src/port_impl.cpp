@@ -8,28 +8,66 @@ namespace sluice::detail {
 
 Status PortCore::claim_slowly(Status status, std::size_t bytes, std::span<std::byte>& room,
                               const Deadline* deadline) noexcept {
-  while (status == Status::would_block && deadline != nullptr) {
-    status = producer_.wait_for_room(bytes, *deadline);
-    if (status != Status::ok) break;
-    status = producer_.try_claim(bytes, room);
+  while (status == Status::interrupted || (status == Status::would_block && deadline != nullptr)) {
+    if (status == Status::interrupted) {
+      status = claim_after_interruption(bytes, room, deadline);
+    } else {
+      status = producer_.wait_for_room(bytes, *deadline);
+      if (status == Status::would_block) break;  // the strategy doesn't wait
+      if (status == Status::ok) status = producer_.try_claim(bytes, room);
+    }
   }
   if (status == Status::broken) note_broken(producer_.failure());
   if (status == Status::too_large) note_too_large(bytes);
   return status;
 }
 
+/// Posting goes on while the peer is being replaced, as long as no word of the peer is needed for it.
+Status PortCore::claim_after_interruption(std::size_t bytes, std::span<std::byte>& room,
+                                          const Deadline* deadline) noexcept {
+  follow_peer_sending();
+  const Status status = producer_.try_claim(bytes, room);
+  if (status != Status::interrupted) return status;
+  if (deadline == nullptr) return Status::would_block;
+  const Status waited = wait_for_peer(*deadline);
+  return waited == Status::ok ? Status::interrupted : waited;
+}
+
 Status PortCore::read_slowly(Status status, ring::Record& record, const Deadline* deadline) noexcept {
-  if (status == Status::would_block) {
-    status = deadline != nullptr ? consumer_.wait_for_record(*deadline) : consumer_.gate().reason();
-    // The gate was closed after the peer's last publication: look once more.
-    if (status == Status::ok || deadline == nullptr) {
-      const Status why = status;
-      status = closed_here_.load(std::memory_order_acquire) ? Status::closed : consumer_.try_read(record);
-      if (status == Status::would_block && why != Status::ok) status = why;
+  for (;;) {
+    if (consumer_.gate().interrupted()) {
+      if (status == Status::ok) consumer_.unread(record);
+      status = receive_from_present_peer(deadline);
+      if (status != Status::ok) break;
+      status = consumer_.try_read(record);
+      continue;
+    }
+    if (status != Status::would_block) break;
+    status = wait_and_read(record, deadline);
+    if (status == Status::interrupted) {
+      status = Status::would_block;
+    } else if (status != Status::ok || !consumer_.gate().interrupted()) {
+      break;
     }
   }
   if (status == Status::broken) note_broken(consumer_.failure());
   return status;
+}
+
+/// While a new peer is being joined, nothing is read; there is nothing without a deadline then.
+Status PortCore::receive_from_present_peer(const Deadline* deadline) noexcept {
+  follow_peer_receiving();
+  if (!consumer_.gate().interrupted()) return Status::ok;
+  return deadline != nullptr ? wait_for_peer(*deadline) : Status::would_block;
+}
+
+Status PortCore::wait_and_read(ring::Record& record, const Deadline* deadline) noexcept {
+  const Status why = deadline != nullptr ? consumer_.wait_for_record(*deadline) : consumer_.gate().reason();
+  if (why != Status::ok && deadline != nullptr) return why;
+  // The gate was closed after the peer's last publication: look once more.
+  if (closed_here_.load(std::memory_order_acquire)) return Status::closed;
+  const Status status = consumer_.try_read(record);
+  return status == Status::would_block && why != Status::ok ? why : status;
 }
 
 Status PortCore::replay_from(ring::Sequence sequence) noexcept {
@@ -47,13 +85,21 @@ Status PortCore::wait_until_consumed(Deadline deadline) noexcept {
   const Status may = may_send();
   if (may == Status::forked) return may;
   // Even where the port has ended: everything may have been consumed before.
-  const Status status = producer_.wait_until_consumed(deadline);
+  Status status = producer_.wait_until_consumed(deadline);
+  while (status == Status::interrupted) {
+    follow_peer_sending();
+    status = wait_for_peer(deadline);
+    if (status == Status::ok) status = producer_.wait_until_consumed(deadline);
+  }
   if (status == Status::broken) note_broken(producer_.failure());
   return status;
 }
 
 PortImpl::PortImpl(Connection connection, const PortOptions& options)
-    : PortCore(connection.own.view(), connection.peer.view(), options.wait),
+    : PortImpl(std::move(connection), options, ring::ConsumerStart::of(connection.peer->view().header)) {}
+
+PortImpl::PortImpl(Connection&& connection, const PortOptions& options, const ring::ConsumerStart& start)
+    : PortCore(connection.own.view(), connection.peer->view(), options.wait, start),
       connection_(std::move(connection)),
       ring_bytes_(connection_.own.view().header.capacity),
       strategy_(options.wait.strategy),
@@ -94,8 +140,16 @@ void PortImpl::close() noexcept {
   if (inherited() || closed_here_.exchange(true, std::memory_order_acq_rel)) return;
   producer_.mark_closed();
   end_waits(Status::closed);
-  connection_.socket.shut_down();
+  hang_up();
   delivery_.interrupt();
+}
+
+void PortImpl::hang_up() noexcept {
+  connection_.socket.shut_down();
+}
+
+ring::HistoryReader PortImpl::history() const noexcept {
+  return ring::HistoryReader(connection_.peer->view(), connection_.peer);
 }
 
 PeerIdentity PortImpl::peer() const noexcept {
@@ -109,7 +163,11 @@ PortStatistics PortImpl::statistics() const noexcept {
 Status PortImpl::wait_for_message() noexcept {
   const Status may = may_receive();
   if (may != Status::ok) return may;
-  const Status status = consumer_.wait_for_record(kNoDeadline);
+  Status status = consumer_.wait_for_record(kNoDeadline);
+  while (status == Status::interrupted) {
+    status = receive_from_present_peer(&kNoDeadline);
+    if (status == Status::ok) status = consumer_.wait_for_record(kNoDeadline);
+  }
   if (status == Status::broken) note_broken(consumer_.failure());
   return closed_here_.load(std::memory_order_acquire) ? Status::closed : status;
 }
@@ -147,7 +205,7 @@ void PortImpl::note_too_large(std::uint64_t bytes) noexcept {
 void PortImpl::note_broken(const ring::RingFailure& failure) noexcept {
   set_failure_text("the peer broke a rule of the ring: " + failure.to_string());
   end_waits(Status::broken);
-  connection_.socket.shut_down();
+  hang_up();
 }
 
 }  // namespace sluice::detail

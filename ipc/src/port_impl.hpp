@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "delivery.hpp"
@@ -10,6 +11,7 @@
 #include "seqpacket.hpp"
 #include "sluice/ipc/detail/port_core.hpp"
 #include "sluice/ipc/endpoint.hpp"
+#include "sluice/ipc/session.hpp"
 #include "sluice/ring/history.hpp"
 #include "sluice/ring/region.hpp"
 
@@ -18,16 +20,17 @@ namespace sluice::detail {
 /// What a finished handshake leaves behind.
 struct Connection {
   ring::OwnedRegion own;
-  ring::PeerRegion peer;
+  std::shared_ptr<const ring::PeerRegion> peer;
   PacketSocket socket;
   Descriptor peer_pidfd;  ///< empty where the peer's kernel has none
   Credentials credentials;
 };
 
 /// Life cycle: watch() right after construction; close() by either side or the peer's end; destruction.
-class PortImpl final : public PortCore, public DeliverySource, public std::enable_shared_from_this<PortImpl> {
+class PortImpl : public PortCore, public DeliverySource, public std::enable_shared_from_this<PortImpl> {
  public:
   PortImpl(Connection connection, const PortOptions& options);
+  PortImpl(Connection&& connection, const PortOptions& options, const ring::ConsumerStart& start);
   ~PortImpl() override;
   PortImpl(const PortImpl&) = delete;
   PortImpl& operator=(const PortImpl&) = delete;
@@ -37,29 +40,41 @@ class PortImpl final : public PortCore, public DeliverySource, public std::enabl
 
   void start();
   void close() noexcept;
-  bool is_open() const noexcept { return may_send() == Status::ok; }
+  bool is_open() const noexcept {
+    const Status may = may_send();
+    return may == Status::ok || may == Status::interrupted;
+  }
   /// True in a forked child.
   bool inherited() const noexcept { return fork_.inherited(); }
   /// Throws errc::misuse in a forked child: locks and threads are the parent's.
   void check_not_inherited(const char* call) const;
 
   Delivery& delivery() noexcept { return delivery_; }
-  ring::HistoryReader history() const noexcept { return ring::HistoryReader(connection_.peer.view()); }
-  PeerIdentity peer() const noexcept;
+  virtual ring::HistoryReader history() const noexcept;
+  virtual PeerIdentity peer() const noexcept;
+  /// Of a session that can be resumed; nothing for other ports.
+  virtual std::optional<SessionInfo> session() const noexcept { return std::nullopt; }
+  /// Called once the port was closed, by its owner's destructor: threads of the port end here.
+  virtual void finish() noexcept { delivery_.finish(); }
   PortStatistics statistics() const noexcept;
 
   Status wait_for_message() noexcept override;
   Status drain(HandlerSlot<MessageHandler>& handler) override;
   std::string failure_text() const override;
 
+ protected:
+  void set_failure_text(std::string text) noexcept;
+  void end_waits(Status reason) noexcept;
+  /// Ends the connection for both sides. Any thread.
+  virtual void hang_up() noexcept;
+
+  Connection connection_;
+
  private:
   void note_broken(const ring::RingFailure& failure) noexcept override;
   void note_too_large(std::uint64_t bytes) noexcept override;
-  void set_failure_text(std::string text) noexcept;
   void peer_is_gone() noexcept;
-  void end_waits(Status reason) noexcept;
 
-  Connection connection_;
   std::uint64_t ring_bytes_;
   WaitStrategy strategy_;
   mutable std::mutex failure_mutex_;

@@ -16,23 +16,36 @@ constexpr unsigned kStreamingPauses = 100;
 
 }  // namespace
 
-Consumer::Consumer(const OwnView& own, const PeerView& peer, const WaitOptions& wait) noexcept
+Consumer::Consumer(const OwnView& own, const PeerView& peer, const WaitOptions& wait,
+                   const ConsumerStart& start) noexcept
     : own_(own.control),
       peer_(peer.control),
       data_(peer.data),
       mask_(peer.header.capacity - 1),
       max_payload_bytes_(ring::max_payload_bytes(peer.header.capacity, peer.header.replay_window)),
-      read_(peer.header.first_position),
-      released_(read_),
-      sequence_(peer.header.first_sequence),
+      read_(start.next.position),
+      released_(start.released),
+      sequence_(start.next.sequence),
       light_barrier_(asymmetric_barriers(own.header.features, peer.header.features)),
       view_(peer),
-      replay_end_(sequence_),
+      features_(own.header.features),
+      replay_end_(start.replay_end),
       asymmetric_sleep_(asymmetric_barriers(peer.header.features, own.header.features)),
       wait_(wait),
       seen_tail_(read_),
       waited_sequence_(sequence_) {
   if (!spinning_helps()) wait_.spin_polls = 0;
+}
+
+void Consumer::rebind(const PeerView& peer) noexcept {
+  view_ = peer;
+  peer_ = peer.control;
+  data_ = peer.data;
+  light_barrier_ = asymmetric_barriers(features_, peer.header.features);
+  asymmetric_sleep_ = asymmetric_barriers(peer.header.features, features_);
+  seen_tail_ = read_;  // a tail that was read while the old producer was being replaced doesn't count
+  full_barrier();
+  futex_wake(own_->release.released);
 }
 
 Status Consumer::refuse_header(std::uint64_t header) noexcept {

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <utility>
 
 #include "sluice/ring/barrier.hpp"
 
@@ -23,8 +24,9 @@ Sequence nearest_sequence(Sequence about, std::uint32_t low) noexcept {
 
 }  // namespace
 
-HistoryReader::HistoryReader(const PeerView& peer) noexcept
-    : peer_(peer),
+HistoryReader::HistoryReader(const PeerView& peer, std::shared_ptr<const void> mapping) noexcept
+    : mapping_(std::move(mapping)),
+      peer_(peer),
       max_payload_bytes_(ring::max_payload_bytes(peer.header.capacity, peer.header.replay_window)),
       place_(oldest()) {}
 
@@ -55,23 +57,49 @@ Status HistoryReader::check_header(std::uint64_t& payload_bytes) const noexcept 
   return Status::ok;
 }
 
-Status HistoryReader::seek(Sequence sequence) noexcept {
-  constexpr int kAttempts = 8;  // each loses a race against a producer that laps us
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+/// Goes from the oldest record to the first place for which `found` holds: ok. would_block: it holds for
+/// none, and the place is where the next record will start. gone: a producer that laps us won every race.
+template <typename Found>
+Status HistoryReader::walk(Found found) noexcept {
+  // Without its consumer, whose releases it needs, a producer can win only so many.
+  constexpr std::uint64_t kAttempts = 2 * kMarksPerLap;
+  Status status = Status::gone;
+  for (std::uint64_t attempt = 0; attempt < kAttempts && status == Status::gone; ++attempt) {
     place_ = oldest();
-    if (before(sequence, place_.sequence)) return Status::gone;
     const Position end = place_.position + peer_.header.capacity;
-    Status status = Status::ok;
-    while (place_.sequence != sequence && status == Status::ok) {
-      // A producer that writes fitting headers in front of us for ever would keep us here.
-      if (!before(place_.position, end)) return Status::broken;
+    for (;;) {
       std::uint64_t bytes = 0;
       status = check_header(bytes);
-      if (status == Status::ok) place_ = {place_.position + record_bytes(bytes), place_.sequence + 1};
+      if (status != Status::ok && status != Status::would_block) break;
+      if (found(place_)) return Status::ok;
+      if (status == Status::would_block) break;
+      place_ = {place_.position + record_bytes(bytes), place_.sequence + 1};
+      // A producer that writes fitting headers in front of us for ever would keep us here.
+      if (before(end, place_.position)) return Status::broken;
     }
-    if (status != Status::gone) return status;
   }
-  return Status::gone;
+  return status;
+}
+
+Status HistoryReader::seek(Sequence sequence) noexcept {
+  const Status status = walk([&](const RecordPlace& place) { return !before(place.sequence, sequence); });
+  return status == Status::ok && place_.sequence != sequence ? Status::gone : status;
+}
+
+Status HistoryReader::seek_position(Position position) noexcept {
+  RecordPlace first = oldest();
+  const Status status = walk([&](const RecordPlace& place) {
+    if (before(place.position, position)) first = place;
+    return !before(place.position, position);
+  });
+  if (status == Status::would_block) return Status::broken;  // ahead of the tail
+  if (status != Status::ok || place_.position == position) return status;
+  return before(first.position, position) ? Status::broken : Status::gone;
+}
+
+Status HistoryReader::seek_end() noexcept {
+  const Status status = walk([](const RecordPlace&) { return false; });
+  return status == Status::would_block ? Status::ok : status;
 }
 
 Status HistoryReader::next(std::vector<std::byte>& payload, Sequence& sequence) {

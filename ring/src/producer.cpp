@@ -26,14 +26,37 @@ Producer::Producer(const OwnView& own, const PeerView& peer, const WaitOptions& 
       wait_(wait),
       capacity_(own.header.capacity),
       kept_bytes_(own.header.replay_window + mark_step(capacity_)),
+      features_(own.header.features),
       released_(head_) {
   if (!spinning_helps()) wait_.spin_polls = 0;
-  marks_[0] = {head_, head_sequence_};
+  note_history();
+}
+
+/// Notes the boundaries among the records that the ring holds already, if it goes on where another ended.
+void Producer::note_history() noexcept {
+  // Relaxed: our own words.
+  Mark place{own_->history.oldest.load(std::memory_order_relaxed),
+             own_->history.oldest_sequence.load(std::memory_order_relaxed)};
+  released_ = place.position;  // a lower bound until the consumer's word is read
+  marks_[0] = place;
   end_mark_ = 1;
+  while (before(place.position, head_)) {
+    const std::uint64_t bytes = header_at(place.position).load(std::memory_order_relaxed) & kPayloadBytesMask;
+    place = {place.position + record_bytes(bytes), place.sequence + 1};
+    note_mark(place);
+  }
+}
+
+void Producer::rebind(const PeerView& peer) noexcept {
+  peer_ = peer.control;
+  light_barrier_ = asymmetric_barriers(features_, peer.header.features);
+  asymmetric_sleep_ = asymmetric_barriers(peer.header.features, features_);
+  full_barrier();
+  futex_wake(own_->tail.tail);
 }
 
 Status Producer::make_room(Position needed) noexcept {
-  note_mark();
+  note_mark({head_, head_sequence_});
   if (before(released_ - kept_bytes_ + capacity_, needed)) {
     if (const Status status = refresh_released(); status != Status::ok) return status;
   }
@@ -48,10 +71,10 @@ Status Producer::make_room(Position needed) noexcept {
   return Status::ok;
 }
 
-void Producer::note_mark() noexcept {
+void Producer::note_mark(Mark mark) noexcept {
   const Mark& newest = marks_[(end_mark_ - 1) % marks_.size()];
-  if (head_ - newest.position < mark_step(capacity_)) return;
-  marks_[end_mark_ % marks_.size()] = {head_, head_sequence_};
+  if (mark.position - newest.position < mark_step(capacity_)) return;
+  marks_[end_mark_ % marks_.size()] = mark;
   ++end_mark_;
 }
 
@@ -70,6 +93,8 @@ void Producer::drop_history_before(Position position) noexcept {
 Status Producer::refresh_released() noexcept {
   const Position released =
       peer_->release.released.load(std::memory_order_acquire);  // [RELEASE] pairs with release()
+  // Looked at after the position: once it is set, a consumer that is being replaced has no say any more.
+  if (gate_.interrupted()) return Status::interrupted;  // [FENCE] pairs with the keeper's interrupt()
   const char* rule = nullptr;
   if (released % kRecordAlign != 0) rule = "the consumer's released position is a multiple of 8";
   if (before(released, released_)) rule = "the consumer's released position doesn't move backwards";

@@ -154,7 +154,7 @@ RegionHeader read_header(int fd) {
 }
 
 void check_header(const RegionHeader& header, std::uint64_t size, const SessionId& session,
-                  std::uint64_t epoch) {
+                  EpochRange epochs) {
   if (header.magic != kMagic) {
     throw error(errc::bad_region, "the peer's region: expected magic " + std::to_string(kMagic) + ", got " +
                                       std::to_string(header.magic));
@@ -183,9 +183,11 @@ void check_header(const RegionHeader& header, std::uint64_t size, const SessionI
   }
   if (header.session != session)
     throw error(errc::bad_region, "the peer's region: expected this session's id, got another");
-  if (header.epoch != epoch) {
-    throw error(errc::bad_region, "the peer's region: expected epoch " + std::to_string(epoch) + ", got " +
-                                      std::to_string(header.epoch));
+  if (header.epoch < epochs.first || header.epoch > epochs.last) {
+    std::string expected = std::to_string(epochs.first);
+    if (epochs.last != epochs.first) expected += " to " + std::to_string(epochs.last);
+    throw error(errc::bad_region,
+                "the peer's region: expected epoch " + expected + ", got " + std::to_string(header.epoch));
   }
 }
 
@@ -202,6 +204,16 @@ OwnedRegion& OwnedRegion::operator=(OwnedRegion&&) noexcept = default;
 OwnedRegion::~OwnedRegion() = default;
 
 OwnedRegion OwnedRegion::create(const RegionOptions& options) {
+  OwnedRegion region = create_unsealed(options);
+  region.seal();
+  return region;
+}
+
+void OwnedRegion::seal() const {
+  if (::fcntl(descriptor(), F_ADD_SEALS, kSeals) != 0) throw_errno("sealing a region");
+}
+
+OwnedRegion OwnedRegion::create_unsealed(const RegionOptions& options) {
   check_options(options);
   OwnedRegion region;
   const RegionHeader header = make_region_header(options);
@@ -213,7 +225,6 @@ OwnedRegion OwnedRegion::create(const RegionOptions& options) {
   new (base) RegionHeader(header);
   region.view_ = {header, new (base + kControlOffset) ControlPage{}, base + header.data_offset};
   write_control_page(*region.view_.control, options);
-  if (::fcntl(region.descriptor(), F_ADD_SEALS, kSeals) != 0) throw_errno("sealing a region");
   return region;
 }
 
@@ -222,12 +233,12 @@ PeerRegion::PeerRegion(PeerRegion&&) noexcept = default;
 PeerRegion& PeerRegion::operator=(PeerRegion&&) noexcept = default;
 PeerRegion::~PeerRegion() = default;
 
-PeerRegion PeerRegion::open(Descriptor descriptor, const SessionId& session, std::uint64_t epoch) {
+PeerRegion PeerRegion::open(Descriptor descriptor, const SessionId& session, EpochRange epochs) {
   PeerRegion region;
   region.descriptor_ = std::move(descriptor);
   const std::uint64_t size = sealed_size(region.descriptor());
   const RegionHeader header = read_header(region.descriptor());
-  check_header(header, size, session, epoch);
+  check_header(header, size, session, epochs);
   region.mapping_ = std::make_unique<RegionMapping>(region.descriptor(), bip::read_only, header.data_offset,
                                                     header.capacity);
   const std::byte* base = region.mapping_->base();

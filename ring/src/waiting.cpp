@@ -14,8 +14,25 @@ Deadline deadline_in(std::chrono::nanoseconds timeout) noexcept {
 namespace ring {
 
 void WaitGate::raise(Status reason) noexcept {
-  Status none = Status::ok;
-  reason_.compare_exchange_strong(none, reason, std::memory_order_seq_cst);
+  Status now = Status::ok;
+  while (!reason_.compare_exchange_weak(now, reason, std::memory_order_seq_cst) &&
+         (now == Status::ok || now == Status::interrupted)) {
+  }
+  wake_sleeper();
+}
+
+void WaitGate::interrupt() noexcept {
+  Status now = Status::ok;
+  reason_.compare_exchange_strong(now, Status::interrupted, std::memory_order_seq_cst);
+  wake_sleeper();
+}
+
+void WaitGate::clear_interruption() noexcept {
+  Status now = Status::interrupted;
+  reason_.compare_exchange_strong(now, Status::ok, std::memory_order_seq_cst);
+}
+
+void WaitGate::wake_sleeper() const noexcept {
   // The word doesn't change, so a wake-up that comes just before the sleeper sleeps is lost: repeat until it
   // answers.
   while (const auto* word = sleeping_on_.load(std::memory_order_seq_cst)) {

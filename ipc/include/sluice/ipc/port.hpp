@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -115,7 +116,8 @@ class [[nodiscard]] Message {
   std::span<const std::byte> bytes() const noexcept { return record_.payload; }
   /// Counts the messages of this direction from 1.
   std::uint64_t sequence() const noexcept { return record_.sequence; }
-  /// Whether this message was received before, and comes again after replay_from().
+  /// Whether this message was received before and comes again after replay_from(), or, in a resumed session,
+  /// may have been received by the process before.
   bool replayed() const noexcept { return core_ != nullptr && core_->replayed(record_.sequence); }
 
   /// The peer may overwrite the bytes from now on.
@@ -146,6 +148,12 @@ struct PeerIdentity {
   std::int64_t pid = 0;  ///< in this process's PID namespace; 0 if it has none there
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
+};
+
+/// Which session a port belongs to, and how often its two sides have found each other.
+struct SessionInfo {
+  ring::SessionId id{};
+  std::uint64_t epoch = 0;  ///< 1 with the first connection; grows by one with each later one
 };
 
 /// One end of a connection. Satisfies MessagePortLike; see there for the contract of its handlers.
@@ -207,6 +215,10 @@ class Port {
     return core_->wait_until_consumed(deadline);
   }
 
+  /// The number that the next message posted here gets (see Message::sequence); in a session that was
+  /// resumed, everything before it was posted by the process before. Thread-safety: the sending thread.
+  std::uint64_t next_sequence() const noexcept { return core_->next_sequence(); }
+
   /// The largest message that this port can post.
   std::uint64_t max_message_bytes() const noexcept { return core_->max_message_bytes(); }
 
@@ -254,6 +266,8 @@ class Port {
   std::string failure_text() const;
 
   PeerIdentity peer() const noexcept;
+  /// The session that this port belongs to, if it can be resumed (see session.hpp).
+  std::optional<SessionInfo> session() const noexcept;
   PortStatistics statistics() const noexcept;
 
   /// For the library's own factories.

@@ -19,6 +19,7 @@
 #include "sluice/ring/barrier.hpp"
 #include "sluice/ring/counter.hpp"
 #include "sluice/ring/failure.hpp"
+#include "sluice/ring/history.hpp"
 #include "sluice/ring/layout.hpp"
 #include "sluice/ring/region.hpp"
 #include "sluice/ring/waiting.hpp"
@@ -31,11 +32,26 @@ struct Record {
   Sequence sequence = 0;
 };
 
+/// Where a consumer begins.
+struct ConsumerStart {
+  RecordPlace next;         ///< the first record to read
+  Position released = 0;    ///< everything before was released
+  Sequence replay_end = 0;  ///< records with smaller numbers may have been read before
+
+  /// The beginning of a new ring.
+  static ConsumerStart of(const RegionHeader& ring) noexcept {
+    return {{ring.first_position, ring.first_sequence}, ring.first_position, ring.first_sequence};
+  }
+};
+
 /// Thread-safety: one thread at a time; gate() and the counts from any. The mappings
 /// must outlive it.
 class Consumer {
  public:
-  Consumer(const OwnView& own, const PeerView& peer, const WaitOptions& wait) noexcept;
+  Consumer(const OwnView& own, const PeerView& peer, const WaitOptions& wait) noexcept
+      : Consumer(own, peer, wait, ConsumerStart::of(peer.header)) {}
+  Consumer(const OwnView& own, const PeerView& peer, const WaitOptions& wait,
+           const ConsumerStart& start) noexcept;
   Consumer(const Consumer&) = delete;
   Consumer& operator=(const Consumer&) = delete;
 
@@ -55,6 +71,12 @@ class Consumer {
     read_ += record_bytes(bytes);
     ++sequence_;
     return Status::ok;
+  }
+
+  /// Puts the record that was read last back: the next try_read gives it again.
+  void unread(const Record& record) noexcept {
+    read_ -= record_bytes(record.payload.size());
+    --sequence_;
   }
 
   /// Gives every record read so far back to the producer, and wakes it if it waits for that room.
@@ -79,6 +101,10 @@ class Consumer {
   /// Waits until try_read would find a record. timed_out, broken, would_block (strategy poll), or the gate's
   /// reason once nothing is left to read.
   Status wait_for_record(Deadline deadline) noexcept;
+
+  /// Goes on with another producer, whose region holds the same records at the same positions. Wakes it: what
+  /// was released meanwhile looked for the old one's wait. Records read before are no longer valid.
+  void rebind(const PeerView& peer) noexcept;
 
   /// Whether the producer said that no record follows. Meaningful once its process is gone or its socket has
   /// ended.
@@ -129,7 +155,8 @@ class Consumer {
 
   // Slow path.
   PeerView view_;
-  Sequence replay_end_;  // the first record that had not been read when rewind was called last
+  std::uint32_t features_;  // our own, constant
+  Sequence replay_end_;     // the first record that had not been read when rewind was called last
   bool asymmetric_sleep_;
   WaitOptions wait_;
   Position seen_tail_;            // last checked value of the peer's tail

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "sluice/ring/layout.hpp"
@@ -29,7 +30,8 @@ struct RecordPlace {
 /// outlive it.
 class HistoryReader {
  public:
-  explicit HistoryReader(const PeerView& peer) noexcept;
+  /// `mapping` is kept for as long as this reader lives, where the peer's region may be replaced meanwhile.
+  explicit HistoryReader(const PeerView& peer, std::shared_ptr<const void> mapping = {}) noexcept;
 
   /// Where the oldest intact record starts, or where the next one will if there is none.
   RecordPlace oldest() const noexcept;
@@ -37,6 +39,13 @@ class HistoryReader {
   /// Goes to the record with this number, or to where the next one to be published will start. gone: it has
   /// been overwritten; would_block: it isn't published yet; broken: the records on the way break a rule.
   Status seek(Sequence sequence) noexcept;
+
+  /// Goes to where the next record to be published will start. gone: the producer laps us; broken.
+  Status seek_end() noexcept;
+
+  /// Goes to the record that starts at `position`, or to where the next one to be published will start. gone:
+  /// it has been overwritten; broken: no record starts there.
+  Status seek_position(Position position) noexcept;
 
   /// Copies the next record into `payload`. would_block: it isn't published yet; gone: it was overwritten
   /// before it could be copied (seek again); broken.
@@ -46,10 +55,13 @@ class HistoryReader {
   RecordPlace place() const noexcept { return place_; }
 
  private:
+  template <typename Found>
+  Status walk(Found found) noexcept;
   /// Reads and checks the header at the present place: ok with the payload's size.
   Status check_header(std::uint64_t& payload_bytes) const noexcept;
   bool still_intact() const noexcept;
 
+  std::shared_ptr<const void> mapping_;
   PeerView peer_;
   std::uint64_t max_payload_bytes_;
   RecordPlace place_;

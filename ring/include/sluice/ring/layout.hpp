@@ -73,6 +73,7 @@ inline constexpr std::uint64_t kMaxCapacity = 1ULL << 30U;
 inline constexpr std::uint64_t kRecordAlign = 8;
 inline constexpr std::uint64_t kRecordHeaderBytes = 8;
 inline constexpr std::uint32_t kPublishedBit = 1U << 31U;
+inline constexpr std::uint64_t kPayloadBytesMask = (1U << 30U) - 1;
 
 /// The producer notes a record boundary each capacity/kMarksPerLap bytes; see Producer.
 inline constexpr std::uint64_t kMarksPerLap = 64;

@@ -95,11 +95,16 @@ class Producer {
 
   /// Waits until a claim of `bytes` would succeed. Publishes what is committed first: the consumer can't make
   /// room for a batch that it can't see. too_large, timed_out, broken, would_block (strategy poll), or the
-  /// gate's reason.
+  /// gate's reason (interrupted also from try_claim, where it needs the consumer's word for room).
   Status wait_for_room(std::uint64_t bytes, Deadline deadline) noexcept;
 
   /// Waits until the peer has released every published record. Same outcomes.
   Status wait_until_consumed(Deadline deadline) noexcept;
+
+  /// Goes on with another consumer, whose region replaces the old one's. Its released position must not lie
+  /// before what was seen of the old one's. Wakes it: what was published meanwhile looked for the old one's
+  /// wait.
+  void rebind(const PeerView& peer) noexcept;
 
   /// Tells the consumer that no record will follow the published ones. Any thread.
   void mark_closed() noexcept;
@@ -131,7 +136,8 @@ class Producer {
   Status refresh_released() noexcept;
   Status wait_until_released(Position target, Deadline deadline) noexcept;
   Status sleep_until_released(Position target, Deadline deadline) noexcept;
-  void note_mark() noexcept;
+  void note_mark(Mark mark) noexcept;
+  void note_history() noexcept;
   void drop_history_before(Position position) noexcept;
   void wake_consumer() noexcept;
 
@@ -153,6 +159,7 @@ class Producer {
   WaitOptions wait_;
   std::uint64_t capacity_;
   std::uint64_t kept_bytes_;  // replay window and one mark step
+  std::uint32_t features_;    // our own, constant
   Position released_;         // last checked value of the peer's word
   std::array<Mark, 2 * kMarksPerLap> marks_{};
   std::uint64_t first_mark_ = 0;  // counts up; the index is modulo the array's size

@@ -59,6 +59,12 @@ class OwnedRegion {
   /// range, the errno of the system call (ENOMEM, ENOSPC, EMFILE ...) where there's no room.
   static OwnedRegion create(const RegionOptions& options);
 
+  /// A region that goes on where `old`, made by a process that has died or was replaced, ends: the same ring,
+  /// its retained records at the same positions, the producer at the true end of what was published, and
+  /// `released` as the consumer's position. Only session, epoch and features are taken from `options`. Throws
+  /// as create(), and errc::bad_region for a region that breaks a rule.
+  static OwnedRegion continue_from(const PeerView& old, const RegionOptions& options, Position released);
+
   OwnedRegion(OwnedRegion&&) noexcept;
   OwnedRegion& operator=(OwnedRegion&&) noexcept;
   ~OwnedRegion();
@@ -69,10 +75,23 @@ class OwnedRegion {
 
  private:
   OwnedRegion() noexcept;
+  static OwnedRegion create_unsealed(const RegionOptions& options);
+  void seal() const;
 
   Descriptor descriptor_;
   std::unique_ptr<RegionMapping> mapping_;
   OwnView view_;
+};
+
+/// The connections in which a region may have been made.
+struct EpochRange {
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+
+  // NOLINTNEXTLINE(google-explicit-constructor): one epoch is the usual range
+  constexpr EpochRange(std::uint64_t epoch) noexcept : EpochRange(epoch, epoch) {}
+  constexpr EpochRange(std::uint64_t first_epoch, std::uint64_t last_epoch) noexcept
+      : first(first_epoch), last(last_epoch) {}
 };
 
 /// The peer's region, mapped read-only. Everything in it is untrusted but header(), a private copy that was
@@ -82,7 +101,7 @@ class PeerRegion {
   /// Checks and maps. Throws sluice::error: errc::bad_region (not a memfd, seals missing, holes, sizes
   /// that contradict each other, another session or epoch), errc::bad_version, or the errno of the system
   /// call.
-  static PeerRegion open(Descriptor descriptor, const SessionId& session, std::uint64_t epoch);
+  static PeerRegion open(Descriptor descriptor, const SessionId& session, EpochRange epochs);
 
   PeerRegion(PeerRegion&&) noexcept;
   PeerRegion& operator=(PeerRegion&&) noexcept;

@@ -18,6 +18,8 @@ enum class [[nodiscard]] Status : std::uint8_t{
     broken,     ///< the peer's memory broke a rule of the ring; the port's failure names the rule
     gone,       ///< the record asked for is no longer in the ring
     forked,     ///< the port was inherited through fork(); only the process that made it may use it
+    superseded,   ///< another process has taken over this end of the session
+    interrupted,  ///< a wait ended because another thread asked for attention; ports never return it
 };
 
 /// The name of a status, for messages and logs. Valid for ever.
@@ -41,6 +43,10 @@ constexpr std::string_view to_string(Status status) noexcept {
       return "no longer in the ring";
     case Status::forked:
       return "inherited through fork";
+    case Status::superseded:
+      return "superseded by another process";
+    case Status::interrupted:
+      return "interrupted";
   }
   return "unknown status";
 }

@@ -38,22 +38,31 @@ Deadline deadline_in(std::chrono::nanoseconds timeout) noexcept;
 
 namespace ring {
 
-/// Ends the waits of one producer or consumer from another thread: for peer death and for close().
-/// Thread-safety: raise() and reason() from any thread; the rest belongs to the thread that waits.
+/// Ends the waits of one producer or consumer from another thread: for peer death, for close(), and when the
+/// peer is replaced. Thread-safety: raise(), interrupt() and reason() from any thread; the rest belongs to
+/// the thread that waits.
 class WaitGate {
  public:
   /// Makes the present wait, and every later one, return `reason` once there's nothing left to read or no
   /// room. Returns when a sleeper, if there was one, has been woken. The first reason stays.
   void raise(Status reason) noexcept;
 
-  /// ok until raised.
+  /// The same with Status::interrupted, until clear_interruption(). Nothing that is read from the peer's
+  /// words afterwards is used: see Producer::refresh_released.
+  void interrupt() noexcept;
+  void clear_interruption() noexcept;
+
+  /// ok until raised or interrupted.
   Status reason() const noexcept { return reason_.load(std::memory_order_acquire); }
+  bool interrupted() const noexcept { return reason() == Status::interrupted; }
 
   /// Sleeps while *word == expected, until woken, a signal, the deadline or raise(). Returns false only when
   /// the deadline has passed. `word` may lie in read-only memory of the peer.
   bool sleep(const std::atomic<std::uint64_t>& word, std::uint32_t expected, Deadline deadline) noexcept;
 
  private:
+  void wake_sleeper() const noexcept;
+
   // Publishes why waiting is over. Release in raise, acquire in reason(); sequentially consistent in raise
   // and in sleep: either raise sees the sleeper in sleeping_on_, or the sleeper sees the reason.
   std::atomic<Status> reason_{Status::ok};

@@ -52,18 +52,18 @@ class OneThreadRule {
 /// Threads: claim, commit, publish: the sending thread; read, release: the receiving thread; the rest any.
 class PortCore {
  public:
-  PortCore(const ring::OwnView& own, const ring::PeerView& peer, const WaitOptions& wait) noexcept
-      : producer_(own, peer, wait), consumer_(own, peer, wait) {}
+  PortCore(const ring::OwnView& own, const ring::PeerView& peer, const WaitOptions& wait,
+           const ring::ConsumerStart& start) noexcept
+      : producer_(own, peer, wait), consumer_(own, peer, wait, start) {}
   PortCore(const PortCore&) = delete;
   PortCore& operator=(const PortCore&) = delete;
 
   /// Claims room; waits for it until `*deadline`, not at all where that is null.
   Status claim(std::size_t bytes, std::span<std::byte>& room, const Deadline* deadline) noexcept {
     const OneThreadRule::Scope scope(sending_rule_);
-    const Status may = may_send();
-    if (may != Status::ok) [[unlikely]]
-      return may;
-    const Status status = producer_.try_claim(bytes, room);
+    Status status = may_send();
+    if (status == Status::ok) [[likely]]
+      status = producer_.try_claim(bytes, room);
     if (status != Status::ok) [[unlikely]]
       return claim_slowly(status, bytes, room, deadline);
     return Status::ok;
@@ -79,7 +79,11 @@ class PortCore {
 
   void publish() noexcept {
     const OneThreadRule::Scope scope(sending_rule_);
-    if (!fork_.inherited()) producer_.publish();
+    if (fork_.inherited()) return;
+    producer_.publish();
+    // After the publication: it may have looked for the wait of a peer that has been replaced.
+    if (producer_.gate().interrupted()) [[unlikely]]
+      follow_peer_sending();
   }
 
   Status append(std::span<const std::byte> message, const Deadline* deadline) noexcept {
@@ -107,7 +111,8 @@ class PortCore {
       return may;
     consumer_.release();
     const Status status = consumer_.try_read(record);
-    if (status != Status::ok) [[unlikely]]
+    // The gate after the record: what a peer writes that is being replaced isn't believed. [FENCE]
+    if (status != Status::ok || consumer_.gate().interrupted()) [[unlikely]]
       return read_slowly(status, record, deadline);
     return Status::ok;
   }
@@ -116,6 +121,9 @@ class PortCore {
   void release(ring::Sequence sequence) noexcept {
     if (consumer_.next_sequence() != sequence + 1 || may_receive() != Status::ok) return;
     consumer_.release();
+    // After the release, as in publish().
+    if (consumer_.gate().interrupted()) [[unlikely]]
+      follow_peer_receiving();
   }
 
   Status wait_until_consumed(Deadline deadline) noexcept;
@@ -126,9 +134,18 @@ class PortCore {
   }
 
   std::uint64_t max_message_bytes() const noexcept { return producer_.max_payload_bytes(); }
+  ring::Sequence next_sequence() const noexcept { return producer_.next_sequence(); }
 
  protected:
   ~PortCore() = default;
+
+  // Where the peer can be replaced (see SessionPort); elsewhere nothing interrupts, and these aren't called.
+
+  /// Goes on with the present peer, and ends the interruption; does nothing while a new one is being joined.
+  virtual void follow_peer_sending() noexcept {}
+  virtual void follow_peer_receiving() noexcept {}
+  /// Waits until no new peer is being joined: ok; timed_out; or why the port has ended.
+  virtual Status wait_for_peer(Deadline /*deadline*/) noexcept { return Status::ok; }
 
   /// The peer broke a rule of the ring: remembers it in words, and ends the port.
   virtual void note_broken(const ring::RingFailure& failure) noexcept = 0;
@@ -150,7 +167,11 @@ class PortCore {
 
   Status claim_slowly(Status status, std::size_t bytes, std::span<std::byte>& room,
                       const Deadline* deadline) noexcept;
+  Status claim_after_interruption(std::size_t bytes, std::span<std::byte>& room,
+                                  const Deadline* deadline) noexcept;
   Status read_slowly(Status status, ring::Record& record, const Deadline* deadline) noexcept;
+  Status wait_and_read(ring::Record& record, const Deadline* deadline) noexcept;
+  Status receive_from_present_peer(const Deadline* deadline) noexcept;
 
   // The two ends are used by two threads: a line pair of its own for each.
   alignas(ring::kLineBytes) ring::Producer producer_;

@@ -1,0 +1,158 @@
+#include "sluice/ipc/session.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "channel_name.hpp"
+#include "session_handshake.hpp"
+#include "session_port.hpp"
+#include "wait_for_events.hpp"
+
+namespace sluice {
+namespace {
+
+using detail::OpenedSession;
+using detail::PacketSocket;
+using std::chrono::steady_clock;
+
+/// How long a process that was killed may take until its name is free.
+constexpr auto kTimeToEnd = std::chrono::seconds(1);
+
+Port make_session_port(OpenedSession opened, SessionOptions options, detail::MeetingPlace place) {
+  auto impl = std::make_shared<detail::SessionPort>(std::move(opened), std::move(options), std::move(place));
+  Port port(impl);
+  impl->run_session();
+  return port;
+}
+
+uid_t peer_user(const SessionOptions& options) {
+  return options.peer_user.value_or(::geteuid());
+}
+
+/// Whether the failure of one handshake is this side's own, and no other peer would help.
+bool is_ours(const error& why) {
+  return why.code() == errc::bad_checkpoint || why.code() == errc::bad_option ||
+         why.code().category() == std::system_category();
+}
+
+/// One client of a host that has no state of its own.
+OpenedSession serve(PacketSocket& socket, const SessionOptions& options, Deadline deadline) {
+  const detail::Packet packet = socket.receive(deadline);
+  detail::expect_no_descriptors(packet);
+  const auto hello = detail::decode_packet<detail::SessionHello>(packet.bytes);
+  detail::check_layout(hello.layout_version, hello.layout_hash);
+  if (hello.has_state == 0) return detail::begin_session(socket, options, deadline);
+  socket.send(detail::encode_packet(detail::SessionRequest{}), {}, deadline);
+  return detail::accept_offer(socket, socket.receive(deadline), options, deadline);
+}
+
+/// Takes the name; waits a moment for a predecessor that has been killed and is not quite gone.
+detail::ListeningSocket listen_in_place_of_the_dead(const std::filesystem::path& path,
+                                                    const SessionOptions& options) {
+  const Deadline deadline = deadline_in(std::min<std::chrono::nanoseconds>(options.timeout, kTimeToEnd));
+  const auto access = peer_user(options) == ::geteuid() ? detail::SocketAccess::owner
+                                                        : detail::SocketAccess::everybody;
+  for (;;) {
+    try {
+      return detail::ListeningSocket(path, access);
+    } catch (const error& why) {
+      if (why.code() != errc::name_taken || steady_clock::now() >= deadline) throw;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
+PacketSocket accept_client(detail::ListeningSocket& listener, const SessionOptions& options,
+                           Deadline deadline) {
+  for (;;) {
+    if (!detail::wait_for_events(listener.fd(), POLLIN, deadline)) {
+      throw error(errc::timed_out, "nobody joined the session at " + listener.path().string() + " in time");
+    }
+    detail::AcceptResult result = listener.accept();
+    if (result.outcome == detail::AcceptOutcome::out_of_resources)
+      throw_errno(EMFILE, "accepting a process that joins the session at " + listener.path().string());
+    if (result.outcome != detail::AcceptOutcome::accepted) continue;
+    PacketSocket client = std::move(*result.connection);
+    const uid_t user = client.peer_credentials().uid;
+    if (user == peer_user(options)) return client;
+    detail::try_refuse(client, error(errc::refused, "user " + std::to_string(user) + " may not connect"));
+  }
+}
+
+OpenedSession wait_for_client(detail::ListeningSocket& listener, const SessionOptions& options,
+                              Deadline deadline) {
+  for (;;) {
+    PacketSocket client = accept_client(listener, options, deadline);
+    try {
+      return serve(client, options, std::min(deadline, deadline_in(options.handshake_timeout)));
+    } catch (const error& why) {
+      detail::try_refuse(client, why);
+      if (is_ours(why)) throw;
+    }
+  }
+}
+
+OpenedSession knock(const std::filesystem::path& path, const SessionOptions& options, Deadline deadline) {
+  PacketSocket socket = detail::connect_until(path, peer_user(options), deadline);
+  try {
+    const Deadline until = std::min(deadline, deadline_in(options.handshake_timeout));
+    socket.send(detail::encode_packet(detail::SessionHello{}), {}, until);
+    return detail::accept_offer(socket, socket.receive(until), options, until);
+  } catch (const error& why) {
+    if (why.code() == errc::peer_gone) {
+      detail::throw_waiting_refusal(socket);
+    } else if (why.code() != errc::refused) {
+      detail::try_refuse(socket, why);
+    }
+    throw;
+  }
+}
+
+}  // namespace
+
+std::string_view to_string(SessionState state) noexcept {
+  switch (state) {
+    case SessionState::connected:
+      return "connected";
+    case SessionState::waiting_for_peer:
+      return "waiting for peer";
+    case SessionState::resumed:
+      return "resumed";
+    case SessionState::gap:
+      return "gap";
+    case SessionState::restarted:
+      return "restarted";
+    case SessionState::closed:
+      return "closed";
+  }
+  return "unknown state";
+}
+
+Port host_session(std::string_view name, SessionOptions options) {
+  detail::check_session_options(options);
+  const std::filesystem::path path = detail::resolve_channel_name(name);
+  const Deadline deadline = deadline_in(options.timeout);
+  detail::MeetingPlace place{path, listen_in_place_of_the_dead(path, options)};
+  OpenedSession opened = wait_for_client(*place.listener, options, deadline);
+  return make_session_port(std::move(opened), std::move(options), std::move(place));
+}
+
+Port join_session(std::string_view name, SessionOptions options) {
+  detail::check_session_options(options);
+  const std::filesystem::path path = detail::resolve_channel_name(name);
+  const Deadline deadline = deadline_in(options.timeout);
+  for (;;) {
+    try {
+      OpenedSession opened = knock(path, options, deadline);
+      return make_session_port(std::move(opened), std::move(options), {path, std::nullopt});
+    } catch (const error& why) {
+      // A host that died during the handshake may be back in a moment.
+      if (why.code() != errc::peer_gone || steady_clock::now() >= deadline) throw;
+    }
+  }
+}
+
+}  // namespace sluice
