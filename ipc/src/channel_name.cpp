@@ -71,12 +71,7 @@ fs::path runtime_directory() {
   const char* const base = std::getenv("XDG_RUNTIME_DIR");  // NOLINT(concurrency-mt-unsafe)
   if (base == nullptr || *base != '/') return "/tmp/sluice-" + std::to_string(::geteuid());
   const fs::path directory = base;
-  const struct stat info = stat_directory(directory);
-  refuse_if_others_can_replace_files(directory, info);
-  if (info.st_uid != ::geteuid() && info.st_uid != 0) {
-    refuse_directory(directory, "(XDG_RUNTIME_DIR) belongs to user " + std::to_string(info.st_uid) +
-                                    "; expected user " + std::to_string(::geteuid()));
-  }
+  check_safe_directory(directory);
   return directory / "sluice";
 }
 
@@ -113,6 +108,15 @@ void check_name(const std::string& what, std::string_view name, const std::strin
   const auto* const odd = std::find_if_not(name.begin(), name.end(), is_name_character);
   if (odd != name.end()) {
     refuse("contains " + quoted_text({odd, 1}) + "; expected letters, digits, '.', '_' and '-'" + hint);
+  }
+}
+
+void check_safe_directory(const fs::path& directory) {
+  const struct stat info = stat_directory(directory);
+  refuse_if_others_can_replace_files(directory, info);
+  if (info.st_uid != ::geteuid() && info.st_uid != 0) {
+    refuse_directory(directory, "belongs to user " + std::to_string(info.st_uid) + "; expected user " +
+                                    std::to_string(::geteuid()));
   }
 }
 

@@ -26,4 +26,8 @@ void check_name(const std::string& what, std::string_view name, const std::strin
 /// does. Thread-safe as long as nobody changes the environment meanwhile.
 std::filesystem::path resolve_channel_name(std::string_view name_or_path);
 
+/// Throws errc::unsafe_directory unless this is a directory of this user or root in which nobody else can
+/// replace files.
+void check_safe_directory(const std::filesystem::path& directory);
+
 }  // namespace sluice::detail

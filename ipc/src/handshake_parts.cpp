@@ -29,14 +29,15 @@ std::uint32_t features(const WaitOptions& wait) {
   return set;
 }
 
-ring::OwnedRegion make_region(const PortOptions& options, const ring::SessionId& session,
-                              std::uint64_t epoch) {
+ring::OwnedRegion make_region(const PortOptions& options, const ring::SessionId& session, std::uint64_t epoch,
+                              const std::filesystem::path& file) {
   ring::RegionOptions region;
   region.capacity = options.ring_bytes;
   region.replay_window = options.replay_window_bytes.value_or(options.ring_bytes / 4);
   region.session = session;
   region.epoch = epoch;
   region.features = features(options.wait);
+  region.file = file;
   return ring::OwnedRegion::create(region);
 }
 
@@ -62,10 +63,10 @@ void expect_no_descriptors(const Packet& packet) {
 }
 
 std::shared_ptr<const ring::PeerRegion> open_peer_region(Descriptor descriptor,
-                                                         const ring::SessionId& session,
-                                                         std::uint64_t epoch) {
-  auto region =
-      std::make_shared<const ring::PeerRegion>(ring::PeerRegion::open(std::move(descriptor), session, epoch));
+                                                         const ring::SessionId& session, std::uint64_t epoch,
+                                                         ring::Backing backing) {
+  auto region = std::make_shared<const ring::PeerRegion>(
+      ring::PeerRegion::open(std::move(descriptor), session, epoch, backing));
   const ring::RegionHeader& header = region->view().header;
   if (header.first_position != 0 || header.first_sequence != 1) {
     throw error(errc::bad_region,

@@ -21,12 +21,13 @@ ring::SessionId random_session_id();
 std::uint32_t features(const WaitOptions& wait);
 
 /// A new region with a ring of its own beginning.
-ring::OwnedRegion make_region(const PortOptions& options, const ring::SessionId& session,
-                              std::uint64_t epoch);
+ring::OwnedRegion make_region(const PortOptions& options, const ring::SessionId& session, std::uint64_t epoch,
+                              const std::filesystem::path& file = {});
 
 /// Maps the region of a peer whose ring has just begun.
-std::shared_ptr<const ring::PeerRegion> open_peer_region(Descriptor descriptor,
-                                                         const ring::SessionId& session, std::uint64_t epoch);
+std::shared_ptr<const ring::PeerRegion> open_peer_region(
+    Descriptor descriptor, const ring::SessionId& session, std::uint64_t epoch,
+    ring::Backing backing = ring::Backing::sealed_memory);
 
 /// Sends a packet with this side's region and, where there is one, the pidfd of this process.
 template <typename Kind>

@@ -163,11 +163,12 @@ PortStatistics PortImpl::statistics() const noexcept {
 Status PortImpl::wait_for_message() noexcept {
   const Status may = may_receive();
   if (may != Status::ok) return may;
-  Status status = consumer_.wait_for_record(kNoDeadline);
-  while (status == Status::interrupted) {
-    status = receive_from_present_peer(&kNoDeadline);
-    if (status == Status::ok) status = consumer_.wait_for_record(kNoDeadline);
-  }
+  Status status = Status::ok;
+  do {
+    if (consumer_.gate().interrupted()) status = receive_from_present_peer(&kNoDeadline);
+    if (status == Status::ok || status == Status::interrupted)
+      status = consumer_.wait_for_record(kNoDeadline);
+  } while (consumer_.gate().interrupted());
   if (status == Status::broken) note_broken(consumer_.failure());
   return closed_here_.load(std::memory_order_acquire) ? Status::closed : status;
 }

@@ -16,13 +16,14 @@ namespace {
 
 using detail::OpenedSession;
 using detail::PacketSocket;
+using detail::SessionPlan;
 using std::chrono::steady_clock;
 
 /// How long a process that was killed may take until its name is free.
 constexpr auto kTimeToEnd = std::chrono::seconds(1);
 
-Port make_session_port(OpenedSession opened, SessionOptions options, detail::MeetingPlace place) {
-  auto impl = std::make_shared<detail::SessionPort>(std::move(opened), std::move(options), std::move(place));
+Port make_session_port(OpenedSession opened, SessionPlan plan, detail::MeetingPlace place) {
+  auto impl = std::make_shared<detail::SessionPort>(std::move(opened), std::move(plan), std::move(place));
   Port port(impl);
   impl->run_session();
   return port;
@@ -38,23 +39,27 @@ bool is_ours(const error& why) {
          why.code().category() == std::system_category();
 }
 
-/// One client of a host that has no state of its own.
-OpenedSession serve(PacketSocket& socket, const SessionOptions& options, Deadline deadline) {
+/// One client of a host that has no state in memory. One that has it offers it; else the files are asked.
+OpenedSession serve(PacketSocket& socket, const std::optional<detail::StoredSession>& stored,
+                    const SessionPlan& plan, Deadline deadline) {
   const detail::Packet packet = socket.receive(deadline);
   detail::expect_no_descriptors(packet);
   const auto hello = detail::decode_packet<detail::SessionHello>(packet.bytes);
   detail::check_layout(hello.layout_version, hello.layout_hash);
-  if (hello.has_state == 0) return detail::begin_session(socket, options, deadline);
+  if (hello.has_state == 0) {
+    return stored ? detail::go_on_from(*stored, socket, plan, deadline)
+                  : detail::begin_session(socket, plan, deadline);
+  }
   socket.send(detail::encode_packet(detail::SessionRequest{}), {}, deadline);
-  return detail::accept_offer(socket, socket.receive(deadline), options, deadline);
+  return detail::accept_offer(socket, socket.receive(deadline), plan, deadline);
 }
 
 /// Takes the name; waits a moment for a predecessor that has been killed and is not quite gone.
 detail::ListeningSocket listen_in_place_of_the_dead(const std::filesystem::path& path,
                                                     const SessionOptions& options) {
   const Deadline deadline = deadline_in(std::min<std::chrono::nanoseconds>(options.timeout, kTimeToEnd));
-  const auto access = peer_user(options) == ::geteuid() ? detail::SocketAccess::owner
-                                                        : detail::SocketAccess::everybody;
+  const auto access =
+      peer_user(options) == ::geteuid() ? detail::SocketAccess::owner : detail::SocketAccess::everybody;
   for (;;) {
     try {
       return detail::ListeningSocket(path, access);
@@ -82,12 +87,12 @@ PacketSocket accept_client(detail::ListeningSocket& listener, const SessionOptio
   }
 }
 
-OpenedSession wait_for_client(detail::ListeningSocket& listener, const SessionOptions& options,
-                              Deadline deadline) {
+OpenedSession wait_for_client(detail::ListeningSocket& listener, const SessionPlan& plan, Deadline deadline) {
+  const std::optional<detail::StoredSession> stored = detail::find_stored_session(plan);
   for (;;) {
-    PacketSocket client = accept_client(listener, options, deadline);
+    PacketSocket client = accept_client(listener, plan.options, deadline);
     try {
-      return serve(client, options, std::min(deadline, deadline_in(options.handshake_timeout)));
+      return serve(client, stored, plan, std::min(deadline, deadline_in(plan.options.handshake_timeout)));
     } catch (const error& why) {
       detail::try_refuse(client, why);
       if (is_ours(why)) throw;
@@ -95,12 +100,12 @@ OpenedSession wait_for_client(detail::ListeningSocket& listener, const SessionOp
   }
 }
 
-OpenedSession knock(const std::filesystem::path& path, const SessionOptions& options, Deadline deadline) {
-  PacketSocket socket = detail::connect_until(path, peer_user(options), deadline);
+OpenedSession knock(const std::filesystem::path& path, const SessionPlan& plan, Deadline deadline) {
+  PacketSocket socket = detail::connect_until(path, peer_user(plan.options), deadline);
   try {
-    const Deadline until = std::min(deadline, deadline_in(options.handshake_timeout));
+    const Deadline until = std::min(deadline, deadline_in(plan.options.handshake_timeout));
     socket.send(detail::encode_packet(detail::SessionHello{}), {}, until);
-    return detail::accept_offer(socket, socket.receive(until), options, until);
+    return detail::accept_offer(socket, socket.receive(until), plan, until);
   } catch (const error& why) {
     if (why.code() == errc::peer_gone) {
       detail::throw_waiting_refusal(socket);
@@ -109,6 +114,19 @@ OpenedSession knock(const std::filesystem::path& path, const SessionOptions& opt
     }
     throw;
   }
+}
+
+SessionPlan make_plan(const std::filesystem::path& path, SessionOptions options, const std::string& own_role,
+                      const std::string& peer_role) {
+  detail::check_session_options(options);
+  SessionPlan plan{std::move(options), {}, {}};
+  const std::filesystem::path& directory = plan.options.directory;
+  if (directory.empty()) return plan;
+  detail::check_safe_directory(directory);
+  const std::string name = path.filename().string();
+  plan.own_file = directory / (name + "." + own_role + ".ring");
+  plan.peer_file = directory / (name + "." + peer_role + ".ring");
+  return plan;
 }
 
 }  // namespace
@@ -132,22 +150,21 @@ std::string_view to_string(SessionState state) noexcept {
 }
 
 Port host_session(std::string_view name, SessionOptions options) {
-  detail::check_session_options(options);
   const std::filesystem::path path = detail::resolve_channel_name(name);
-  const Deadline deadline = deadline_in(options.timeout);
-  detail::MeetingPlace place{path, listen_in_place_of_the_dead(path, options)};
-  OpenedSession opened = wait_for_client(*place.listener, options, deadline);
-  return make_session_port(std::move(opened), std::move(options), std::move(place));
+  const SessionPlan plan = make_plan(path, std::move(options), "host", "join");
+  const Deadline deadline = deadline_in(plan.options.timeout);
+  detail::MeetingPlace place{path, listen_in_place_of_the_dead(path, plan.options)};
+  OpenedSession opened = wait_for_client(*place.listener, plan, deadline);
+  return make_session_port(std::move(opened), plan, std::move(place));
 }
 
 Port join_session(std::string_view name, SessionOptions options) {
-  detail::check_session_options(options);
   const std::filesystem::path path = detail::resolve_channel_name(name);
-  const Deadline deadline = deadline_in(options.timeout);
+  const SessionPlan plan = make_plan(path, std::move(options), "join", "host");
+  const Deadline deadline = deadline_in(plan.options.timeout);
   for (;;) {
     try {
-      OpenedSession opened = knock(path, options, deadline);
-      return make_session_port(std::move(opened), std::move(options), {path, std::nullopt});
+      return make_session_port(knock(path, plan, deadline), plan, {path, std::nullopt});
     } catch (const error& why) {
       // A host that died during the handshake may be back in a moment.
       if (why.code() != errc::peer_gone || steady_clock::now() >= deadline) throw;

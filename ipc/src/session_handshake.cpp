@@ -1,5 +1,6 @@
 #include "session_handshake.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <span>
@@ -139,10 +140,10 @@ bool welcomed(PacketSocket& socket, const Descriptor& keeper_pidfd, Deadline dea
 }
 
 /// A session that has just begun: nothing to go on from.
-OpenedSession join_new_session(PacketSocket& socket, OfferContent offer, const SessionOptions& options,
+OpenedSession join_new_session(PacketSocket& socket, OfferContent offer, const SessionPlan& plan,
                                Deadline deadline) {
-  auto peer = open_peer_region(std::move(offer.region), offer.info.id, offer.info.epoch);
-  ring::OwnedRegion own = make_region(options.port, offer.info.id, offer.info.epoch);
+  auto peer = open_peer_region(std::move(offer.region), offer.info.id, offer.info.epoch, plan.backing());
+  ring::OwnedRegion own = make_region(plan.options.port, offer.info.id, offer.info.epoch, plan.own_file);
   send_with_region(socket, SessionAnswer{}, own, deadline);
   (void)decode_packet<Welcome>(socket.receive(deadline).bytes);
   const auto start = ring::ConsumerStart::of(peer->view().header);
@@ -154,20 +155,27 @@ OpenedSession join_new_session(PacketSocket& socket, OfferContent offer, const S
           {}};
 }
 
-OpenedSession join_old_session(PacketSocket& socket, OfferContent offer, const SessionOptions& options,
+/// [COPY]
+ring::OwnedRegion continue_region(const ring::PeerView& old, const SessionInfo& next, ring::Position released,
+                                  const SessionPlan& plan) {
+  ring::RegionOptions region;
+  region.session = next.id;
+  region.epoch = next.epoch;
+  region.features = features(plan.options.port.wait);
+  region.file = plan.own_file;
+  return ring::OwnedRegion::continue_from(old, region, released);
+}
+
+OpenedSession join_old_session(PacketSocket& socket, OfferContent offer, const SessionPlan& plan,
                                Deadline deadline) {
   const ring::SessionId& id = offer.info.id;
-  auto peer = std::make_shared<const ring::PeerRegion>(
-      ring::PeerRegion::open(std::move(offer.region), id, ring::EpochRange(1, offer.info.epoch)));
-  const auto old =
-      ring::PeerRegion::open(std::move(offer.old_region), id, ring::EpochRange(1, offer.info.epoch - 1));
+  auto peer = std::make_shared<const ring::PeerRegion>(ring::PeerRegion::open(
+      std::move(offer.region), id, ring::EpochRange(1, offer.info.epoch), plan.backing()));
+  const auto old = ring::PeerRegion::open(std::move(offer.old_region), id,
+                                          ring::EpochRange(1, offer.info.epoch), plan.backing());
   const ring::Position released = old.view().control->release.released.load(std::memory_order_acquire);
-  Start start = find_start(peer->view(), released, id, options.checkpoint);
-  ring::RegionOptions region;
-  region.session = id;
-  region.epoch = offer.info.epoch;
-  region.features = features(options.port.wait);
-  ring::OwnedRegion own = ring::OwnedRegion::continue_from(old.view(), region, start.consumer.released);
+  Start start = find_start(peer->view(), released, id, plan.options.checkpoint);
+  ring::OwnedRegion own = continue_region(old.view(), offer.info, start.consumer.released, plan);
   const Credentials credentials = socket.peer_credentials();
   try {
     send_with_region(socket, SessionAnswer{}, own, deadline);  // [ANSWER]
@@ -182,8 +190,8 @@ OpenedSession join_old_session(PacketSocket& socket, OfferContent offer, const S
           std::move(start.events)};
 }
 
-void add_connected_events(OpenedSession& session, const SessionOptions& options) {
-  if (options.checkpoint) session.events.push_back({.state = SessionState::restarted});
+void add_connected_events(OpenedSession& session, const SessionPlan& plan) {
+  if (plan.options.checkpoint) session.events.push_back({.state = SessionState::restarted});
   session.events.push_back({.state = SessionState::connected});
 }
 
@@ -221,22 +229,47 @@ void send_offer(PacketSocket& socket, const SessionInfo& next, const ring::Owned
   socket.send(encode_packet(offer), std::span(descriptors).first(count), deadline);
 }
 
-SessionAnswerContent open_answer(Packet packet, const SessionInfo& next) {
+SessionAnswerContent open_answer(Packet packet, const SessionInfo& next, ring::Backing backing) {
   const auto answer = decode_packet<SessionAnswer>(packet.bytes);
   PeerDescriptors theirs = take_descriptors(packet, answer.has_pidfd);
   return {std::make_shared<const ring::PeerRegion>(
-              ring::PeerRegion::open(std::move(theirs.region), next.id, next.epoch)),
+              ring::PeerRegion::open(std::move(theirs.region), next.id, next.epoch, backing)),
           std::move(theirs.pidfd)};
 }
 
-OpenedSession begin_session(PacketSocket& socket, const SessionOptions& options, Deadline deadline) {
+CopyFloor floor_of(const ring::PeerView& ring) noexcept {
+  return {ring.control->tail.tail.load(std::memory_order_acquire),
+          ring.control->release.released.load(std::memory_order_acquire)};
+}
+
+void check_successor(const ring::PeerView& fresh, const ring::RegionHeader& old, const CopyFloor& floor) {
+  if (fresh.header.capacity != old.capacity || fresh.header.replay_window != old.replay_window) {
+    throw error(errc::bad_region, "the peer's new region: expected a ring of " +
+                                      std::to_string(old.capacity) + " bytes with a window of " +
+                                      std::to_string(old.replay_window) + ", got " +
+                                      std::to_string(fresh.header.capacity) + " and " +
+                                      std::to_string(fresh.header.replay_window));
+  }
+  const CopyFloor now = floor_of(fresh);
+  if (before(now.tail, floor.tail)) {
+    throw error(errc::bad_region, "the peer's new region: expected a tail of at least " +
+                                      std::to_string(floor.tail) + ", got " + std::to_string(now.tail));
+  }
+  if (before(now.released, floor.released)) {
+    throw error(errc::bad_region, "the peer's new region: expected a released position of at least " +
+                                      std::to_string(floor.released) + ", got " +
+                                      std::to_string(now.released));
+  }
+}
+
+OpenedSession begin_session(PacketSocket& socket, const SessionPlan& plan, Deadline deadline) {
   const SessionInfo info{random_session_id(), 1};
-  ring::OwnedRegion own = make_region(options.port, info.id, info.epoch);
+  ring::OwnedRegion own = make_region(plan.options.port, info.id, info.epoch, plan.own_file);
   send_offer(socket, info, own, nullptr, deadline);
   Packet packet = socket.receive(deadline);
   const auto answer = decode_packet<SessionAnswer>(packet.bytes);
   PeerDescriptors theirs = take_descriptors(packet, answer.has_pidfd);
-  auto peer = open_peer_region(std::move(theirs.region), info.id, info.epoch);
+  auto peer = open_peer_region(std::move(theirs.region), info.id, info.epoch, plan.backing());
   socket.send(encode_packet(Welcome{}), {}, deadline);
   const auto start = ring::ConsumerStart::of(peer->view().header);
   const Credentials credentials = socket.peer_credentials();
@@ -246,17 +279,53 @@ OpenedSession begin_session(PacketSocket& socket, const SessionOptions& options,
       info,
       start,
       {}};
-  add_connected_events(session, options);
+  add_connected_events(session, plan);
   return session;
 }
 
-OpenedSession accept_offer(PacketSocket& socket, Packet packet, const SessionOptions& options,
-                           Deadline deadline) {
+OpenedSession accept_offer(PacketSocket& socket, Packet packet, const SessionPlan& plan, Deadline deadline) {
   OfferContent offer = decode_offer(std::move(packet));
-  if (offer.old_region) return join_old_session(socket, std::move(offer), options, deadline);
-  OpenedSession session = join_new_session(socket, std::move(offer), options, deadline);
-  add_connected_events(session, options);
+  if (offer.old_region) return join_old_session(socket, std::move(offer), plan, deadline);
+  OpenedSession session = join_new_session(socket, std::move(offer), plan, deadline);
+  add_connected_events(session, plan);
   return session;
+}
+
+std::optional<StoredSession> find_stored_session(const SessionPlan& plan) {
+  if (plan.own_file.empty()) return std::nullopt;
+  try {
+    StoredSession stored{ring::PeerRegion::open_file(plan.own_file),
+                         ring::PeerRegion::open_file(plan.peer_file)};
+    const auto closed = [](const ring::PeerRegion& region) {
+      return region.view().control->producer_wait.closed.load(std::memory_order_acquire) != 0;
+    };
+    if (stored.own.view().header.session != stored.peer.view().header.session) return std::nullopt;
+    if (closed(stored.own) || closed(stored.peer)) return std::nullopt;
+    return stored;
+  } catch (const error&) {
+    // No files, or such as no session could have left behind: there's nothing to go on from.
+    return std::nullopt;
+  }
+}
+
+OpenedSession go_on_from(const StoredSession& stored, PacketSocket& socket, const SessionPlan& plan,
+                         Deadline deadline) {
+  const ring::PeerView& old = stored.own.view();
+  const ring::PeerView& old_peer = stored.peer.view();
+  const SessionInfo next{old.header.session, std::max(old.header.epoch, old_peer.header.epoch) + 1};
+  Start start = find_start(old_peer, floor_of(old).released, next.id, plan.options.checkpoint);
+  ring::OwnedRegion own = continue_region(old, next, start.consumer.released, plan);
+  const CopyFloor floor = floor_of(old_peer);
+  send_offer(socket, next, own, &stored.peer, deadline);
+  SessionAnswerContent answer = open_answer(socket.receive(deadline), next, plan.backing());
+  check_successor(answer.region->view(), old_peer.header, floor);
+  socket.send(encode_packet(Welcome{}), {}, deadline);
+  const Credentials credentials = socket.peer_credentials();
+  return {{std::move(own), std::move(answer.region), std::move(socket), std::move(answer.pidfd), credentials},
+          true,
+          next,
+          start.consumer,
+          std::move(start.events)};
 }
 
 WaitingMessages waiting_messages(const ring::PeerView& ring, ring::Position released) {

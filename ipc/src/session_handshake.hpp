@@ -10,7 +10,9 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "handshake_parts.hpp"
@@ -28,6 +30,17 @@ struct OpenedSession {
   std::vector<SessionEvent> events;  ///< to be told, in order
 };
 
+/// What one side of a session is to be.
+struct SessionPlan {
+  SessionOptions options;
+  std::filesystem::path own_file;   ///< where this side's region is kept; empty: anonymous memory
+  std::filesystem::path peer_file;  ///< where the peer keeps its own, likewise
+
+  ring::Backing backing() const noexcept {
+    return own_file.empty() ? ring::Backing::sealed_memory : ring::Backing::file;
+  }
+};
+
 /// Throws errc::bad_option for options that no session can have.
 void check_session_options(const SessionOptions& options);
 
@@ -40,16 +53,36 @@ struct SessionAnswerContent {
   std::shared_ptr<const ring::PeerRegion> region;
   Descriptor pidfd;
 };
-SessionAnswerContent open_answer(Packet packet, const SessionInfo& next);
+SessionAnswerContent open_answer(Packet packet, const SessionInfo& next, ring::Backing backing);
 
-// Both of these take `socket` over where they succeed; where they throw, the caller may still say why.
+/// What the words of a ring said at least when the joiner began to copy it.
+struct CopyFloor {
+  ring::Position tail = 0;
+  ring::Position released = 0;
+};
+CopyFloor floor_of(const ring::PeerView& ring) noexcept;
+/// Throws errc::bad_region unless `fresh` is the same ring as `old`, and takes nothing back.
+void check_successor(const ring::PeerView& fresh, const ring::RegionHeader& old, const CopyFloor& floor);
+
+// These take `socket` over where they succeed; where they throw, the caller may still say why.
 
 /// The keeper's side of a new session, behind the hello. Throws what connect() documents.
-OpenedSession begin_session(PacketSocket& socket, const SessionOptions& options, Deadline deadline);
+OpenedSession begin_session(PacketSocket& socket, const SessionPlan& plan, Deadline deadline);
 
 /// The joiner's side, from the offer on. Throws what connect() documents, and errc::bad_checkpoint.
-OpenedSession accept_offer(PacketSocket& socket, Packet offer, const SessionOptions& options,
-                           Deadline deadline);
+OpenedSession accept_offer(PacketSocket& socket, Packet offer, const SessionPlan& plan, Deadline deadline);
+
+/// What both sides left in their files.
+struct StoredSession {
+  ring::PeerRegion own;
+  ring::PeerRegion peer;
+};
+/// Nothing where there are no files, or none of one session that could go on.
+std::optional<StoredSession> find_stored_session(const SessionPlan& plan);
+
+/// The keeper's side of a session that was found in files, behind the hello.
+OpenedSession go_on_from(const StoredSession& stored, PacketSocket& socket, const SessionPlan& plan,
+                         Deadline deadline);
 
 /// The messages of a ring from `released` on that are there now.
 struct WaitingMessages {

@@ -10,9 +10,9 @@
 
 namespace sluice::detail {
 
-SessionPort::SessionPort(OpenedSession opened, SessionOptions options, MeetingPlace place)
-    : PortImpl(std::move(opened.connection), options.port, opened.start),
-      options_(std::move(options)),
+SessionPort::SessionPort(OpenedSession opened, SessionPlan plan, MeetingPlace place)
+    : PortImpl(std::move(opened.connection), plan.options.port, opened.start),
+      plan_(std::move(plan)),
       own_features_(connection_.own.view().header.features),
       place_(std::move(place)),
       stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
@@ -111,7 +111,7 @@ Status SessionPort::wait_for_peer(Deadline deadline) noexcept {
   };
   const auto settled = [&] { return !fenced_ || final_reason() != Status::ok; };
   std::unique_lock lock(mutex_);
-  if (options_.port.wait.strategy == WaitStrategy::poll && !settled()) return Status::would_block;
+  if (plan_.options.port.wait.strategy == WaitStrategy::poll && !settled()) return Status::would_block;
   if (deadline == kNoDeadline) {
     peer_settled_.wait(lock, settled);
   } else if (!peer_settled_.wait_until(lock, deadline, settled)) {

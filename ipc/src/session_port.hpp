@@ -27,7 +27,7 @@ struct MeetingPlace {
 
 class SessionPort final : public PortImpl {
  public:
-  SessionPort(OpenedSession opened, SessionOptions options, MeetingPlace place);
+  SessionPort(OpenedSession opened, SessionPlan plan, MeetingPlace place);
   ~SessionPort() override;
 
   /// Tells the events of the opening, and starts the session's thread. Once, right after construction.
@@ -79,11 +79,10 @@ class SessionPort final : public PortImpl {
   void take_hello(const Packet& packet);
   void offer();
   void adopt(Packet packet);
-  void check_successor(const ring::PeerView& fresh) const;
   void drop_candidate(const error& why);
   void set_fenced(bool fenced);
 
-  const SessionOptions options_;
+  const SessionPlan plan_;
   const std::uint32_t own_features_;
   MeetingPlace place_;  // the session's thread
   Descriptor stop_;     // written once, by hang_up()
@@ -105,8 +104,7 @@ class SessionPort final : public PortImpl {
   std::optional<Candidate> candidate_;
   Deadline look_again_at_{};
   std::chrono::milliseconds pause_{1};
-  ring::Position fenced_tail_ = 0;  // what the old peer's words said when the fence went up
-  ring::Position fenced_released_ = 0;
+  CopyFloor floor_;  // what the old peer's words said when the fence went up
   std::thread thread_;
 };
 

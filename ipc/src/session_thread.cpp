@@ -40,6 +40,9 @@ void SessionPort::run() noexcept {
     if (!ended_) end(Status::broken, failure.what());
   }
   if (!ended_) tell_closed_here();
+  // Nobody goes on from here: a file of our own would only be taken for a session that can.
+  const Status reason = consumer_.gate().reason();
+  if (reason == Status::closed || reason == Status::peer_died) connection_.own.remove_file();
   place_.listener.reset();
   candidate_.reset();
 }
@@ -122,7 +125,7 @@ void SessionPort::peer_ended() {
     return;
   }
   connected_ = false;
-  keep_until_ = deadline_in(options_.resume_window);
+  keep_until_ = deadline_in(plan_.options.resume_window);
   look_again_at_ = {};
   pause_ = std::chrono::milliseconds(1);
   {
@@ -144,9 +147,9 @@ void SessionPort::end(Status reason, const std::string& text) {
 }
 
 void SessionPort::tell(SessionEvent event) {
-  if (!options_.on_state) return;
+  if (!plan_.options.on_state) return;
   event.epoch = info_.epoch;  // only this thread changes it
-  options_.on_state(event);
+  plan_.options.on_state(event);
 }
 
 /// For the side that lived on: messages that it has not released yet count as not received.
@@ -176,9 +179,9 @@ void SessionPort::accept_candidate() {
   if (result.outcome == AcceptOutcome::out_of_resources) look_again_at_ = steady_clock::now() + kLongestPause;
   if (result.outcome != AcceptOutcome::accepted) return;
   candidate_.emplace(Candidate{std::move(*result.connection), Candidate::Stage::says_hello,
-                               deadline_in(options_.handshake_timeout)});
+                               deadline_in(plan_.options.handshake_timeout)});
   const uid_t user = candidate_->socket.peer_credentials().uid;
-  const uid_t expected = options_.peer_user.value_or(::geteuid());
+  const uid_t expected = plan_.options.peer_user.value_or(::geteuid());
   if (user != expected) throw error(errc::refused, "user " + std::to_string(user) + " may not connect");
 }
 
@@ -187,8 +190,8 @@ void SessionPort::connect_to_host() {
   pause_ = std::min(pause_ * 2, kLongestPause);
   try {
     PacketSocket socket =
-        connect_until(place_.path, options_.peer_user.value_or(::geteuid()), steady_clock::now());
-    const Deadline deadline = deadline_in(options_.handshake_timeout);
+        connect_until(place_.path, plan_.options.peer_user.value_or(::geteuid()), steady_clock::now());
+    const Deadline deadline = deadline_in(plan_.options.handshake_timeout);
     SessionHello hello;
     hello.has_state = 1;
     hello.session = info_.id;
@@ -240,7 +243,7 @@ void SessionPort::take_hello(const Packet& packet) {
   const auto hello = decode_packet<SessionHello>(packet.bytes);
   check_layout(hello.layout_version, hello.layout_hash);
   if (hello.has_state != 0) throw error(errc::refused, "the host is in a session already, and has its state");
-  if (!connected_ || options_.replace_living_peer) {
+  if (!connected_ || plan_.options.replace_living_peer) {
     offer();
   } else {
     candidate_->stage = Candidate::Stage::waits_for_vacancy;
@@ -265,9 +268,7 @@ void SessionPort::set_fenced(bool fenced) {
 
 void SessionPort::offer() {
   set_fenced(true);  // [FENCE]
-  const ring::ControlPage& words = *connection_.peer->view().control;
-  fenced_tail_ = words.tail.tail.load(std::memory_order_acquire);
-  fenced_released_ = words.release.released.load(std::memory_order_acquire);
+  floor_ = floor_of(connection_.peer->view());
   if (connected_) {
     try {
       connection_.socket.send(encode_packet(Superseded{}), {}, steady_clock::now());  // [SUPERSEDE]
@@ -277,41 +278,17 @@ void SessionPort::offer() {
     const std::scoped_lock lock(mutex_);
     connection_.socket = PacketSocket(Descriptor());
     connected_ = false;
-    keep_until_ = deadline_in(options_.resume_window);
+    keep_until_ = deadline_in(plan_.options.resume_window);
   }
   candidate_->stage = Candidate::Stage::answers;
-  candidate_->deadline = deadline_in(options_.handshake_timeout);
+  candidate_->deadline = deadline_in(plan_.options.handshake_timeout);
   send_offer(candidate_->socket, {info_.id, info_.epoch + 1}, connection_.own, connection_.peer.get(),
              candidate_->deadline);  // [OFFER]
 }
 
-/// What the joiner made of its predecessor's region: the same ring, and nothing of it taken back.
-void SessionPort::check_successor(const ring::PeerView& fresh) const {
-  const ring::RegionHeader& old = connection_.peer->view().header;
-  if (fresh.header.capacity != old.capacity || fresh.header.replay_window != old.replay_window) {
-    throw error(errc::bad_region, "the peer's new region: expected a ring of " +
-                                      std::to_string(old.capacity) + " bytes with a window of " +
-                                      std::to_string(old.replay_window) + ", got " +
-                                      std::to_string(fresh.header.capacity) + " and " +
-                                      std::to_string(fresh.header.replay_window));
-  }
-  const ring::Position tail = fresh.control->tail.tail.load(std::memory_order_acquire);
-  const ring::Position released = fresh.control->release.released.load(std::memory_order_acquire);
-  const ring::Position own_released =
-      connection_.own.view().control->release.released.load(std::memory_order_relaxed);
-  if (ring::before(tail, fenced_tail_) || ring::before(tail, own_released)) {
-    throw error(errc::bad_region, "the peer's new region: expected a tail of at least " +
-                                      std::to_string(fenced_tail_) + ", got " + std::to_string(tail));
-  }
-  if (ring::before(released, fenced_released_)) {
-    throw error(errc::bad_region, "the peer's new region: expected a released position of at least " +
-                                      std::to_string(fenced_released_) + ", got " + std::to_string(released));
-  }
-}
-
 void SessionPort::adopt(Packet packet) {
-  SessionAnswerContent answer = open_answer(std::move(packet), {info_.id, info_.epoch + 1});
-  check_successor(answer.region->view());
+  SessionAnswerContent answer = open_answer(std::move(packet), {info_.id, info_.epoch + 1}, plan_.backing());
+  check_successor(answer.region->view(), connection_.peer->view().header, floor_);
   const SessionEvent resumed = resumed_with(answer.region->view());  // while nobody writes there yet
   const Credentials credentials = candidate_->socket.peer_credentials();
   {
@@ -327,7 +304,7 @@ void SessionPort::adopt(Packet packet) {
   connected_ = true;
   peer_settled_.notify_all();
   try {
-    connection_.socket.send(encode_packet(Welcome{}), {}, deadline_in(options_.handshake_timeout));
+    connection_.socket.send(encode_packet(Welcome{}), {}, deadline_in(plan_.options.handshake_timeout));
   } catch (const error&) {
     // It has died since: the next look at it finds that out, and its region has everything.
   }

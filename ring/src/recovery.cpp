@@ -73,13 +73,13 @@ OwnedRegion OwnedRegion::continue_from(const PeerView& old, const RegionOptions&
     fresh.first_position = extent.end.position;
     fresh.first_sequence = extent.end.sequence;
     fresh.peer_first_position = released;
-    OwnedRegion region = create_unsealed(fresh);
+    OwnedRegion region = create_open(fresh);
     if (!copy_records(old, region.view_, extent)) continue;
     check_records(region.view_, extent);
     // Relaxed: nobody else has the region yet.
     region.view_.control->history.oldest.store(extent.oldest.position, std::memory_order_relaxed);
     region.view_.control->history.oldest_sequence.store(extent.oldest.sequence, std::memory_order_relaxed);
-    region.seal();
+    region.close_up();
     return region;
   }
   refuse("expected its owner to stand still, got records overwritten again and again");

@@ -14,6 +14,7 @@
 #include <string>
 #include <utility>
 
+#include "region_file.hpp"
 #include "region_mapping.hpp"
 #include "sluice/ring/error.hpp"
 
@@ -112,15 +113,17 @@ void write_control_page(ControlPage& control, const RegionOptions& options) {
   control.consumer_wait.wait_position.store(out_of_reach(options.peer_first_position), kRelaxed);
 }
 
-/// The size of a descriptor that is a sealed memfd without holes; anything else is refused before it is
-/// mapped.
-std::uint64_t sealed_size(int fd) {
+struct stat status_of_file(int fd) {
   struct stat status {};
   if (::fstat(fd, &status) != 0) throw_errno("fstat of the peer's region");
   if (!S_ISREG(status.st_mode)) {
     throw error(errc::bad_region, "the peer's region: expected a memfd, got a descriptor of file type " +
                                       std::to_string(status.st_mode & S_IFMT));
   }
+  return status;
+}
+
+void check_seals(int fd) {
   const int seals = ::fcntl(fd, F_GET_SEALS);
   if (seals < 0)
     throw error(errc::bad_region, "the peer's region: expected a memfd, got a file without seals");
@@ -128,15 +131,16 @@ std::uint64_t sealed_size(int fd) {
     throw error(errc::bad_region, "the peer's region: expected the seals " + std::to_string(kSeals) +
                                       ", got " + std::to_string(seals));
   }
-  // A hole would be filled on our account when we read it, or end in SIGBUS where no memory is left. The
-  // seals keep what is allocated now.
+}
+
+/// A hole would be filled on our account when we read it, or end in SIGBUS where no memory is left. Seals
+/// keep what is allocated now.
+void check_allocated(const struct stat& status) {
   constexpr blkcnt_t kBlockBytes = 512;
-  if (status.st_blocks < (status.st_size + kBlockBytes - 1) / kBlockBytes) {
-    throw error(errc::bad_region, "the peer's region: expected all of its " + std::to_string(status.st_size) +
-                                      " bytes allocated, got " +
-                                      std::to_string(status.st_blocks * kBlockBytes));
-  }
-  return static_cast<std::uint64_t>(status.st_size);
+  if (status.st_blocks >= (status.st_size + kBlockBytes - 1) / kBlockBytes) return;
+  throw error(errc::bad_region, "the peer's region: expected all of its " + std::to_string(status.st_size) +
+                                    " bytes allocated, got " +
+                                    std::to_string(status.st_blocks * kBlockBytes));
 }
 
 RegionHeader read_header(int fd) {
@@ -153,8 +157,7 @@ RegionHeader read_header(int fd) {
   return header;
 }
 
-void check_header(const RegionHeader& header, std::uint64_t size, const SessionId& session,
-                  EpochRange epochs) {
+void check_header(const RegionHeader& header, std::uint64_t size) {
   if (header.magic != kMagic) {
     throw error(errc::bad_region, "the peer's region: expected magic " + std::to_string(kMagic) + ", got " +
                                       std::to_string(header.magic));
@@ -181,6 +184,9 @@ void check_header(const RegionHeader& header, std::uint64_t size, const SessionI
                                       std::to_string(header.data_offset + header.capacity) + " bytes, got " +
                                       std::to_string(size));
   }
+}
+
+void check_identity(const RegionHeader& header, const SessionId& session, EpochRange epochs) {
   if (header.session != session)
     throw error(errc::bad_region, "the peer's region: expected this session's id, got another");
   if (header.epoch < epochs.first || header.epoch > epochs.last) {
@@ -204,23 +210,38 @@ OwnedRegion& OwnedRegion::operator=(OwnedRegion&&) noexcept = default;
 OwnedRegion::~OwnedRegion() = default;
 
 OwnedRegion OwnedRegion::create(const RegionOptions& options) {
-  OwnedRegion region = create_unsealed(options);
-  region.seal();
+  OwnedRegion region = create_open(options);
+  region.close_up();
   return region;
 }
 
-void OwnedRegion::seal() const {
-  if (::fcntl(descriptor(), F_ADD_SEALS, kSeals) != 0) throw_errno("sealing a region");
+/// The region is complete: from here on it can be mapped by others, and, being memory, changed by nobody
+/// else.
+void OwnedRegion::close_up() {
+  if (file_) {
+    descriptor_ = file_->put_in_place();
+  } else if (::fcntl(descriptor(), F_ADD_SEALS, kSeals) != 0) {
+    throw_errno("sealing a region");
+  }
 }
 
-OwnedRegion OwnedRegion::create_unsealed(const RegionOptions& options) {
+void OwnedRegion::remove_file() noexcept {
+  if (file_) file_->remove();
+}
+
+OwnedRegion OwnedRegion::create_open(const RegionOptions& options) {
   check_options(options);
   OwnedRegion region;
   const RegionHeader header = make_region_header(options);
-  region.descriptor_ = create_memfd();
-  allocate(region.descriptor(), header.data_offset + header.capacity);
-  region.mapping_ = std::make_unique<RegionMapping>(region.descriptor(), bip::read_write, header.data_offset,
-                                                    header.capacity);
+  if (options.file.empty()) {
+    region.descriptor_ = create_memfd();
+  } else {
+    region.file_ = std::make_unique<RegionFile>(options.file);
+  }
+  const int writable = region.file_ ? region.file_->descriptor() : region.descriptor();
+  allocate(writable, header.data_offset + header.capacity);
+  region.mapping_ =
+      std::make_unique<RegionMapping>(writable, bip::read_write, header.data_offset, header.capacity);
   std::byte* base = region.mapping_->base();
   new (base) RegionHeader(header);
   region.view_ = {header, new (base + kControlOffset) ControlPage{}, base + header.data_offset};
@@ -233,12 +254,36 @@ PeerRegion::PeerRegion(PeerRegion&&) noexcept = default;
 PeerRegion& PeerRegion::operator=(PeerRegion&&) noexcept = default;
 PeerRegion::~PeerRegion() = default;
 
-PeerRegion PeerRegion::open(Descriptor descriptor, const SessionId& session, EpochRange epochs) {
+PeerRegion PeerRegion::open(Descriptor descriptor, const SessionId& session, EpochRange epochs,
+                            Backing backing) {
+  const struct stat status = status_of_file(descriptor.get());
+  if (backing == Backing::sealed_memory) check_seals(descriptor.get());
+  check_allocated(status);
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  const RegionHeader header = read_header(descriptor.get());
+  check_header(header, size);
+  check_identity(header, session, epochs);
+  return map(std::move(descriptor), header);
+}
+
+PeerRegion PeerRegion::open_file(const std::filesystem::path& file) {
+  Descriptor descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!descriptor) throw_errno("opening the region in " + file.string());
+  const struct stat status = status_of_file(descriptor.get());
+  if (status.st_uid != ::geteuid()) {
+    throw error(errc::unsafe_directory, "the region in " + file.string() + ": expected a file of user " +
+                                            std::to_string(::geteuid()) + ", got one of " +
+                                            std::to_string(status.st_uid));
+  }
+  check_allocated(status);
+  const RegionHeader header = read_header(descriptor.get());
+  check_header(header, static_cast<std::uint64_t>(status.st_size));
+  return map(std::move(descriptor), header);
+}
+
+PeerRegion PeerRegion::map(Descriptor descriptor, const RegionHeader& header) {
   PeerRegion region;
   region.descriptor_ = std::move(descriptor);
-  const std::uint64_t size = sealed_size(region.descriptor());
-  const RegionHeader header = read_header(region.descriptor());
-  check_header(header, size, session, epochs);
   region.mapping_ = std::make_unique<RegionMapping>(region.descriptor(), bip::read_only, header.data_offset,
                                                     header.capacity);
   const std::byte* base = region.mapping_->base();

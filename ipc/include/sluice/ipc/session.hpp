@@ -9,11 +9,12 @@
 // and is told what happens by SessionOptions::on_state.
 //
 // The state of a session is in the memory of its two processes. If both are gone the next pair begins a new
-// session, and is told so.
+// session, and is told so; unless both chose a directory to keep it in.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
@@ -77,6 +78,12 @@ struct SessionOptions {
   /// it is refused. The one that is replaced is told: its calls say superseded, and what it writes from then
   /// on nobody reads.
   bool replace_living_peer = false;
+  /// Where the rings are kept as files, NAME.host.ring and NAME.join.ring, so that the session is resumed
+  /// even if both processes are gone: by the next pair that names the same directory (which must exist).
+  /// Files can't be sealed against their peer: only for two processes that trust each other, and both must
+  /// choose it. A tmpfs such as /dev/shm keeps them in memory; elsewhere they outlast the processes, but not
+  /// a power failure. Empty: anonymous memory. Throws errc::unsafe_directory where others can write.
+  std::filesystem::path directory{};
   /// The user of the peer's process; default: this process's effective user. A host of another user's peer
   /// must be named by a path.
   std::optional<uid_t> peer_user{};

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -27,6 +28,16 @@ struct RegionOptions {
   SessionId session{};
   std::uint64_t epoch = 0;
   std::uint32_t features = 0;
+  /// Keeps the region in a file of this name, which outlives its processes and replaces what was there once
+  /// it is complete. Such a region can't be sealed: the peer, and whoever else can write the file, is trusted
+  /// not to change or truncate it (that would end in SIGBUS). Empty: anonymous, sealed memory.
+  std::filesystem::path file{};
+};
+
+/// What a peer's region is accepted as.
+enum class Backing : std::uint8_t {
+  sealed_memory,  ///< a memfd with all its seals: safe beside a hostile peer
+  file,           ///< a file as well: for peers that are trusted
 };
 
 /// Throws errc::bad_option for a ring size or a replay window that no region can have.
@@ -49,6 +60,7 @@ struct OwnView {
   operator PeerView() const noexcept { return {header, control, data}; }
 };
 
+class RegionFile;
 class RegionMapping;
 
 /// The region that this process owns and writes. Thread-safety: immutable after creation; what the accessors
@@ -69,17 +81,21 @@ class OwnedRegion {
   OwnedRegion& operator=(OwnedRegion&&) noexcept;
   ~OwnedRegion();
 
+  /// Removes the region's file, if it has one and that is still the one under its name.
+  void remove_file() noexcept;
+
   /// The descriptor to hand to the peer.
   int descriptor() const noexcept { return descriptor_.get(); }
   const OwnView& view() const noexcept { return view_; }
 
  private:
   OwnedRegion() noexcept;
-  static OwnedRegion create_unsealed(const RegionOptions& options);
-  void seal() const;
+  static OwnedRegion create_open(const RegionOptions& options);
+  void close_up();
 
   Descriptor descriptor_;
   std::unique_ptr<RegionMapping> mapping_;
+  std::unique_ptr<RegionFile> file_;  // null for anonymous memory
   OwnView view_;
 };
 
@@ -101,7 +117,12 @@ class PeerRegion {
   /// Checks and maps. Throws sluice::error: errc::bad_region (not a memfd, seals missing, holes, sizes
   /// that contradict each other, another session or epoch), errc::bad_version, or the errno of the system
   /// call.
-  static PeerRegion open(Descriptor descriptor, const SessionId& session, EpochRange epochs);
+  static PeerRegion open(Descriptor descriptor, const SessionId& session, EpochRange epochs,
+                         Backing backing = Backing::sealed_memory);
+
+  /// The region that a process which has ended left in a file; of whichever session and epoch. It must belong
+  /// to this user. Throws as open(), and the errno of opening it (ENOENT ...).
+  static PeerRegion open_file(const std::filesystem::path& file);
 
   PeerRegion(PeerRegion&&) noexcept;
   PeerRegion& operator=(PeerRegion&&) noexcept;
@@ -112,6 +133,7 @@ class PeerRegion {
 
  private:
   PeerRegion() noexcept;
+  static PeerRegion map(Descriptor descriptor, const RegionHeader& header);
 
   Descriptor descriptor_;
   std::unique_ptr<RegionMapping> mapping_;
