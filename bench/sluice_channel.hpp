@@ -32,8 +32,13 @@ inline WaitStrategy strategy_of(Wait wait) {
   return WaitStrategy::sleep;
 }
 
+[[noreturn]] inline void fail_call(Status status, const char* what) {
+  throw std::runtime_error(fmt::format("{}: {}", what, to_string(status)));
+}
+
 inline void expect_ok(Status status, const char* what) {
-  if (status != Status::ok) throw std::runtime_error(fmt::format("{}: {}", what, to_string(status)));
+  if (status != Status::ok) [[unlikely]]
+    fail_call(status, what);
 }
 
 /// One process's port.
@@ -45,7 +50,9 @@ class PortEnd {
   void send(Bytes message) {
     if (batch_ == 1) return expect_ok(port_.post_message(message), "post_message");
     expect_ok(port_.append_message(message), "append_message");
-    if (++appended_ % batch_ == 0) port_.publish();
+    if (++appended_ < batch_) return;
+    appended_ = 0;
+    port_.publish();
   }
   void flush() {
     if (batch_ != 1) port_.publish();
@@ -91,7 +98,7 @@ class PortEnd {
  private:
   Port port_;
   unsigned batch_;
-  std::uint64_t appended_ = 0;
+  unsigned appended_ = 0;  // since the last publication
 };
 
 template <Delivery kDelivery>

@@ -33,7 +33,17 @@ Status PortCore::claim_after_interruption(std::size_t bytes, std::span<std::byte
   return waited == Status::ok ? Status::interrupted : waited;
 }
 
-Status PortCore::read_slowly(Status status, ring::Record& record, const Deadline* deadline) noexcept {
+Status PortCore::append_slowly(Status status, std::span<const std::byte> message,
+                               const Deadline* deadline) noexcept {
+  std::span<std::byte> room;
+  status = claim_slowly(status, message.size(), room, deadline);
+  if (status != Status::ok) return status;
+  ring::copy_payload(room.data(), message);
+  producer_.commit(message.size());
+  return Status::ok;
+}
+
+ReadResult PortCore::read_slowly(Status status, ring::Record record, const Deadline* deadline) noexcept {
   for (;;) {
     if (consumer_.gate().interrupted()) {
       if (status == Status::ok) consumer_.unread(record);
@@ -51,7 +61,7 @@ Status PortCore::read_slowly(Status status, ring::Record& record, const Deadline
     }
   }
   if (status == Status::broken) note_broken(consumer_.failure());
-  return status;
+  return {status, record};
 }
 
 /// While a new peer is being joined, nothing is read; there is nothing without a deadline then.
@@ -176,11 +186,11 @@ Status PortImpl::wait_for_message() noexcept {
 Status PortImpl::drain(HandlerSlot<MessageHandler>& handler) {
   Status status = Status::ok;
   handler.call_repeatedly([&](MessageHandler& function) {
-    ring::Record record;
-    status = read(record, nullptr);
+    const ReadResult message = read(nullptr);
+    status = message.status;
     if (status != Status::ok) return false;
-    function(record.payload);
-    release(record.sequence);
+    function(message.record.payload);
+    release(message.record.sequence);
     return true;
   });
   return status == Status::would_block ? Status::ok : status;

@@ -41,7 +41,7 @@ void Producer::note_history() noexcept {
   marks_[0] = place;
   end_mark_ = 1;
   while (before(place.position, head_)) {
-    const std::uint64_t bytes = header_at(place.position).load(std::memory_order_relaxed) & kPayloadBytesMask;
+    const std::uint64_t bytes = word_at(at(place.position)).load(std::memory_order_relaxed) & kPayloadBytesMask;
     place = {place.position + record_bytes(bytes), place.sequence + 1};
     note_mark(place);
   }
@@ -53,6 +53,12 @@ void Producer::rebind(const PeerView& peer) noexcept {
   asymmetric_sleep_ = asymmetric_barriers(peer.header.features, features_);
   full_barrier();
   futex_wake(own_->tail.tail);
+}
+
+Status Producer::append_and_publish(std::span<const std::byte> message) noexcept {
+  const Status status = try_append(message);
+  if (status == Status::ok) publish();
+  return status;
 }
 
 Status Producer::make_room(Position needed) noexcept {

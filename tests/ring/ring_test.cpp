@@ -1,11 +1,14 @@
 // Details of the byte ring that a single thread can see.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <ctime>
 #include <limits>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "ring_pair.hpp"
 #include "watchdog.hpp"
@@ -92,6 +95,48 @@ TEST(ByteRing, NeverOverwritesTheReplayWindow) {
     }
     if (records.size() > 300) records.erase(records.begin(), records.begin() + 100);
   }
+}
+
+TEST(ByteRing, PostsAndAppendsCopiesInOrderWhateverIsMixed) {
+  const RingPair pair({.capacity = 4096, .first_position = ~Position{0} - 4095, .wait = kSleep});
+  const auto producer = pair.producer();
+  const auto consumer = pair.consumer();
+  const std::vector<std::byte> pattern(producer->max_payload_bytes() + 1, std::byte{7});
+  Sequence sent = 0;
+  Sequence seen = 0;
+  std::vector<std::vector<std::byte>> expected;
+  const auto read_all = [&] {
+    Record record;
+    while (consumer->try_read(record) == Status::ok) {
+      ASSERT_EQ(record.sequence, ++seen);
+      const auto& wanted = expected[seen - 1];
+      ASSERT_TRUE(std::equal(wanted.begin(), wanted.end(), record.payload.begin(), record.payload.end()))
+          << seen;
+      consumer->release();
+    }
+  };
+  for (std::uint64_t i = 0; sent < 3000; ++i) {
+    std::vector<std::byte> message(i * 13 % 300, static_cast<std::byte>(i));
+    const bool publishing = i % 5 > 1;
+    const Status status = publishing ? producer->try_post(message) : producer->try_append(message);
+    if (status == Status::would_block) {
+      producer->publish();
+      read_all();
+      continue;
+    }
+    ASSERT_EQ(status, Status::ok);
+    expected.push_back(std::move(message));
+    ++sent;
+    if (publishing && i % 7 == 0) {
+      read_all();
+      ASSERT_EQ(seen, sent) << "a post publishes what was appended before";
+    }
+  }
+  EXPECT_EQ(producer->try_post(pattern), Status::too_large);
+  EXPECT_EQ(producer->try_append(pattern), Status::too_large);
+  producer->publish();
+  read_all();
+  EXPECT_EQ(seen, sent);
 }
 
 TEST(ByteRing, TakesBackWhatWasNotPublished) {

@@ -108,7 +108,8 @@ class [[nodiscard]] Message {
   }
   Message(const Message&) = delete;
   Message& operator=(const Message&) = delete;
-  ~Message() { release(); }
+  // Always inlined, also where an exception passes: a call would keep every message in memory for its sake.
+  [[gnu::always_inline]] ~Message() { release(); }
 
   /// ok, or why there is no message.
   Status status() const noexcept { return status_; }
@@ -121,17 +122,16 @@ class [[nodiscard]] Message {
   bool replayed() const noexcept { return core_ != nullptr && core_->replayed(record_.sequence); }
 
   /// The peer may overwrite the bytes from now on.
-  void release() noexcept {
+  [[gnu::always_inline]] void release() noexcept {
     if (auto* core = std::exchange(core_, nullptr)) core->release(record_.sequence);
   }
 
  private:
   friend class Port;
-  Message(detail::PortCore& core, const Deadline* deadline) noexcept : status_(core.read(record_, deadline)) {
-    if (status_ == Status::ok) core_ = &core;
-  }
+  Message(detail::PortCore& core, const detail::ReadResult& read) noexcept
+      : core_(read.status == Status::ok ? &core : nullptr), record_(read.record), status_(read.status) {}
 
-  detail::PortCore* core_ = nullptr;
+  detail::PortCore* core_;
   ring::Record record_;
   Status status_;
 };
@@ -227,9 +227,9 @@ class Port {
   /// The next message, in place; waits for it. Releases the message received before. closed, peer_died:
   /// everything that the peer had posted has been received; broken: see failure_text(); forked; would_block
   /// under WaitStrategy::poll.
-  Message receive() noexcept { return {*core_, &kNoDeadline}; }
-  Message try_receive() noexcept { return {*core_, nullptr}; }
-  Message receive_until(Deadline deadline) noexcept { return {*core_, &deadline}; }
+  Message receive() noexcept { return {*core_, core_->read(&kNoDeadline)}; }
+  Message try_receive() noexcept { return {*core_, core_->read(nullptr)}; }
+  Message receive_until(Deadline deadline) noexcept { return {*core_, core_->read(&deadline)}; }
   Message receive_for(std::chrono::nanoseconds timeout) noexcept {
     return receive_until(deadline_in(timeout));
   }

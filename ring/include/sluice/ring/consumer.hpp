@@ -58,18 +58,18 @@ class Consumer {
   /// The next record, which stays readable until release(). Several may be read before one release.
   /// would_block: nothing there; broken: see failure().
   Status try_read(Record& record) noexcept {
+    const std::byte* const start = at(read_);
+    const Sequence sequence = sequence_;
     // [PUBLISH] pairs with Producer::publish. Read once: the peer may change it at any time.
-    const std::uint64_t header = header_at(read_).load(std::memory_order_acquire);
-    if (header == 0) return Status::would_block;
-    const std::uint64_t expected = make_header(0, sequence_);
-    // One comparison checks the published bit, the zero bit and the sequence: they sit above the length's 30
-    // bits.
-    const std::uint64_t bytes = header ^ expected;
+    const std::uint64_t header = word_at(start).load(std::memory_order_acquire);
+    // One comparison checks the published bit, the zero bit and the sequence, which sit above the length's 30
+    // bits; the zero word of a record that isn't there yet fails it, too.
+    const std::uint64_t bytes = header ^ make_header(0, sequence);
     if (bytes > max_payload_bytes_) [[unlikely]]
-      return refuse_header(header);
-    record = {{at(read_) + kRecordHeaderBytes, bytes}, sequence_};
+      return header == 0 ? Status::would_block : refuse_header(header);
+    record = {{start + kRecordHeaderBytes, bytes}, sequence};
     read_ += record_bytes(bytes);
-    ++sequence_;
+    sequence_ = sequence + 1;
     return Status::ok;
   }
 
@@ -82,14 +82,16 @@ class Consumer {
   /// Gives every record read so far back to the producer, and wakes it if it waits for that room.
   void release() noexcept {
     const Position from = released_;
-    if (!before(from, read_)) return;  // nothing new, or on the way through a replay
-    released_ = read_;
-    own_->release.released.store(released_,
-                                 std::memory_order_release);  // [RELEASE] pairs with refresh_released
-    publisher_barrier(light_barrier_);                        // [SLEEP-P] pairs with the producer's sleep
+    const Position to = read_;
+    if (!before(from, to)) return;  // nothing new, or on the way through a replay
+    const ControlPage& peer = *peer_;
+    const bool light_barrier = light_barrier_;
+    released_ = to;
+    own_->release.released.store(to, std::memory_order_release);  // [RELEASE] pairs with refresh_released
+    publisher_barrier(light_barrier);                             // [SLEEP-P] pairs with the producer's sleep
     // Relaxed: the barrier orders it after the store above.
-    const Position waiting = peer_->producer_wait.wait_position.load(std::memory_order_relaxed);
-    if (passes(from, released_, waiting)) [[unlikely]]
+    const Position waiting = peer.producer_wait.wait_position.load(std::memory_order_relaxed);
+    if (passes(from, to, waiting)) [[unlikely]]
       wake_producer();
   }
 
@@ -129,13 +131,12 @@ class Consumer {
 
  private:
   const std::byte* at(Position position) const noexcept { return data_ + (position & mask_); }
-  std::atomic_ref<std::uint64_t> header_at(Position position) const noexcept {
+  static std::atomic_ref<std::uint64_t> word_at(const std::byte* place) noexcept {
     // atomic_ref takes no const type in C++20; only load() is called, which writes nothing.
-    return std::atomic_ref<std::uint64_t>(
-        *reinterpret_cast<std::uint64_t*>(const_cast<std::byte*>(at(position))));
+    return std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(const_cast<std::byte*>(place)));
   }
   bool record_ready() const noexcept {
-    return header_at(read_).load(std::memory_order_acquire) != 0;  // [PUBLISH]
+    return word_at(at(read_)).load(std::memory_order_acquire) != 0;  // [PUBLISH]
   }
 
   Status refuse_header(std::uint64_t header) noexcept;

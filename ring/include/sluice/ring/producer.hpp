@@ -18,10 +18,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <span>
 
 #include "sluice/ring/barrier.hpp"
+#include "sluice/ring/copy_payload.hpp"
 #include "sluice/ring/counter.hpp"
 #include "sluice/ring/failure.hpp"
 #include "sluice/ring/layout.hpp"
@@ -56,34 +56,48 @@ class Producer {
 
   /// Ends the record of the last claim with its first `bytes` bytes, at most as many as were claimed.
   void commit(std::uint64_t bytes) noexcept {
-    const std::uint64_t word = make_header(bytes, head_sequence_);
-    if (head_ == tail_) {
-      first_header_ = word;  // goes in last: it publishes the whole batch
+    const Position start = head_;
+    const Sequence sequence = head_sequence_;
+    head_ = start + record_bytes(bytes);
+    head_sequence_ = sequence + 1;
+    if (start == tail_) {
+      first_header_ = make_header(bytes, sequence);  // goes in last: it publishes the whole batch
     } else {
       // Relaxed: invisible until the first header of the batch is released.
-      header_at(head_).store(word, std::memory_order_relaxed);
+      word_at(at(start)).store(make_header(bytes, sequence), std::memory_order_relaxed);
     }
-    head_ += record_bytes(bytes);
-    ++head_sequence_;
   }
 
   /// Makes all committed records visible, and wakes a consumer that waits for the first of them.
   void publish() noexcept {
-    if (head_ == tail_) return;
-    // The word behind the batch: zero before the batch can be seen. Relaxed: the release below orders it.
-    header_at(head_).store(0, std::memory_order_relaxed);
-    header_at(tail_).store(first_header_,
-                           std::memory_order_release);  // [PUBLISH] pairs with Consumer::try_read
-    const Position from = tail_;
-    tail_ = head_;
-    // Relaxed: the tail's release orders it; a reader that sees the tail sees this or a later number.
-    own_->tail.tail_sequence.store(head_sequence_, std::memory_order_relaxed);
-    own_->tail.tail.store(tail_, std::memory_order_release);  // [TAIL] pairs with Consumer's sleep path
-    publisher_barrier(light_barrier_);                        // [SLEEP-C] pairs with Consumer's sleep path
-    // Relaxed: the barrier orders it after the stores above.
-    const Position waiting = peer_->consumer_wait.wait_position.load(std::memory_order_relaxed);
-    if (passes(from, tail_, waiting)) [[unlikely]]
-      wake_consumer();
+    if (head_ != tail_) publish_records(at(tail_), head_, head_sequence_, first_header_);
+  }
+
+  /// Claims, copies and commits. Same outcomes as try_claim.
+  Status try_append(std::span<const std::byte> message) noexcept {
+    std::span<std::byte> room;
+    const Status status = try_claim(message.size(), room);
+    if (status != Status::ok) [[unlikely]]
+      return status;
+    copy_payload(room.data(), message);
+    commit(message.size());
+    return Status::ok;
+  }
+
+  /// The same, and publishes: in one go where nothing else is committed.
+  Status try_post(std::span<const std::byte> message) noexcept {
+    const std::uint64_t bytes = message.size();
+    const Position end = tail_ + record_bytes(bytes);
+    if (head_ != tail_ || bytes > max_payload_bytes_ || before(limit_, end + kRecordHeaderBytes)) [[unlikely]]
+      return append_and_publish(message);
+    // Read once: the compiler can't know that the stores into the ring change no member.
+    const Sequence sequence = head_sequence_;
+    std::byte* const record = at(tail_);
+    head_ = end;
+    head_sequence_ = sequence + 1;
+    copy_payload(record + kRecordHeaderBytes, message);
+    publish_records(record, end, sequence + 1, make_header(bytes, sequence));
+    return Status::ok;
   }
 
   /// Takes back what was committed and not published.
@@ -128,9 +142,33 @@ class Producer {
   };
 
   std::byte* at(Position position) const noexcept { return data_ + (position & mask_); }
-  std::atomic_ref<std::uint64_t> header_at(Position position) const noexcept {
-    return std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(at(position)));
+  static std::atomic_ref<std::uint64_t> word_at(std::byte* place) noexcept {
+    return std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(place));
   }
+
+  /// Publishes the records from the tail, at `first`, to `end`: all complete but for the first one's header.
+  void publish_records(std::byte* first, Position end, Sequence next_sequence,
+                       std::uint64_t first_header) noexcept {
+    ControlPage& own = *own_;
+    const ControlPage& peer = *peer_;
+    const bool light_barrier = light_barrier_;
+    const Position start = tail_;
+    tail_ = end;
+    // The word behind the batch: zero before the batch can be seen. Relaxed: the release below orders it.
+    word_at(first + (end - start)).store(0, std::memory_order_relaxed);
+    word_at(first).store(first_header,
+                         std::memory_order_release);  // [PUBLISH] pairs with Consumer::try_read
+    // Relaxed: the tail's release orders it; a reader that sees the tail sees this or a later number.
+    own.tail.tail_sequence.store(next_sequence, std::memory_order_relaxed);
+    own.tail.tail.store(end, std::memory_order_release);  // [TAIL] pairs with Consumer's sleep path
+    publisher_barrier(light_barrier);                     // [SLEEP-C] pairs with Consumer's sleep path
+    // Relaxed: the barrier orders it after the stores above.
+    const Position waiting = peer.consumer_wait.wait_position.load(std::memory_order_relaxed);
+    if (passes(start, end, waiting)) [[unlikely]]
+      wake_consumer();
+  }
+
+  Status append_and_publish(std::span<const std::byte> message) noexcept;
 
   Status make_room(Position needed) noexcept;
   Status refresh_released() noexcept;

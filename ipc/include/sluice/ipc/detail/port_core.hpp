@@ -49,6 +49,12 @@ class OneThreadRule {
   std::atomic<bool> busy_{false};
 };
 
+/// A record and whether there is one; returned by value so that it can stay in registers.
+struct ReadResult {
+  Status status;
+  ring::Record record;
+};
+
 /// Threads: claim, commit, publish: the sending thread; read, release: the receiving thread; the rest any.
 class PortCore {
  public:
@@ -87,39 +93,49 @@ class PortCore {
   }
 
   Status append(std::span<const std::byte> message, const Deadline* deadline) noexcept {
-    std::span<std::byte> room;
-    const Status status = claim(message.size(), room, deadline);
+    const OneThreadRule::Scope scope(sending_rule_);
+    Status status = may_send();
+    if (status == Status::ok) [[likely]]
+      status = producer_.try_append(message);
     if (status != Status::ok) [[unlikely]]
-      return status;
-    if (!message.empty()) std::memcpy(room.data(), message.data(), message.size());
-    producer_.commit(message.size());
+      return append_slowly(status, message, deadline);
     return Status::ok;
   }
 
   Status post(std::span<const std::byte> message, const Deadline* deadline) noexcept {
-    const Status status = append(message, deadline);
+    const OneThreadRule::Scope scope(sending_rule_);
+    Status status = may_send();
     if (status == Status::ok) [[likely]]
-      publish();
+      status = producer_.try_post(message);
+    if (status != Status::ok) [[unlikely]] {
+      status = append_slowly(status, message, deadline);
+      if (status == Status::ok) producer_.publish();
+    }
+    // As in publish().
+    if (producer_.gate().interrupted()) [[unlikely]]
+      follow_peer_sending();
     return status;
   }
 
   /// Releases what was read before, and reads the next record, waiting until `*deadline` as above.
-  Status read(ring::Record& record, const Deadline* deadline) noexcept {
+  ReadResult read(const Deadline* deadline) noexcept {
     const OneThreadRule::Scope scope(receiving_rule_);
     const Status may = may_receive();
     if (may != Status::ok) [[unlikely]]
-      return may;
+      return {may, {}};
     consumer_.release();
+    ring::Record record;
     const Status status = consumer_.try_read(record);
     // The gate after the record: what a peer writes that is being replaced isn't believed. [FENCE]
     if (status != Status::ok || consumer_.gate().interrupted()) [[unlikely]]
       return read_slowly(status, record, deadline);
-    return Status::ok;
+    return {Status::ok, record};
   }
 
   /// Releases the record with this number if it is the one read last.
   void release(ring::Sequence sequence) noexcept {
-    if (consumer_.next_sequence() != sequence + 1 || may_receive() != Status::ok) return;
+    // Also where the port was closed here: the peer may have the room.
+    if (consumer_.next_sequence() != sequence + 1 || fork_.inherited()) return;
     consumer_.release();
     // After the release, as in publish().
     if (consumer_.gate().interrupted()) [[unlikely]]
@@ -169,7 +185,8 @@ class PortCore {
                       const Deadline* deadline) noexcept;
   Status claim_after_interruption(std::size_t bytes, std::span<std::byte>& room,
                                   const Deadline* deadline) noexcept;
-  Status read_slowly(Status status, ring::Record& record, const Deadline* deadline) noexcept;
+  Status append_slowly(Status status, std::span<const std::byte> message, const Deadline* deadline) noexcept;
+  ReadResult read_slowly(Status status, ring::Record record, const Deadline* deadline) noexcept;
   Status wait_and_read(ring::Record& record, const Deadline* deadline) noexcept;
   Status receive_from_present_peer(const Deadline* deadline) noexcept;
 
