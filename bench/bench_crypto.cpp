@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -17,6 +18,7 @@
 #include "harness/suite.hpp"
 #include "sluice/crypto/agcm_header.hpp"
 #include "sluice/crypto/atomic_file.hpp"
+#include "sluice/crypto/files.hpp"
 #include "sluice/crypto/streaming_decryptor.hpp"
 #include "sluice/crypto/streaming_encryptor.hpp"
 #include "sluice/crypto/transfer.hpp"
@@ -31,8 +33,8 @@ constexpr std::size_t kMiB = 1024 * kKiB;
 constexpr std::size_t kBytes = 32 * kMiB;  // more than the caches hold
 
 /// The same memory for everything in a group: what is sealed, what comes out, what is opened again. The bare
-/// loop works where the chunks of a sealed stream stand, behind the header, so that its memory is aligned
-/// alike.
+/// loop works where the chunks of the sealed stream stand, behind the header: which pages a buffer has makes
+/// a difference of some per cent.
 struct Buffers {
   explicit Buffers(std::size_t chunk_bytes)
       : chunk(chunk_bytes),
@@ -40,21 +42,22 @@ struct Buffers {
         key(crypto::SecretKey::generate()),
         plain(kBytes),
         sealed(crypto::sealed_size(kBytes, options)),
-        opened(kBytes),
-        bare(kBytes / chunk * (chunk + EvpLoop::kTagBytes)) {
+        opened(kBytes) {
     for (std::size_t i = 0; i < kBytes; ++i) plain[i] = static_cast<std::byte>(i * 2654435761U >> 13U);
     std::memset(opened.data(), 1, opened.size());
     seal(1);
-    seal_bare(plain, chunks(bare));
   }
 
-  static std::span<std::byte> chunks(Memory& stream) {
-    return std::span(stream).subspan(crypto::AgcmHeader::kSize);
+  void seal_bare() { seal_bare(0, kBytes); }
+  void seal_bare(std::size_t first, std::size_t bytes) {
+    EvpLoop(EvpLoop::Direction::seal)
+        .seal(std::span(plain).subspan(first * chunk, bytes), sealed_from(first), chunk, first);
   }
-  void seal_bare(std::span<const std::byte> from, std::span<std::byte> to, std::size_t first = 0) const {
-    EvpLoop(EvpLoop::Direction::seal).seal(from, to, chunk, first);
+  void open_bare() { open_bare(0, kBytes); }
+  void open_bare(std::size_t first, std::size_t bytes) {
+    EvpLoop(EvpLoop::Direction::open)
+        .open(sealed_from(first), std::span(opened).subspan(first * chunk, bytes), chunk, first);
   }
-  void open_bare() { EvpLoop(EvpLoop::Direction::open).open(chunks(bare), opened, chunk); }
 
   // Half of the chunks in each of two threads: what two processors can give.
   template <typename Half>
@@ -63,18 +66,13 @@ struct Buffers {
     half(0);
   }
   void seal_bare_in_two_threads() {
-    in_two_threads([&](std::size_t first) {
-      seal_bare(std::span(plain).subspan(first * chunk, kBytes / 2), sealed_from(first), first);
-    });
+    in_two_threads([&](std::size_t first) { seal_bare(first, kBytes / 2); });
   }
   void open_bare_in_two_threads() {
-    in_two_threads([&](std::size_t first) {
-      const auto to = std::span(opened).subspan(first * chunk, kBytes / 2);
-      EvpLoop(EvpLoop::Direction::open).open(sealed_from(first), to, chunk, first);
-    });
+    in_two_threads([&](std::size_t first) { open_bare(first, kBytes / 2); });
   }
   std::span<std::byte> sealed_from(std::size_t first) {
-    return chunks(bare).subspan(first * (chunk + EvpLoop::kTagBytes));
+    return std::span(sealed).subspan(crypto::AgcmHeader::kSize + first * (chunk + EvpLoop::kTagBytes));
   }
 
   void seal(unsigned workers) {
@@ -109,60 +107,63 @@ struct Buffers {
   Memory plain;
   Memory sealed;
   Memory opened;
-  Memory bare;
 };
 
-/// Bytes a second of work that moves kBytes, repeated for the planned time.
-Metrics rate_of(const RunPlan& plan, const std::function<void()>& work) {
+/// Bytes a second of work that moves kBytes, repeated for the planned time; `after` each is not counted.
+Metrics rate_of(const RunPlan& plan, const std::function<void()>& work, const std::function<void()>& after) {
   work();
+  after();
   std::uint64_t bytes = 0;
-  const auto start = monotonic_ns();
-  std::uint64_t now = 0;
+  std::uint64_t spent_ns = 0;
   do {
+    const auto start = monotonic_ns();
     work();
+    spent_ns += monotonic_ns() - start;
     bytes += kBytes;
-    now = monotonic_ns();
-  } while (now - start < plan.measured_ns);
-  return {
-      {"rate", static_cast<double>(bytes) * 1e9 / static_cast<double>(now - start), "B/s", Better::higher}};
+    after();
+  } while (spent_ns < plan.measured_ns);
+  return {{"rate", static_cast<double>(bytes) * 1e9 / static_cast<double>(spent_ns), "B/s", Better::higher}};
 }
 
-Subject subject(std::string name, std::string floor, std::function<void()> work) {
+Subject subject(
+    std::string name, std::string floor, std::function<void()> work, std::function<void()> after = [] {}) {
   return {std::move(name), std::move(floor),
-          [work = std::move(work)](const Cores&, const RunPlan& plan) { return rate_of(plan, work); }};
+          [work = std::move(work), after = std::move(after)](const Cores&, const RunPlan& plan) {
+            return rate_of(plan, work, after);
+          }};
 }
 
 void add_memory(Suite& suite, std::size_t chunk) {
   const auto buffers = std::make_shared<Buffers>(chunk);
+  const std::string floor = "bare EVP loop";
+  const std::string floor_of_two = "bare EVP loop, 2 threads";
   Group sealing{.name = "seal, memory to memory", .size = chunk, .subjects = {}, .length = 3};
-  sealing.subjects.push_back(subject("bare EVP loop", "", [buffers] {
-    buffers->seal_bare(buffers->plain, Buffers::chunks(buffers->bare));
-  }));
-  sealing.subjects.push_back(subject("bare EVP loop, 2 threads", "bare EVP loop",
-                                     [buffers] { buffers->seal_bare_in_two_threads(); }));
-  sealing.subjects.push_back(
-      subject("StreamingEncryptor", "bare EVP loop", [buffers] { buffers->seal_streaming(); }));
-  sealing.subjects.push_back(subject("seal, 1 worker", "bare EVP loop", [buffers] { buffers->seal(1); }));
-  sealing.subjects.push_back(
-      subject("seal, 2 workers", "bare EVP loop, 2 threads", [buffers] { buffers->seal(2); }));
+  sealing.subjects = {
+      subject(floor, "", [buffers] { buffers->seal_bare(); }),
+      subject(floor_of_two, floor, [buffers] { buffers->seal_bare_in_two_threads(); }),
+      subject("StreamingEncryptor", floor, [buffers] { buffers->seal_streaming(); }),
+      subject("seal, 1 worker", floor, [buffers] { buffers->seal(1); }),
+      subject("seal, 2 workers", floor_of_two, [buffers] { buffers->seal(2); }),
+  };
   suite.add(std::move(sealing));
 
   Group opening{.name = "open, memory to memory", .size = chunk, .subjects = {}, .length = 3};
-  opening.subjects.push_back(subject("bare EVP loop", "", [buffers] { buffers->open_bare(); }));
-  opening.subjects.push_back(subject("bare EVP loop, 2 threads", "bare EVP loop",
-                                     [buffers] { buffers->open_bare_in_two_threads(); }));
-  opening.subjects.push_back(
-      subject("StreamingDecryptor", "bare EVP loop", [buffers] { buffers->open_streaming(); }));
-  opening.subjects.push_back(subject("open, 1 worker", "bare EVP loop", [buffers] { buffers->open(1); }));
-  opening.subjects.push_back(
-      subject("open, 2 workers", "bare EVP loop, 2 threads", [buffers] { buffers->open(2); }));
-  for (auto& one : opening.subjects) {
-    one.run = [buffers, run = std::move(one.run)](const Cores& cores, const RunPlan& plan) {
+  const auto add = [&](const std::string& name, const std::string& of, bool bare,
+                       std::function<void()> work) {
+    auto one = subject(name, of, std::move(work));
+    one.run = [buffers, bare, run = std::move(one.run)](const Cores& cores, const RunPlan& plan) {
+      bare ? buffers->seal_bare() : buffers->seal(1);
       auto metrics = run(cores, plan);
       buffers->check();
       return metrics;
     };
-  }
+    opening.subjects.push_back(std::move(one));
+  };
+  add(floor, "", true, [buffers] { buffers->open_bare(); });
+  add(floor_of_two, floor, true, [buffers] { buffers->open_bare_in_two_threads(); });
+  add("StreamingDecryptor", floor, false, [buffers] { buffers->open_streaming(); });
+  add("open, 1 worker", floor, false, [buffers] { buffers->open(1); });
+  add("open, 2 workers", floor_of_two, false, [buffers] { buffers->open(2); });
   suite.add(std::move(opening));
 }
 
@@ -200,62 +201,69 @@ class OpenFile {
   int fd_;
 };
 
+constexpr std::size_t kPart = 256 * kKiB;  // of a plain copy: what a read or write moves
+
+void plain_write(const Memory& bytes, const std::filesystem::path& to) {
+  crypto::AtomicFile out(to);
+  for (std::span rest(bytes); !rest.empty();) {
+    const auto part = rest.first(std::min(rest.size(), kPart));
+    out.write(part);
+    rest = rest.subspan(part.size());
+  }
+  out.commit();
+}
+
 void plain_copy(const std::filesystem::path& from, const std::filesystem::path& to) {
   const OpenFile in(from);
   crypto::AtomicFile out(to);
   crypto::FdSource source(in.fd());
-  Memory part(256 * kKiB);
+  Memory part(kPart);
   while (const auto count = source.read(part)) out.write(std::span(part).first(count));
   out.commit();
 }
 
-template <typename Work>
-void through_files(const std::filesystem::path& from, const std::filesystem::path& to, Work work) {
-  const OpenFile in(from);
-  crypto::AtomicFile out(to);
-  crypto::FdSource source(in.fd());
-  work(source, out);
-  out.commit();
+/// The floors of file to file, then the library: into a new file, and in the place of an old one, whose pages
+/// are given back in the same call.
+void add_files(Suite& suite, const std::string& name, const std::filesystem::path& from,
+               const std::filesystem::path& to, const Memory& result, std::function<void()> in_memory,
+               std::function<void(unsigned workers)> through_files) {
+  const std::string memory = "memory, 1 worker";
+  const auto remove = [to] { std::filesystem::remove(to); };
+  Group group{.name = name, .size = 64 * kKiB, .subjects = {}, .length = 3};
+  group.subjects.push_back(subject(memory, "", std::move(in_memory)));
+  group.subjects.push_back(subject(
+      "plain write of the result", memory, [&result, to] { plain_write(result, to); }, remove));
+  group.subjects.push_back(subject(
+      "plain copy of the file", memory, [from, to] { plain_copy(from, to); }, remove));
+  for (const unsigned workers : {1U, 2U}) {
+    group.subjects.push_back(subject(
+        fmt::format("files, {} worker{}", workers, workers == 1 ? "" : "s"), memory,
+        [through_files, workers] { through_files(workers); }, remove));
+  }
+  group.subjects.push_back(subject("plain copy over a file", memory, [from, to] { plain_copy(from, to); }));
+  group.subjects.push_back(
+      subject("files, 1 worker, over a file", memory, [through_files] { through_files(1); }));
+  suite.add(std::move(group));
 }
 
 void add_files(Suite& suite) {
   const auto buffers = std::make_shared<Buffers>(64 * kKiB);
   const auto files = std::make_shared<Files>();
-  {
-    crypto::AtomicFile plain(*files / "plain");
-    plain.write(buffers->plain);
-    plain.commit();
-    crypto::AtomicFile sealed(*files / "sealed");
-    sealed.write(buffers->sealed);
-    sealed.commit();
-  }
-  Group sealing{.name = "seal, file to file", .size = 64 * kKiB, .subjects = {}, .length = 3};
-  sealing.subjects.push_back(subject("memory, 1 worker", "", [buffers] { buffers->seal(1); }));
-  sealing.subjects.push_back(subject("plain copy of the file", "memory, 1 worker",
-                                     [files] { plain_copy(*files / "plain", *files / "copy"); }));
-  for (const unsigned workers : {1U, 2U}) {
-    sealing.subjects.push_back(
-        subject(fmt::format("files, {} worker{}", workers, workers == 1 ? "" : "s"), "memory, 1 worker",
-                [buffers, files, workers] {
-                  through_files(*files / "plain", *files / "out", [&](auto& source, auto& sink) {
-                    crypto::seal(source, sink, buffers->key, buffers->options, {.workers = workers});
-                  });
-                }));
-  }
-  suite.add(std::move(sealing));
-
-  Group opening{.name = "open, file to file", .size = 64 * kKiB, .subjects = {}, .length = 3};
-  opening.subjects.push_back(subject("memory, 1 worker", "", [buffers] { buffers->open(1); }));
-  for (const unsigned workers : {1U, 2U}) {
-    opening.subjects.push_back(
-        subject(fmt::format("files, {} worker{}", workers, workers == 1 ? "" : "s"), "memory, 1 worker",
-                [buffers, files, workers] {
-                  through_files(*files / "sealed", *files / "out", [&](auto& source, auto& sink) {
-                    crypto::open(source, sink, buffers->key, {}, {.workers = workers});
-                  });
-                }));
-  }
-  suite.add(std::move(opening));
+  const auto plain = *files / "plain";
+  const auto sealed = *files / "sealed";
+  const auto out = *files / "out";
+  plain_write(buffers->plain, plain);
+  plain_write(buffers->sealed, sealed);
+  add_files(
+      suite, "seal, file to file", plain, out, buffers->sealed, [buffers] { buffers->seal(1); },
+      [buffers, files, plain, out](unsigned workers) {
+        crypto::seal_file(plain, out, buffers->key, buffers->options, {.workers = workers});
+      });
+  add_files(
+      suite, "open, file to file", sealed, out, buffers->plain, [buffers] { buffers->open(1); },
+      [buffers, files, sealed, out](unsigned workers) {
+        crypto::open_file(sealed, out, buffers->key, {}, {.workers = workers});
+      });
 }
 
 }  // namespace

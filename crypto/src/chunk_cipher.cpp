@@ -94,8 +94,6 @@ bool ChunkCipher::open(std::uint64_t number, std::span<const std::byte> sealed, 
   set_nonce(number);
   EVP_CIPHER_CTX* evp = context_->evp;
   int count = 0;
-  std::array<std::byte, kTagSize> tag{};
-  std::ranges::copy(sealed.last(kTagSize), tag.begin());  // first: in place, the plaintext may reach it
   if (!associated.empty()) {
     require(EVP_DecryptUpdate(evp, nullptr, &count, raw(associated.data()), checked_size(associated)),
             "opening");
@@ -104,6 +102,9 @@ bool ChunkCipher::open(std::uint64_t number, std::span<const std::byte> sealed, 
     require(EVP_DecryptUpdate(evp, raw(plain.data()), &count, raw(sealed.data()), checked_size(plain)),
             "opening");
   }
+  // Read only now, when it is the next in line: the cipher has just worked its way up to it.
+  std::array<std::byte, kTagSize> tag{};
+  std::ranges::copy(sealed.last(kTagSize), tag.begin());
   require(EVP_CIPHER_CTX_ctrl(evp, EVP_CTRL_AEAD_SET_TAG, kTagSize, tag.data()), "EVP_CTRL_AEAD_SET_TAG");
   std::array<std::byte, kTagSize> rest{};
   if (EVP_DecryptFinal_ex(evp, raw(rest.data()), &count) == 1) return true;

@@ -46,8 +46,8 @@ class ChunkCipher {
   void seal(std::uint64_t number, std::span<const std::byte> plain, std::span<std::byte> sealed,
             std::span<const std::byte> associated = {});
 
-  /// Writes the verified plaintext (sealed.size() - kTagSize bytes, also in place) and returns true, or wipes
-  /// `plain` and returns false.
+  /// Writes the verified plaintext (sealed.size() - kTagSize bytes, which may start at the ciphertext's own
+  /// place but not overlap it otherwise) and returns true, or wipes `plain` and returns false.
   [[nodiscard]] bool open(std::uint64_t number, std::span<const std::byte> sealed, std::span<std::byte> plain,
                           std::span<const std::byte> associated = {});
 

@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "c2sp_header.hpp"
 #include "hkdf.hpp"
@@ -32,18 +33,15 @@ StreamStart seal_agcm(const SecretKey& key, const SealOptions& options, const Sa
   header.chunk_size = chosen_chunk_size(options);
   header.key_id = key.id();
   auto bytes = header.encode();
-  StreamStart start;
-  start.keys = derive(kAgcmInfo, key, std::span(bytes).first(AgcmHeader::kBoundSize), options.context);
-  std::ranges::copy(start.keys.commitment(), bytes.begin() + AgcmHeader::kBoundSize);
-  start.header.assign(bytes.begin(), bytes.end());
-  start.chunk_size = header.chunk_size;
-  return start;
+  auto keys = derive(kAgcmInfo, key, std::span(bytes).first(AgcmHeader::kBoundSize), options.context);
+  std::ranges::copy(keys.commitment(), bytes.begin() + AgcmHeader::kBoundSize);
+  return {.header = {bytes.begin(), bytes.end()}, .chunk_size = header.chunk_size, .keys = std::move(keys)};
 }
 
 StreamStart seal_c2sp(const SecretKey& key, const SealOptions& options, const Salt& salt) {
-  StreamStart start;
-  start.chunk_size = chosen_chunk_size(options);
-  start.keys = derive(C2spHeader::kInfo, key, salt, options.context);
+  StreamStart start{.header = {},
+                    .chunk_size = chosen_chunk_size(options),
+                    .keys = derive(C2spHeader::kInfo, key, salt, options.context)};
   start.header.assign(salt.begin(), salt.end());
   const auto commitment = start.keys.commitment();
   start.header.insert(start.header.end(), commitment.begin(), commitment.end());
@@ -88,12 +86,10 @@ StreamStart open_agcm(ByteSource& source, const Keys& keys, const OpenOptions& o
     throw error(errc::unknown_key,
                 "AGCM header: sealed with key " + header.key_id.to_hex() + ", which wasn't given");
   }
-  StreamStart start;
-  start.keys = derive(kAgcmInfo, *key, std::span(bytes).first(AgcmHeader::kBoundSize), options.context);
-  if (!equal_in_constant_time(start.keys.commitment(), header.commitment)) throw_not_authentic();
-  start.chunk_size = header.chunk_size;
-  start.header = std::move(bytes);
-  return start;
+  auto keys_of_stream =
+      derive(kAgcmInfo, *key, std::span(bytes).first(AgcmHeader::kBoundSize), options.context);
+  if (!equal_in_constant_time(keys_of_stream.commitment(), header.commitment)) throw_not_authentic();
+  return {.header = std::move(bytes), .chunk_size = header.chunk_size, .keys = std::move(keys_of_stream)};
 }
 
 StreamStart open_c2sp(ByteSource& source, const Keys& keys, const OpenOptions& options) {
@@ -105,12 +101,10 @@ StreamStart open_c2sp(ByteSource& source, const Keys& keys, const OpenOptions& o
   const auto salt = std::span(bytes).first(C2spHeader::kSaltSize);
   const auto commitment = std::span(bytes).subspan(C2spHeader::kSaltSize);
   for (const SecretKey* key : keys.all()) {
-    StreamStart start;
-    start.keys = derive(C2spHeader::kInfo, *key, salt, options.context);
-    if (!equal_in_constant_time(start.keys.commitment(), commitment)) continue;
-    start.chunk_size = C2spHeader::kChunkSize;
-    start.header = std::move(bytes);
-    return start;
+    auto keys_of_stream = derive(C2spHeader::kInfo, *key, salt, options.context);
+    if (!equal_in_constant_time(keys_of_stream.commitment(), commitment)) continue;
+    return {
+        .header = std::move(bytes), .chunk_size = C2spHeader::kChunkSize, .keys = std::move(keys_of_stream)};
   }
   throw_not_authentic();
 }

@@ -1,17 +1,18 @@
 #include "sluice/crypto/transfer.hpp"
 
+#include <sched.h>
+
 #include <algorithm>
-#include <condition_variable>
-#include <exception>
-#include <limits>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "c2sp_header.hpp"
 #include "chunk_cipher.hpp"
-#include "secure_buffer.hpp"
+#include "run_order.hpp"
+#include "scratch_buffer.hpp"
 #include "sluice/crypto/error.hpp"
 #include "sluice/crypto/streaming_decryptor.hpp"
 #include "stream_start.hpp"
@@ -19,25 +20,46 @@
 namespace sluice::crypto {
 namespace {
 
-// Chunks are moved in runs, so that small ones don't cost a system call and a lock each.
+// Chunks are moved in runs, so that small ones don't cost a system call and a lock each. However many threads
+// there are, their runs stay within a few MiB, or are one chunk each.
 constexpr std::size_t kRunBytes = std::size_t{256} << 10U;
+constexpr std::size_t kAllRunsBytes = std::size_t{4} << 20U;
 constexpr unsigned kMaxWorkers = 256;
 
 using Direction = ChunkCipher::Direction;
 
-/// Several consecutive chunks on their way through one worker.
+std::size_t chunks_in_run(const StreamStart& start, unsigned workers) {
+  if (workers < 1 || workers > kMaxWorkers) {
+    throw error(errc::bad_option, "workers: expected 1 .. 256, got " + std::to_string(workers));
+  }
+  const std::size_t threads = workers + 1;
+  const std::size_t bytes = std::min(kRunBytes, kAllRunsBytes / (2 * threads));  // in and out
+  return std::max<std::size_t>(1, bytes / start.chunk_size);
+}
+
+// Those that this thread may run on: a container often has fewer than the machine.
+unsigned usable_processors() {
+  cpu_set_t set;
+  if (::sched_getaffinity(0, sizeof(set), &set) < 0) return 1;  // a machine of more than 1024
+  return static_cast<unsigned>(CPU_COUNT(&set));
+}
+
+/// Several consecutive chunks on their way through one thread.
 struct Run {
   std::uint64_t number = 0;  // in the stream of runs
   std::uint64_t first_chunk = 0;
   std::size_t chunks = 0;
   std::span<const std::byte> input{};
   std::span<std::byte> output{};  // shortened to what is verified
-  bool in_place = false;          // output is the sink's own memory
+  bool lent_input = false;        // input is the source's own memory
+  bool lent_output = false;       // output is the sink's own memory
   bool authentic = true;
 };
 
-/// Every worker takes the next run from the source, seals or opens it on its own, and delivers it in its
-/// turn. The source is read under one lock, the sink is written by the one worker whose turn it is.
+/// Every thread takes the next run from the source, seals or opens it on its own, and delivers it in its
+/// turn: a run's bytes stay with one processor. The source is read under one lock, the sink is written by the
+/// one thread whose turn it is, and at most `workers` threads are inside the cipher. Where bytes are read or
+/// written, not lent by memory, there is one thread more than workers: the cipher goes on meanwhile.
 class Transfer {
  public:
   Transfer(Direction direction, ByteSource& source, ByteSink& sink, const StreamStart& start,
@@ -49,65 +71,74 @@ class Transfer {
         options_(options),
         input_chunk_(direction == Direction::seal ? start.chunk_size : start.sealed_chunk_size()),
         output_chunk_(direction == Direction::seal ? start.sealed_chunk_size() : start.chunk_size),
-        run_chunks_(std::max<std::size_t>(1, kRunBytes / start.chunk_size)) {
-    if (options.workers < 1 || options.workers > kMaxWorkers) {
-      throw error(errc::bad_option, "workers: expected 1 .. 256, got " + std::to_string(options.workers));
-    }
-  }
+        run_chunks_(chunks_in_run(start, options.workers)) {}
 
   std::uint64_t run() {
     {
       std::vector<std::jthread> helpers;  // joined at the end of this block
-      try {
-        for (unsigned i = 1; i < options_.workers; ++i) helpers.emplace_back([this] { work(); });
-      } catch (...) {
-        fail(kNoRun);
-      }
-      work();
+      work([&](const Run& first) { start_helpers(first, helpers); });
     }
-    if (failure_) std::rethrow_exception(failure_);
+    order_.rethrow();
     return plaintext_bytes_;
   }
 
  private:
-  static constexpr std::uint64_t kNoRun = std::numeric_limits<std::uint64_t>::max();
-
+  /// A thread's own memory, where neither end lends any.
   struct Buffers {
-    std::vector<std::byte> input;
-    std::vector<std::byte> output;
-    ~Buffers() {
-      wipe(input);
-      wipe(output);
-    }
+    ScratchBuffer input;
+    ScratchBuffer output;
   };
 
-  void work() noexcept {
-    std::uint64_t current = kNoRun;
+  // After the first run was taken: a short stream needs no other thread.
+  void start_helpers(const Run& first, std::vector<std::jthread>& helpers) {
+    if (source_ended_) return;
+    const bool all_lent = first.lent_input && first.lent_output;
+    const unsigned wanted = options_.workers + (all_lent ? 0 : 1);
+    if (wanted == 1) return;
+    const unsigned processors = usable_processors();
+    const unsigned threads = std::min(wanted, std::max(options_.workers, processors));
+    if (threads <= processors) order_.poll_before_sleeping();
+    while (helpers.size() + 1 < threads) {
+      helpers.emplace_back([this] { work([](const Run&) {}); });
+    }
+  }
+
+  template <typename OnFirst>
+  void work(OnFirst on_first) noexcept {
+    std::uint64_t current = RunOrder::kNoRun;
     try {
       ChunkCipher cipher(direction_, start_.keys);
       Buffers buffers;
+      bool first = true;
       for (Run run; take(run, buffers, current); run = {}) {
+        if (std::exchange(first, false)) on_first(run);
+        if (!order_.enter_cipher(run.number, options_.workers)) return;
         direction_ == Direction::seal ? seal_run(cipher, run) : open_run(cipher, run);
+        order_.leave_cipher();
+        if (!order_.await_turn(run.number)) return;
         deliver(run);
+        order_.pass_turn();
       }
     } catch (...) {
-      fail(current);
+      order_.fail(current);
     }
   }
 
   // Reads the next run; false when there is none. `current` is its number as soon as it has one.
   bool take(Run& run, Buffers& buffers, std::uint64_t& current) {
-    const std::lock_guard lock(source_mutex_);
-    if (source_ended_ || failed()) return false;
+    const auto lock = order_.lock(source_mutex_);
+    if (source_ended_ || order_.failed()) return false;
     run.number = current = next_run_++;
     run.first_chunk = run.number * run_chunks_;
     if (options_.cancel.stop_requested()) throw error(errc::cancelled, "transfer of a sealed stream");
     const std::size_t wanted = run_chunks_ * input_chunk_;
     if (const auto view = source_.take(wanted)) {
       run.input = *view;
+      run.lent_input = true;
     } else {
-      buffers.input.resize(wanted);
-      run.input = std::span(buffers.input).first(read_full(source_, buffers.input));
+      // Room for a tag: a run of one chunk is sealed in place.
+      const auto room = buffers.input.make(wanted + kTagSize);
+      run.input = room.first(read_full(source_, room.first(wanted)));
     }
     source_ended_ = run.input.size() < wanted;
     place_output(run, buffers);
@@ -131,12 +162,13 @@ class Transfer {
       }
     }
     const auto place = sink_.claim(size);
-    run.in_place = place.has_value();
+    run.lent_output = place.has_value();
     if (place) {
       run.output = *place;
+    } else if (run_chunks_ == 1 && !run.lent_input) {
+      run.output = buffers.input.make(input_chunk_ + kTagSize).first(size);
     } else {
-      buffers.output.resize(run_chunks_ * output_chunk_ + kTagSize);
-      run.output = std::span(buffers.output).first(size);
+      run.output = buffers.output.make(run_chunks_ * output_chunk_ + kTagSize).first(size);
     }
   }
 
@@ -164,36 +196,12 @@ class Transfer {
     }
   }
 
-  // Waits for its turn and writes what is sound. A run that isn't ends the stream: it never passes the turn
-  // on.
+  // Writes what is sound. A run that isn't ends the stream: it never passes the turn on.
   void deliver(const Run& run) {
-    {
-      std::unique_lock lock(turn_mutex_);
-      turn_.wait(lock, [&] { return delivered_ == run.number || failed_run_ < run.number; });
-      if (failed_run_ < run.number) return;
-    }
-    if (!run.in_place) sink_.write(run.output);
+    if (!run.lent_output) sink_.write(run.output);
     if (!run.authentic) throw_not_authentic();
     plaintext_bytes_ += direction_ == Direction::seal ? run.input.size() : run.output.size();
     if (options_.progress) options_.progress(plaintext_bytes_);
-    const std::lock_guard lock(turn_mutex_);
-    ++delivered_;
-    turn_.notify_all();
-  }
-
-  // Keeps the failure of the earliest run: that is the one a single worker would have met.
-  void fail(std::uint64_t run) noexcept {
-    const std::lock_guard lock(turn_mutex_);
-    if (!failure_ || run < failed_run_) {
-      failure_ = std::current_exception();
-      failed_run_ = run;
-    }
-    turn_.notify_all();
-  }
-
-  bool failed() {
-    const std::lock_guard lock(turn_mutex_);
-    return failure_ != nullptr;
   }
 
   const Direction direction_;
@@ -209,12 +217,8 @@ class Transfer {
   std::uint64_t next_run_ = 0;
   bool source_ended_ = false;
 
-  std::mutex turn_mutex_;
-  std::condition_variable turn_;
-  std::uint64_t delivered_ = 0;
-  std::uint64_t failed_run_ = kNoRun;
-  std::exception_ptr failure_;
-  std::uint64_t plaintext_bytes_ = 0;  // touched only by the worker whose turn it is
+  RunOrder order_;
+  std::uint64_t plaintext_bytes_ = 0;  // touched only by the thread whose turn it is
 };
 
 std::uint64_t open_legacy(ByteSource& source, ByteSink& sink, StreamStart start,

@@ -7,7 +7,10 @@
 #include <algorithm>
 #include <atomic>
 #include <random>
+#include <stdexcept>
+#include <thread>
 
+#include "run_order.hpp"
 #include "sluice/crypto/agcm_header.hpp"
 #include "sluice/crypto/random_access_decryptor.hpp"
 #include "support.hpp"
@@ -175,6 +178,116 @@ class Counter final : public ByteSink {
   std::uint64_t count = 0;
 };
 
+// Says when it is entered while it is in use.
+class Alone {
+ public:
+  explicit Alone(std::atomic<bool>& busy) : busy_(busy) { EXPECT_FALSE(busy_.exchange(true)); }
+  Alone(const Alone&) = delete;
+  Alone& operator=(const Alone&) = delete;
+  ~Alone() { busy_ = false; }
+
+ private:
+  std::atomic<bool>& busy_;
+};
+
+class LonelySource final : public ByteSource {
+ public:
+  explicit LonelySource(std::span<const std::byte> bytes) : inner_(bytes) {}
+  std::size_t read(std::span<std::byte> into) override {
+    const Alone alone(busy_);
+    std::this_thread::yield();
+    return inner_.read(into);
+  }
+
+ private:
+  PlainSource inner_;
+  std::atomic<bool> busy_ = false;
+};
+
+class LonelySink final : public ByteSink {
+ public:
+  void write(std::span<const std::byte> bytes) override {
+    const Alone alone(busy_);
+    std::this_thread::yield();
+    inner_.write(bytes);
+  }
+  const Bytes& bytes() const { return inner_.bytes(); }
+
+ private:
+  VectorSink inner_;
+  std::atomic<bool> busy_ = false;
+};
+
+TEST(Transfer, CallsSourceAndSinkFromOneThreadAtATime) {
+  const auto plain = pattern(3'000'000);
+  for (const unsigned workers : {1U, 4U}) {
+    LonelySource source(plain);
+    LonelySink sink;
+    EXPECT_EQ(seal(source, sink, test_key(), {}, {.workers = workers}), plain.size());
+    EXPECT_EQ(open_bytes(sink.bytes(), test_key()), plain);
+  }
+}
+
+TEST(RunOrder, LetsOnlySoManyRunsIntoTheCipher) {
+  constexpr unsigned kLimit = 2;
+  constexpr std::uint64_t kRuns = 2000;
+  for (const bool polls : {false, true}) {
+    RunOrder order;
+    if (polls) order.poll_before_sleeping();
+    std::atomic<std::uint64_t> next = 0;
+    std::atomic<unsigned> inside = 0;
+    std::atomic<bool> crowded = false;
+    std::uint64_t delivered = 0;  // guarded by the turn alone
+    {
+      std::vector<std::jthread> threads;
+      for (int i = 0; i < 4; ++i) {
+        threads.emplace_back([&] {
+          for (std::uint64_t run = next++; run < kRuns; run = next++) {
+            ASSERT_TRUE(order.enter_cipher(run, kLimit));
+            if (++inside > kLimit) crowded = true;
+            std::this_thread::yield();
+            --inside;
+            order.leave_cipher();
+            ASSERT_TRUE(order.await_turn(run));
+            EXPECT_EQ(delivered++, run);
+            order.pass_turn();
+          }
+        });
+      }
+    }
+    EXPECT_FALSE(crowded);
+    EXPECT_EQ(delivered, kRuns);
+  }
+}
+
+TEST(RunOrder, KeepsTheFailureOfTheEarliestRun) {
+  RunOrder order;
+  const auto fail = [&](std::uint64_t run, const char* what) {
+    try {
+      throw std::runtime_error(what);
+    } catch (...) {
+      order.fail(run);
+    }
+  };
+  fail(RunOrder::kNoRun, "no thread");
+  fail(5, "run 5");
+  fail(2, "run 2");
+  fail(3, "run 3");
+  EXPECT_TRUE(order.failed());
+  EXPECT_TRUE(order.await_turn(0));
+  order.pass_turn();
+  order.pass_turn();
+  EXPECT_TRUE(order.await_turn(2));
+  EXPECT_FALSE(order.await_turn(3));
+  EXPECT_FALSE(order.enter_cipher(9, 1));
+  try {
+    order.rethrow();
+    FAIL();
+  } catch (const std::runtime_error& failure) {
+    EXPECT_STREQ(failure.what(), "run 2");
+  }
+}
+
 TEST(Transfer, UsesMemoryThatDoesNotGrowWithTheStream) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "a sanitizer's own memory grows with what a program does";
@@ -184,16 +297,19 @@ TEST(Transfer, UsesMemoryThatDoesNotGrowWithTheStream) {
     ::getrusage(RUSAGE_SELF, &usage);
     return usage.ru_maxrss;
   };
-  const auto run = [](std::uint64_t size) {
+  const auto run = [](std::uint64_t size, const SealOptions& options, unsigned workers) {
     Zeros source(size);
     Counter sink;
-    EXPECT_EQ(seal(source, sink, test_key(), {}, {.workers = 2}), size);
-    EXPECT_EQ(sink.count, sealed_size(size));
+    EXPECT_EQ(seal(source, sink, test_key(), options, {.workers = workers}), size);
+    EXPECT_EQ(sink.count, sealed_size(size, options));
   };
-  run(10'000'000);
+  run(10'000'000, {}, 2);
   const auto before = peak_kib();
-  run(300'000'000);
+  run(300'000'000, {}, 2);
   EXPECT_LT(peak_kib() - before, 4 * 1024);
+  // Large chunks: three a worker at most.
+  run(200'000'000, {.chunk_size = AgcmHeader::kMaxChunkSize}, 1);
+  EXPECT_LT(peak_kib() - before, 3 * AgcmHeader::kMaxChunkSize / 1024 + 4 * 1024);
 }
 
 TEST(RandomAccess, AgreesWithTheStreamAtEveryKindOfPosition) {

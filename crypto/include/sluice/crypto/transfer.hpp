@@ -10,8 +10,11 @@
 namespace sluice::crypto {
 
 /// Seals everything that the source gives; returns the plaintext bytes. The result doesn't depend on the
-/// number of workers. Memory: about 512 KiB a worker, or two chunks if they are larger. Source and sink are
-/// called from one thread at a time, but with several workers not always from the same.
+/// number of workers. Memory: at most 4 MiB, or one chunk a worker and one besides where that is more.
+///
+/// Source and sink may be called from other threads than the caller's, and the one while the other is at
+/// work: never two calls of one object at once, but the two objects must not share anything that isn't
+/// thread-safe. StreamingEncryptor and StreamingDecryptor stay in their caller's thread.
 std::uint64_t seal(ByteSource& source, ByteSink& sink, const SecretKey& key, const SealOptions& options = {},
                    const TransferOptions& transfer = {});
 
