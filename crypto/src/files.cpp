@@ -4,15 +4,10 @@
 #include <sodium.h>
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <vector>
 
-#include "legacy_v1.hpp"
-#include "little_endian.hpp"
 #include "secure_buffer.hpp"
-#include "sluice/crypto/agcm_header.hpp"
 #include "sluice/crypto/atomic_file.hpp"
 #include "sluice/crypto/byte_io.hpp"
 #include "sluice/crypto/error.hpp"
@@ -132,37 +127,6 @@ std::uint64_t rekey_file(const std::filesystem::path& file, const Keys& from, co
     if (checked != bytes || was.finish() != is.finish()) throw_not_authentic();
     fresh.commit();
     return bytes;
-  });
-}
-
-FileInfo inspect_file(const std::filesystem::path& file) {
-  const UniqueFd fd = open_input(file);
-  struct stat status {};
-  if (::fstat(fd.get(), &status) < 0) throw_errno("fstat " + file.string());
-  FdSource source(fd.get());
-  std::array<std::byte, AgcmHeader::kSize> memory{};
-  const auto bytes = std::span(memory).first(read_full(source, memory));
-  return naming(file, [&] {
-    FileInfo info;
-    info.file_bytes = static_cast<std::uint64_t>(status.st_size);
-    const bool legacy = bytes.size() >= 8 && load_le<std::uint32_t>(bytes, 4) == LegacyV1Header::kVersion &&
-                        std::ranges::equal(bytes.first(4), std::as_bytes(std::span(AgcmHeader::kMagic)));
-    if (legacy) {
-      info.version = LegacyV1Header::kVersion;
-      info.chunk_size = LegacyV1Header::decode(bytes).chunk_size;
-      return info;
-    }
-    const auto header = AgcmHeader::decode(bytes);
-    info.version = AgcmHeader::kVersion;
-    info.chunk_size = header.chunk_size;
-    info.key_id = header.key_id;
-    const std::uint64_t sealed_chunk = std::uint64_t{header.chunk_size} + kTagSize;
-    const std::uint64_t body = info.file_bytes - AgcmHeader::kSize;
-    if (body % sealed_chunk >= kTagSize) {
-      info.chunks = body / sealed_chunk + 1;
-      info.plaintext_bytes = body - *info.chunks * kTagSize;
-    }
-    return info;
   });
 }
 

@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "sluice/crypto/key_file.hpp"
+#include "sluice/crypto/sealed_journal.hpp"
 #include "support.hpp"
 
 namespace sluice::crypto::test {
@@ -114,7 +115,24 @@ TEST_F(Command, InspectShowsTheHeaderWithoutAKey) {
   EXPECT_NE(outcome.text.find("65536 bytes"), std::string::npos);
   EXPECT_NE(outcome.text.find(load_key_file(scratch_ / "key").id().to_hex()), std::string::npos);
   EXPECT_NE(outcome.text.find("200000 bytes in 4 chunks"), std::string::npos) << outcome.text;
-  EXPECT_EQ(run("inspect plain").status, 1);
+  const auto refused = run("inspect plain");
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_NE(refused.text.find("C2SP"), std::string::npos) << refused.text;
+}
+
+TEST_F(Command, InspectShowsC2spStreamsAndJournalSegments) {
+  ASSERT_EQ(run("seal --key-file key --format c2sp plain sealed").status, 0);
+  auto outcome = run("inspect --format c2sp sealed");
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_NE(outcome.text.find("200000 bytes in 13 chunks"), std::string::npos) << outcome.text;
+  {
+    SealedJournal journal(scratch_ / "journal", load_key_file(scratch_ / "key"));
+    journal.append(plain_);
+  }
+  outcome = run("inspect journal/00000000000000000001.agcj");
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_NE(outcome.text.find("journal segment version 1"), std::string::npos) << outcome.text;
+  EXPECT_NE(outcome.text.find("1 from number 1, in 1 frames"), std::string::npos) << outcome.text;
 }
 
 TEST_F(Command, RekeyReplacesTheKeyAndKeepsChunkSizeAndContext) {

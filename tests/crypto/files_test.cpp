@@ -16,6 +16,7 @@
 
 #include "file_ops.hpp"
 #include "sluice/crypto/atomic_file.hpp"
+#include "sluice/crypto/inspect.hpp"
 #include "sluice/crypto/key_file.hpp"
 #include "support.hpp"
 

@@ -14,6 +14,7 @@
 #include "sluice/crypto/agcm_header.hpp"
 #include "sluice/crypto/error.hpp"
 #include "sluice/crypto/files.hpp"
+#include "sluice/crypto/inspect.hpp"
 #include "sluice/crypto/journal_format.hpp"
 #include "sluice/crypto/journal_reader.hpp"
 #include "sluice/crypto/key_file.hpp"
@@ -87,6 +88,7 @@ void run_headers(std::span<const std::byte> bytes) {
   // A passphrase file may ask for much memory and time, within its bounds: don't go that far.
   accepted([&] { load_key_file(file); });
   accepted([&] { inspect_file(file); });
+  accepted([&] { inspect_file(file, Format::c2sp); });
 }
 
 bool run_stream(std::span<const std::byte> bytes) {

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 
 #include "sluice/crypto/key_ring.hpp"
 #include "sluice/crypto/options.hpp"
@@ -28,18 +27,5 @@ std::uint64_t open_file(const std::filesystem::path& input, const std::filesyste
 /// Returns the plaintext bytes.
 std::uint64_t rekey_file(const std::filesystem::path& file, const Keys& from, const SecretKey& to,
                          const OpenOptions& open_options = {}, const TransferOptions& transfer = {});
-
-/// What a file's header and size say, without a key: nothing of it is verified.
-struct FileInfo {
-  std::uint32_t version = 0;  ///< 1 or 2
-  std::uint32_t chunk_size = 0;
-  std::optional<KeyId> key_id;  ///< version 2
-  std::uint64_t file_bytes = 0;
-  std::optional<std::uint64_t> plaintext_bytes;  ///< version 2, where the file size is a possible one
-  std::optional<std::uint64_t> chunks;           ///< the same
-};
-
-/// Reads an AGCM header. Errors as AgcmHeader::decode, or the system's.
-FileInfo inspect_file(const std::filesystem::path& file);
 
 }  // namespace sluice::crypto

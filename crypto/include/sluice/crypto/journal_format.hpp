@@ -3,22 +3,30 @@
 // A journal is a directory of segments "NNNNNNNNNNNNNNNNNNNN.agcj", named by their first record's sequence
 // number.
 //
-//   segment header                                       frame (any number of them follow)
-//   offset  bytes  field                                 offset  bytes  field
-//        0      4  "AGCJ"                                     0      4  length of the plaintext, 4 .. 64 MiB
-//        4      4  version = 1                                4      4  records in it, at least 1
-//        8     24  salt, random                               8      8  durable: the segment's bytes before
-//        this
-//       32      8  first sequence number                                position were synced when this frame
-//       was made 40      8  created, ns since 1970 (UTC)              16      8  check: SipHash-2-4(check
-//       key, 48     16  previous: the first 16 bytes of the                  frame's offset in the segment (8
-//       bytes) ||
-//                  previous segment's commitment, or 0                  frame[0..15])
-//       64     16  key id                                    24    len  ciphertext
-//       80      2  algorithm = 1 (AES-256-GCM)           24+len     16  tag
+//   segment header
+//   offset  bytes  field
+//        0      4  "AGCJ"
+//        4      4  version = 1
+//        8     24  salt, random
+//       32      8  first sequence number
+//       40      8  created, ns since 1970 (UTC)
+//       48     16  previous: the first 16 bytes of the previous segment's commitment, or 0
+//       64     16  key id
+//       80      2  algorithm = 1 (AES-256-GCM)
 //       82      2  flags = 0
-//       84      4  0                                     plaintext: records, each length (4 bytes) || bytes
+//       84      4  0
 //       88     32  commitment
+//
+//   frame (any number of them follow)
+//   offset  bytes  field
+//        0      4  length of the plaintext, 4 .. 64 MiB
+//        4      4  records in it, at least 1
+//        8      8  durable: the segment's bytes before this position were synced when this frame was made
+//       16      8  check: SipHash-2-4(check key, frame's offset in the segment (8 bytes) || frame[0..15])
+//       24    len  ciphertext
+//   24+len     16  tag
+//
+//   plaintext: records, each length (4 bytes) || bytes
 //
 //   key[32] || base_nonce[12] || commitment[32] || check key[16] = HKDF-Expand-SHA-512(input key,
 //       "AGCM journal v1+AEAD_AES_256_GCM" 0x00 || header[0..87] || context)
