@@ -61,8 +61,7 @@ BlockSource read_blocks(std::istream& input, std::size_t read_bytes) {
 
 namespace detail {
 
-std::optional<std::span<const std::byte>> Rechunker::next() {
-  if (chunk_ == 0) return (*source_)();
+std::optional<std::span<const std::byte>> Rechunker::next_chunk() {
   partial_.clear();
   for (;;) {
     if (partial_.empty() && piece_.size() >= chunk_) {

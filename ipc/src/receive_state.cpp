@@ -1,38 +1,8 @@
 #include "sluice/ipc/receive_state.hpp"
 
-#include <algorithm>
 #include <utility>
 
-#include "sluice/ipc/send_state.hpp"
-
 namespace sluice::stream {
-namespace {
-
-/// A quarter of what may be in flight: the next ACK is on its way long before the sender runs dry.
-constexpr std::uint64_t kAckShare = 4;
-
-}  // namespace
-
-std::uint64_t ReceiveState::allowed_bytes() const noexcept {
-  const std::uint64_t window = granted_ ? limits_.window_bytes : 0;
-  return std::max(window, first_unanswered_bytes_) + limits_.tolerance_bytes;
-}
-
-ReceiveState::Verdict ReceiveState::on_data(BlockId id, std::uint64_t bytes) noexcept {
-  if (refusing_) return Verdict::refused;
-  stream_open_ = true;
-  if (id != arrived_) return Verdict::wrong_id;
-  if (unanswered_blocks_ == 0) {
-    first_unanswered_bytes_ = bytes;
-  } else if (unanswered_blocks_ >= 2 * kMaxBlocksInFlight || bytes > allowed_bytes() ||
-             unanswered_bytes_ > allowed_bytes() - bytes) {
-    return Verdict::over_window;
-  }
-  ++arrived_;
-  ++unanswered_blocks_;
-  unanswered_bytes_ += bytes;
-  return Verdict::accept;
-}
 
 ReceiveState::Verdict ReceiveState::on_end(BlockId id) noexcept {
   const bool right_count = id == arrived_;
@@ -47,15 +17,6 @@ ReceiveState::Verdict ReceiveState::on_error() noexcept {
   if (!std::exchange(refusing_, false)) return Verdict::accept;
   consumed_ = 0;
   return Verdict::refused;
-}
-
-std::optional<BlockId> ReceiveState::consumed(std::uint64_t bytes) noexcept {
-  ++consumed_;
-  ++consumed_blocks_;
-  consumed_bytes_ += bytes;
-  const bool due = limits_.window_bytes == 0 || consumed_bytes_ >= limits_.window_bytes / kAckShare ||
-                   consumed_blocks_ >= kMaxBlocksInFlight / kAckShare;
-  return due ? consumed_unanswered() : std::nullopt;
 }
 
 std::optional<BlockId> ReceiveState::consumed_unanswered() noexcept {

@@ -4,16 +4,18 @@
 #include <chrono>
 #include <utility>
 
+#include "sluice/ring/barrier.hpp"
+
 namespace sluice::detail {
 namespace {
 
-/// How soon a stop request is noticed by a wait on a port, which can't be woken for it.
-constexpr auto kStopPoll = std::chrono::milliseconds(50);
+/// How soon a stop, a close or another operation is noticed by a wait on a port, which can't be woken for it.
+constexpr auto kLook = std::chrono::milliseconds(50);
 /// How long a port that has ended may take to deliver its last messages.
 constexpr auto kLastMessages = std::chrono::milliseconds(200);
 
-Deadline next_look(Deadline deadline, const std::stop_token& stop) {
-  return stop.stop_possible() ? std::min(deadline, deadline_in(kStopPoll)) : deadline;
+Deadline next_look(Deadline deadline) {
+  return std::min(deadline, deadline_in(kLook));
 }
 
 void check(const PortStreamOptions& options) {
@@ -34,10 +36,14 @@ void check(const PortStreamOptions& options) {
 StreamCore::StreamCore(MessagePort port, const PortStreamOptions& options)
     : options_(options),
       port_(std::move(port)),
-      by_caller_(options.use == StreamUse::one_way && port_.can_receive()),
+      one_thread_(options.use == StreamUse::one_way && port_.can_receive()),
+      polls_cheaply_(port_.polls_cheaply() && std::thread::hardware_concurrency() > 1),
+      by_caller_(options.use != StreamUse::both_ways && port_.can_receive()),
       receive_({.window_bytes = options.window, .tolerance_bytes = options.tolerance}) {
   check(options_);
-  if (!by_caller_) attach();
+  if (by_caller_) return;
+  Lock lock(*this);
+  attach(lock);
 }
 
 StreamCore::~StreamCore() {
@@ -56,13 +62,13 @@ StreamCore::~StreamCore() {
   if (rejecter_.joinable()) rejecter_.join();
 }
 
-void StreamCore::attach() {
-  const Lock lock(*this);  // held until the previous handlers are known: ours may be called at once
+/// The mutex is held until the previous handlers are known: ours may be called at once.
+void StreamCore::attach(Lock& /*lock*/) {
   attached_ = true;
   previous_message_ = port_.on_message([this](std::span<const std::byte> message) {
     const Lock handling(*this);
     try {
-      handle(message, false);
+      if (const auto frame = stream::decode_frame(message)) handle(*frame, false);
     } catch (const std::exception& failure) {  // no memory for the block
       ended_ = Status::broken;
       ended_text_ = failure.what();
@@ -128,42 +134,35 @@ void StreamCore::fail(const Failure& failure, const std::string& what) {
   throw StreamError(failure.code, what + ": " + failure.text, failure.reason);
 }
 
-void StreamCore::handle(std::span<const std::byte> message, bool in_place) {
-  const auto frame = stream::decode_frame(message);
-  if (!frame) return;
-  switch (frame->type) {
-    case stream::FrameType::data:
-      return on_data(*frame, in_place);
-    case stream::FrameType::ack:
-      return on_ack(*frame);
-    case stream::FrameType::end:
-    case stream::FrameType::error:
-      return on_end(*frame);
-  }
+/// Waits for a message, without the mutex, and handles it.
+bool StreamCore::read_until(Lock& lock, Deadline deadline) {
+  if (in_place_block_) copy_in_place_block();
+  reading_ = true;
+  lock.unlock();
+  const ReceivedBytes message = port_.receive_bytes(&deadline);
+  lock.lock();
+  reading_ = false;
+  return take(message);
 }
 
-/// Reads one message, and handles it: waits until `*deadline`, not at all (and with the mutex held) where
-/// that is null. False if none came.
-bool StreamCore::pump(Lock& lock, const Deadline* deadline) {
-  copy_in_place_items();
-  if (deadline != nullptr) lock.unlock();
-  const ReceivedBytes message = port_.receive_bytes(deadline);
-  if (deadline != nullptr) lock.lock();
-  if (message.status == Status::ok) {
-    handle(message.bytes, take_in_place_);
-    if (queue_.empty() || !queue_.back().in_place) port_.release_bytes();
-    return true;
+/// Whether something comes within a few microseconds: cheaper than to go to sleep. An answer is looked for
+/// all the time; the next block of a stream now and then only, since each look takes the line that the peer
+/// writes to away from it.
+bool StreamCore::look_again(Expected what) {
+  const int looks = what == Expected::answer ? 64 : 2;
+  const int pauses = what == Expected::answer ? 1 : 64;
+  if (!polls_cheaply_) return false;
+  for (int look = 0; look < looks; ++look) {
+    for (int pause = 0; pause < pauses; ++pause) ring::cpu_pause();
+    if (poll()) return true;
   }
-  if (message.status != Status::would_block && message.status != Status::timed_out && ended_ == Status::ok)
-    ended_ = message.status;
   return false;
 }
 
 /// Waits until a frame has come, the deadline, or a little while.
 void StreamCore::read_or_wait(Lock& lock, Deadline deadline, const std::stop_token& stop) {
   if (by_caller_) {
-    const Deadline look = next_look(deadline, stop);
-    pump(lock, &look);
+    read_until(lock, next_look(deadline));
     return;
   }
   // A port that had ended before our handlers were set says nothing any more: leave what it may still
@@ -175,39 +174,80 @@ void StreamCore::read_or_wait(Lock& lock, Deadline deadline, const std::stop_tok
   if (!open && !noticed && ended_ == Status::ok) ended_ = Status::closed;
 }
 
-Status StreamCore::post(const stream::FrameHead& head, std::span<const std::byte> body,
-                        const std::stop_token& stop) {
-  // Where the calling thread reads the port, no other posts.
-  std::unique_lock posting(posting_, std::defer_lock);
-  if (!by_caller_) posting.lock();
-  Status status = port_.post_parts_until(head.bytes(), body, Deadline::min());
-  if (status != Status::timed_out && status != Status::would_block) [[likely]]
-    return status;
+/// There is no room: waits for it.
+Status StreamCore::post_slowly(Status status, const stream::FrameHead& head, std::span<const std::byte> body,
+                               const std::stop_token& stop) {
   const Deadline deadline = deadline_in(options_.ack_timeout);
   do {
     if (status == Status::would_block) std::this_thread::yield();
-    status = port_.post_parts_until(head.bytes(), body, next_look(deadline, stop));
-  } while ((status == Status::timed_out || status == Status::would_block) && !stop.stop_requested() &&
-           std::chrono::steady_clock::now() < deadline);
+    status = port_.post_parts_until(head.bytes(), body, next_look(deadline));
+  } while ((status == Status::timed_out || status == Status::would_block) && !closing_ &&
+           !stop.stop_requested() && std::chrono::steady_clock::now() < deadline);
   return status;
 }
 
-void StreamCore::enter(bool& operation, const char* name) {
+void StreamCore::enter(Lock& lock, bool& operation, const char* name, const std::stop_token& stop) {
   if (closing_) throw error(errc::misuse, std::string(name) + " on a port stream that was closed");
   if (operation || (options_.use == StreamUse::one_way && (sending_ || receiving_))) {
     throw error(errc::misuse, std::string(name) + " on a port stream while another " +
                                   (operation ? name : "operation") + " is going on");
   }
+  if (options_.use == StreamUse::adaptive && block_out_ && consumer_ == std::this_thread::get_id()) {
+    throw error(errc::misuse, std::string(name) +
+                                  " on a port stream while the same thread holds a block of it: that takes "
+                                  "StreamUse::both_ways");
+  }
   operation = true;
+  if (!by_caller_ || !sending_ || !receiving_) return;
+  try {
+    change_to_delivery(lock, stop);
+  } catch (...) {
+    operation = false;
+    throw;
+  }
+}
+
+/// A second operation begins: from now on the port's delivery thread reads.
+void StreamCore::change_to_delivery(Lock& lock, const std::stop_token& stop) {
+  change_wanted_ = true;
+  try {
+    const auto free = [this] { return closing_ || (!reading_ && !(block_out_ && in_place_)); };
+    if (!changed_.wait_until(lock, stop, deadline_in(options_.ack_timeout), free)) {
+      fail({stop.stop_requested() ? stream_errc::cancelled : stream_errc::timed_out,
+            "the receiving loop kept its block",
+            {}},
+           sent_so_far());
+    }
+    if (closing_) fail({stream_errc::cancelled, "stopped here", {}}, sent_so_far());
+    if (in_place_block_) copy_in_place_block();
+    port_.release_bytes();
+    attach(lock);
+    by_caller_ = false;
+  } catch (...) {
+    lock.unlock();
+    detach();
+    lock.lock();
+    change_wanted_ = false;
+    notice();
+    throw;
+  }
+  change_wanted_ = false;
+  notice();
+}
+
+/// Another operation waits until this one neither reads nor has a block in place: that is so now.
+void StreamCore::let_change(Lock& lock) {
+  changed_.notify_all();
+  changed_.wait(lock, [this] { return !change_wanted_; });
 }
 
 void StreamCore::close() {
   closing_ = true;
-  if (by_caller_) return;  // noticed by the thread that is inside an operation, or the next one
+  if (one_thread_) return;  // noticed by the thread that is inside an operation, or the next one
   {
     Lock lock(*this);
     notice();
-    if (sending_ || receiving_) return;  // they end by themselves; the destructor does the rest
+    if (by_caller_ || sending_ || receiving_) return;  // what goes on ends by itself
     refuse_leftovers(lock);
   }
   detach();

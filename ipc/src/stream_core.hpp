@@ -1,10 +1,15 @@
 // A port stream's machinery: connects the two state machines to a port, and threads to both.
 //
-// Frames are read by one thread at a time: the port's delivery thread, which never waits for anything but the
-// mutex (so that two endpoints that send to each other always drain each other's ring), or, in one_way use,
-// the thread that is inside send() or next_block(). Frames are posted by the threads inside send() and
-// next_block(), and rejections of blocks that nobody waits for any more by a thread of their own. Nothing is
-// posted or waited for with the mutex held.
+// Frames are read by one thread at a time. While at most one operation goes on, that is the thread inside it
+// (by_caller_). With the first send and receive that go on at the same time, and from the beginning in
+// both_ways use, it is the port's delivery thread, which never waits for anything but the mutex, so that two
+// endpoints that send to each other always drain each other's ring. Frames are posted by the threads inside
+// send() and next_block(), and rejections of blocks that nobody waits for any more by a thread of their own.
+// Nothing is posted or waited for with the mutex held.
+//
+// Changing over: the operation that comes second sets change_wanted_ and waits until the first one neither
+// reads the port nor has a block in place; that one looks at change_wanted_ before it reads, at least every
+// kLook, and waits until the change is made.
 #pragma once
 
 #include <atomic>
@@ -52,10 +57,10 @@ class StreamCore {
   void close();
 
  private:
-  /// Holds the mutex; nothing where one thread does it all (by_caller_): that saves a tenth of a small block.
+  /// Holds the mutex; nothing where one thread does it all: that saves a tenth of a small block.
   class Lock {
    public:
-    explicit Lock(const StreamCore& core) : mutex_(core.by_caller_ ? nullptr : &core.mutex_) { lock(); }
+    explicit Lock(const StreamCore& core) : mutex_(core.one_thread_ ? nullptr : &core.mutex_) { lock(); }
     Lock(const Lock&) = delete;
     Lock& operator=(const Lock&) = delete;
     ~Lock() {
@@ -81,31 +86,43 @@ class StreamCore {
     std::string reason;
   };
 
-  /// What has arrived and not been consumed.
+  /// What has arrived and not been consumed, in memory of this process.
   struct Item {
     enum class Kind : std::uint8_t { block, end, error, violation };
     Kind kind = Kind::block;
-    bool in_place = false;               // in the port's memory, else in `storage`
-    std::span<const std::byte> bytes{};  // the block; of error and violation, what went wrong
-    std::vector<std::byte> storage{};
+    std::vector<std::byte> bytes{};  // the block; of error and violation, what went wrong
   };
 
   enum class Wake : std::uint8_t { ready, timed_out, cancelled };
 
   // stream_core.cpp: reading, posting, waiting.
-  void attach();
+  void attach(Lock& lock);
   void detach();
   void notice();
   /// What ended the port, as a stream's end.
   Failure port_failure() const;
-  void handle(std::span<const std::byte> message, bool in_place);
-  bool pump(Lock& lock, const Deadline* deadline);
+  void handle(const stream::Frame& frame, bool in_place);
+  bool poll();
+  bool take(const ReceivedBytes& message);
+  bool read_until(Lock& lock, Deadline deadline);
+  enum class Expected : std::uint8_t { answer, more_of_a_stream };
+  bool look_again(Expected what);
   template <typename Ready, typename Until>
   Wake wait(Lock& lock, Ready ready, Until until, const std::stop_token& stop);
   void read_or_wait(Lock& lock, Deadline deadline, const std::stop_token& stop);
   /// Without the mutex.
-  Status post(const stream::FrameHead& head, std::span<const std::byte> body, const std::stop_token& stop);
-  void enter(bool& operation, const char* name);
+  Status post(const stream::FrameHead& head, std::span<const std::byte> body, const std::stop_token& stop) {
+    std::unique_lock posting(posting_, std::defer_lock);
+    if (!one_thread_) posting.lock();
+    const Status status = port_.post_parts_until(head.bytes(), body, Deadline::min());
+    const bool full = status == Status::timed_out || status == Status::would_block;
+    return full ? post_slowly(status, head, body, stop) : status;
+  }
+  Status post_slowly(Status status, const stream::FrameHead& head, std::span<const std::byte> body,
+                     const std::stop_token& stop);
+  void enter(Lock& lock, bool& operation, const char* name, const std::stop_token& stop);
+  void change_to_delivery(Lock& lock, const std::stop_token& stop);
+  void let_change(Lock& lock);
   [[noreturn]] static void fail(const Failure& failure, const std::string& what);
 
   // stream_sending.cpp
@@ -122,27 +139,43 @@ class StreamCore {
   std::string sent_so_far() const;
 
   // stream_receiving.cpp
-  void on_data(const stream::Frame& frame, bool in_place);
+  void on_data(const stream::Frame& frame, bool in_place) {
+    const auto verdict = receive_.on_data(frame.id, frame.payload.size());
+    if (verdict == stream::ReceiveState::Verdict::accept && in_place) [[likely]] {
+      in_place_block_ = frame.payload;
+    } else {
+      take_or_refuse(frame, verdict);
+    }
+  }
+  void take_or_refuse(const stream::Frame& frame, stream::ReceiveState::Verdict verdict);
   void on_end(const stream::Frame& frame);
   void refuse_arriving(stream::BlockId id, const std::string& text);
+  void wait_for_item(Lock& lock, const std::stop_token& stop);
   void finish_block(Lock& lock, const std::stop_token& stop);
+  void answer_block(Lock& lock, std::uint64_t bytes, const std::stop_token& stop);
   void post_handled(Lock& lock, stream::BlockId id, const std::stop_token& stop);
   void stop_stream(Lock& lock, bool block_handled, std::string_view reason);
-  void give_back_current();
+  void give_back_block();
   void fail_receive(Lock& lock, Wake wake);
   void linger(Lock& lock);
   void refuse_leftovers(Lock& lock);
   void request_rejection(stream::BlockId id);
   void flush_rejection(Lock& lock);
   void run_rejecter();
-  void push_item(Item::Kind kind, std::span<const std::byte> bytes, bool in_place);
-  void copy_in_place_items();
+  void push_item(Item::Kind kind, std::span<const std::byte> bytes);
+  std::span<const std::byte> hand_out(std::span<const std::byte> block, bool in_place);
+  bool something_waits() const { return in_place_block_ || !queue_.empty(); }
+  bool block_waits() const {
+    return in_place_block_ || (!queue_.empty() && queue_.front().kind == Item::Kind::block);
+  }
+  void copy_in_place_block();
   std::vector<std::byte> take_storage();
   std::string received_so_far() const;
 
   const PortStreamOptions options_;
   MessagePort port_;
-  bool by_caller_;  // the thread inside an operation reads the port
+  const bool one_thread_;     // by_caller_ for ever
+  const bool polls_cheaply_;  // a look at the port is worth while before anything slow is done
   MessageHandler previous_message_;
   ErrorHandler previous_error_;
   CloseHandler previous_close_;
@@ -154,7 +187,10 @@ class StreamCore {
   // Set once, by any thread: publishes nothing but itself.
   std::atomic<bool> closing_{false};
 
-  // Under mutex_; by_caller_: of the thread inside an operation.
+  // Under mutex_; with one_thread_: of the thread inside an operation.
+  bool by_caller_;  // the thread inside an operation reads the port; ends with the first change
+  bool change_wanted_ = false;
+  bool reading_ = false;  // the thread inside an operation waits in the port
   bool attached_ = false;
   Status ended_ = Status::ok;
   std::string ended_text_;
@@ -171,10 +207,14 @@ class StreamCore {
   bool over_ = true;  // the stream being received has ended
   stream::ReceiveState receive_;
   std::deque<Item> queue_;
-  Item current_;  // with the consumer, if block_out_
+  std::optional<std::span<const std::byte>> in_place_block_;  // the message read last; then queue_ is empty
+  // With the consumer, if block_out_: in the port's memory if in_place_, else in current_.
+  std::span<const std::byte> block_;
+  Item current_;
   bool block_out_ = false;
+  bool in_place_ = false;
   bool current_answered_ = false;  // rejected already, with its stream
-  bool take_in_place_ = false;     // pump() may leave a block where it lies
+  std::thread::id consumer_;       // who got the last block
   StreamTotals received_;
   std::vector<std::vector<std::byte>> spare_storage_;
   std::optional<stream::BlockId> rejection_;  // to be posted
@@ -186,6 +226,38 @@ class StreamCore {
 /// What a stream's sender is told of a receiver that doesn't want more.
 inline constexpr std::string_view kReceiverClosed = "Receiver closed the stream";
 
+/// Handles a message that was read, and gives it back unless it is a block that stays in place.
+inline bool StreamCore::take(const ReceivedBytes& message) {
+  if (message.status != Status::ok) {
+    const bool none_yet = message.status == Status::would_block || message.status == Status::timed_out;
+    if (!none_yet && ended_ == Status::ok) ended_ = message.status;
+    return false;
+  }
+  const auto frame = stream::decode_frame(message.bytes);
+  // With another operation under way, that one's frames have to be read while the consumer has the block.
+  if (frame) handle(*frame, receiving_ && !sending_ && queue_.empty());
+  if (!in_place_block_) port_.release_bytes();
+  return true;
+}
+
+inline void StreamCore::handle(const stream::Frame& frame, bool in_place) {
+  switch (frame.type) {
+    case stream::FrameType::data:
+      return on_data(frame, in_place);
+    case stream::FrameType::ack:
+      return on_ack(frame);
+    case stream::FrameType::end:
+    case stream::FrameType::error:
+      return on_end(frame);
+  }
+}
+
+/// Gives the message read before back, and handles the next one if there is one: with the mutex.
+inline bool StreamCore::poll() {
+  if (in_place_block_) copy_in_place_block();
+  return take(port_.receive_bytes(nullptr));
+}
+
 /// Waits, without the mutex, until ready() holds: that must be so at the latest when the port has ended.
 /// `until` gives the deadline, which may move while frames come.
 template <typename Ready, typename Until>
@@ -193,7 +265,11 @@ StreamCore::Wake StreamCore::wait(Lock& lock, Ready ready, Until until, const st
   for (;;) {
     if (ready()) return Wake::ready;
     if (closing_ || stop.stop_requested()) return Wake::cancelled;
-    if (by_caller_ && pump(lock, nullptr)) continue;
+    if (by_caller_ && change_wanted_) {
+      let_change(lock);
+      continue;
+    }
+    if (by_caller_ && (poll() || look_again(Expected::answer))) continue;
     flush_rejection(lock);
     if (ready()) return Wake::ready;
     const Deadline deadline = until();

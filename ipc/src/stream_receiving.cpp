@@ -23,10 +23,10 @@ std::span<const std::byte> as_bytes_of(std::string_view text) {
 
 }  // namespace
 
-void StreamCore::on_data(const stream::Frame& frame, bool in_place) {
-  switch (receive_.on_data(frame.id, frame.payload.size())) {
+void StreamCore::take_or_refuse(const stream::Frame& frame, Verdict verdict) {
+  switch (verdict) {
     case Verdict::accept:
-      return push_item(Item::Kind::block, frame.payload, in_place);
+      return push_item(Item::Kind::block, frame.payload);
     case Verdict::wrong_id:
       return refuse_arriving(frame.id, "the peer sent block " + std::to_string(frame.id) +
                                            ", expected block " + std::to_string(receive_.expected_id()));
@@ -52,26 +52,20 @@ void StreamCore::on_end(const stream::Frame& frame) {
     return;
   }
   if (is_error) {
-    push_item(Item::Kind::error, as_bytes_of(stream::text_of_peer(frame.payload)), false);
+    push_item(Item::Kind::error, as_bytes_of(stream::text_of_peer(frame.payload)));
   } else if (verdict == Verdict::wrong_count) {
-    push_item(Item::Kind::violation,
-              as_bytes_of("the peer's END counts " + std::to_string(frame.id) + " blocks, expected " +
-                          std::to_string(came)),
-              false);
+    push_item(Item::Kind::violation, as_bytes_of("the peer's END counts " + std::to_string(frame.id) +
+                                                 " blocks, expected " + std::to_string(came)));
   } else {
-    push_item(Item::Kind::end, {}, false);
+    push_item(Item::Kind::end, {});
   }
 }
 
-void StreamCore::push_item(Item::Kind kind, std::span<const std::byte> bytes, bool in_place) {
+void StreamCore::push_item(Item::Kind kind, std::span<const std::byte> bytes) {
   Item& item = queue_.emplace_back();
   item.kind = kind;
-  item.in_place = in_place;
-  item.bytes = bytes;
-  if (in_place) return;
-  item.storage = take_storage();
-  item.storage.assign(bytes.begin(), bytes.end());
-  item.bytes = item.storage;
+  item.bytes = take_storage();
+  item.bytes.assign(bytes.begin(), bytes.end());
 }
 
 /// The arriving stream broke a rule: its blocks are dropped, and the receive that would have got them fails.
@@ -85,51 +79,62 @@ void StreamCore::refuse_arriving(BlockId id, const std::string& text) {
   }
   if (queue_.empty() && block_out_ && !current_answered_) {
     ++blocks;
-    bytes += current_.bytes.size();
+    bytes += block_.size();
     current_answered_ = true;
   }
   (void)receive_.consumed_unanswered();
   (void)receive_.refuse(blocks, bytes, false);
   refusal_json_ = stream::to_json_string(text);
   request_rejection(id);
-  push_item(Item::Kind::violation, as_bytes_of(text), false);
+  push_item(Item::Kind::violation, as_bytes_of(text));
 }
 
 void StreamCore::begin_receive() {
-  const Lock lock(*this);
-  enter(receiving_, "receive");
+  Lock lock(*this);
+  enter(lock, receiving_, "receive", {});
   over_ = false;
   received_ = {};
 }
 
+inline std::span<const std::byte> StreamCore::hand_out(std::span<const std::byte> block, bool in_place) {
+  block_ = block;
+  in_place_ = in_place;
+  block_out_ = true;
+  current_answered_ = false;
+  consumer_ = std::this_thread::get_id();
+  ++received_.blocks;
+  received_.bytes += block.size();
+  return block;
+}
+
+/// The consumer came back: the block that it had is handled. The ring's room goes first, so that a sender who
+/// waits for it can go on and read the ACK.
+inline void StreamCore::finish_block(Lock& lock, const std::stop_token& stop) {
+  const bool straight = in_place_ && by_caller_ && !change_wanted_ && !current_answered_ && queue_.empty();
+  if (!straight) [[unlikely]] {
+    give_back_block();
+    if (by_caller_ && change_wanted_) let_change(lock);
+    if (current_answered_) return;
+  }
+  if (by_caller_ && queue_.empty()) poll();  // gives back what is in place
+  const auto due = receive_.consumed(block_.size());
+  if (due) {
+    post_handled(lock, *due, stop);
+  } else if (!block_waits()) {
+    answer_block(lock, block_.size(), stop);
+  }
+}
+
 std::optional<std::span<const std::byte>> StreamCore::next_block(const std::stop_token& stop) {
   Lock lock(*this);
-  finish_block(lock, stop);
-  if (queue_.empty()) {
-    std::optional<Deadline> idle_deadline;
-    const auto until = [&] {
-      if (options_.idle_timeout == std::chrono::nanoseconds::max()) return kNoDeadline;
-      if (!idle_deadline) idle_deadline = deadline_in(options_.idle_timeout);
-      return *idle_deadline;
-    };
-    take_in_place_ = true;
-    const Wake wake = wait(
-        lock, [this] { return !queue_.empty() || ended_ != Status::ok; }, until, stop);
-    take_in_place_ = false;
-    fail_receive(lock, wake);
-  } else if (closing_ || stop.stop_requested()) {
+  if (std::exchange(block_out_, false)) finish_block(lock, stop);
+  if (!something_waits()) wait_for_item(lock, stop);
+  if (closing_ || stop.stop_requested()) [[unlikely]]
     fail_receive(lock, Wake::cancelled);
-  }
+  if (in_place_block_) return hand_out(*std::exchange(in_place_block_, std::nullopt), true);
   current_ = std::move(queue_.front());
   queue_.pop_front();
-  if (current_.kind == Item::Kind::block) {
-    // The storage moved with the item; a span into it stays valid.
-    block_out_ = true;
-    current_answered_ = false;
-    ++received_.blocks;
-    received_.bytes += current_.bytes.size();
-    return current_.bytes;
-  }
+  if (current_.kind == Item::Kind::block) return hand_out(current_.bytes, false);
   over_ = true;
   receive_.end_taken();
   const std::string text(reinterpret_cast<const char*>(current_.bytes.data()), current_.bytes.size());
@@ -144,9 +149,20 @@ std::optional<std::span<const std::byte>> StreamCore::next_block(const std::stop
   return std::nullopt;
 }
 
-/// Throws unless there is something in the queue.
+/// Returns when there is a block or the stream's end; throws if neither comes.
+void StreamCore::wait_for_item(Lock& lock, const std::stop_token& stop) {
+  std::optional<Deadline> idle_deadline;
+  const auto until = [&] {
+    if (options_.idle_timeout == std::chrono::nanoseconds::max()) return kNoDeadline;
+    if (!idle_deadline) idle_deadline = deadline_in(options_.idle_timeout);
+    return *idle_deadline;
+  };
+  const Wake wake = wait(
+      lock, [this] { return something_waits() || ended_ != Status::ok; }, until, stop);
+  if (wake != Wake::ready || !something_waits()) fail_receive(lock, wake);
+}
+
 void StreamCore::fail_receive(Lock& lock, Wake wake) {
-  if (wake == Wake::ready && !queue_.empty()) return;
   const std::string what = received_so_far();
   if (wake == Wake::ready) {
     over_ = true;
@@ -163,31 +179,19 @@ void StreamCore::fail_receive(Lock& lock, Wake wake) {
   fail(failure, what);
 }
 
-/// The consumer came back: the block that it had is handled. The ring's room goes first, so that a sender who
-/// waits for it can go on and read the ACK.
-void StreamCore::finish_block(Lock& lock, const std::stop_token& stop) {
-  if (!std::exchange(block_out_, false)) return;
-  const std::uint64_t bytes = current_.bytes.size();
-  give_back_current();
-  if (current_answered_) return;
-  auto acknowledged = receive_.consumed(bytes);
-  if (!acknowledged && by_caller_ && queue_.empty()) {
-    take_in_place_ = true;
-    pump(lock, nullptr);
-    take_in_place_ = false;
+/// No further block is there. While the peer may send more and does, an ACK waits until it is due: to answer
+/// each block would cost a fast sender more than the block.
+void StreamCore::answer_block(Lock& lock, std::uint64_t bytes, const std::stop_token& stop) {
+  if (by_caller_ && !something_waits() && receive_.peer_may_send(bytes) &&
+      look_again(Expected::more_of_a_stream) && block_waits()) {
+    return;
   }
-  const bool no_block_waits = queue_.empty() || queue_.front().kind != Item::Kind::block;
-  if (!acknowledged && no_block_waits) acknowledged = receive_.consumed_unanswered();
-  if (acknowledged) post_handled(lock, *acknowledged, stop);
+  if (const auto id = receive_.consumed_unanswered()) post_handled(lock, *id, stop);
 }
 
-void StreamCore::give_back_current() {
-  if (current_.in_place) {
-    port_.release_bytes();
-  } else if (spare_storage_.size() < kMaxSpareStorage) {
-    spare_storage_.push_back(std::move(current_.storage));
-  }
-  current_ = {};
+void StreamCore::give_back_block() {
+  if (in_place_) return port_.release_bytes();
+  if (spare_storage_.size() < kMaxSpareStorage) spare_storage_.push_back(std::move(current_.bytes));
 }
 
 void StreamCore::post_handled(Lock& lock, BlockId id, const std::stop_token& stop) {
@@ -207,14 +211,16 @@ void StreamCore::end_receive(bool block_handled, std::string_view reason) noexce
   }
   const Lock lock(*this);
   receiving_ = false;
+  changed_.notify_all();
 }
 
 /// Ends the stream that is being received, or that would be received next, from our side.
 void StreamCore::stop_stream(Lock& lock, bool block_handled, std::string_view reason) {
   over_ = true;
   const bool answer_current = std::exchange(block_out_, false) && !current_answered_;
-  const std::uint64_t current_bytes = current_.bytes.size();
-  give_back_current();
+  const std::uint64_t current_bytes = block_.size();
+  if (in_place_block_) copy_in_place_block();
+  port_.release_bytes();
   std::optional<BlockId> handled;
   if (answer_current && block_handled) {
     handled = receive_.consumed(current_bytes);
@@ -235,7 +241,6 @@ void StreamCore::stop_stream(Lock& lock, bool block_handled, std::string_view re
       ++blocks;
       bytes += queue_.front().bytes.size();
     }
-    if (queue_.front().in_place) port_.release_bytes();
     queue_.pop_front();
   }
   refusal_json_ = stream::to_json_string(reason);
@@ -286,13 +291,9 @@ void StreamCore::run_rejecter() {
   }
 }
 
-/// The port's memory is about to be given back: what lies there and waits is copied.
-void StreamCore::copy_in_place_items() {
-  for (Item& item : queue_) {
-    if (!std::exchange(item.in_place, false)) continue;
-    item.storage.assign(item.bytes.begin(), item.bytes.end());
-    item.bytes = item.storage;
-  }
+/// The port's memory is about to be given back: the block that lies there and waits is copied.
+void StreamCore::copy_in_place_block() {
+  push_item(Item::Kind::block, *std::exchange(in_place_block_, std::nullopt));
 }
 
 std::vector<std::byte> StreamCore::take_storage() {

@@ -40,7 +40,7 @@ void StreamCore::on_ack(const stream::Frame& frame) {
 StreamTotals StreamCore::send(const BlockSource& source, const SendOptions& options) {
   {
     Lock lock(*this);
-    enter(sending_, "send");
+    enter(lock, sending_, "send", options.stop);
     try {
       begin_send(lock, options.stop);
     } catch (...) {
@@ -58,6 +58,7 @@ StreamTotals StreamCore::send(const BlockSource& source, const SendOptions& opti
   }
   const Lock lock(*this);
   sending_ = false;
+  changed_.notify_all();
   return {send_.blocks_sent(), send_.bytes_sent()};
 }
 
@@ -70,8 +71,10 @@ void StreamCore::begin_send(Lock& lock, const std::stop_token& stop) {
 
 void StreamCore::send_block(std::span<const std::byte> block, const SendOptions& options) {
   Lock lock(*this);
+  if (by_caller_ && change_wanted_) [[unlikely]]
+    let_change(lock);
   if (by_caller_) {
-    while (pump(lock, nullptr)) {
+    while (poll()) {
     }
   }
   const auto ready = [&] { return send_.may_send(block.size()) || send_failure_ || ended_ != Status::ok; };
@@ -79,8 +82,10 @@ void StreamCore::send_block(std::span<const std::byte> block, const SendOptions&
     throw_send_wake(wait(
         lock, ready, [this] { return ack_deadline(); }, options.stop));
   }
-  if (closing_ || options.stop.stop_requested()) throw_send_wake(Wake::cancelled);
-  throw_send_failure();
+  if (closing_ || options.stop.stop_requested()) [[unlikely]]
+    throw_send_wake(Wake::cancelled);
+  if (send_failure_ || ended_ != Status::ok) [[unlikely]]
+    throw_send_failure();
   const FrameHead head(FrameType::data, send_.begin_block(block.size()));
   lock.unlock();
   const Status status = post(head, block, options.stop);
@@ -93,7 +98,7 @@ void StreamCore::send_block(std::span<const std::byte> block, const SendOptions&
 void StreamCore::fail_post(Status status, std::size_t bytes, const std::stop_token& stop) {
   Lock lock(*this);
   if (by_caller_) {
-    while (pump(lock, nullptr)) {
+    while (poll()) {
     }
   }
   if (send_failure_) throw_send_failure();
@@ -157,6 +162,7 @@ void StreamCore::tell_failure(const std::exception_ptr& failure) noexcept {
   }
   const Lock lock(*this);
   sending_ = false;
+  changed_.notify_all();
 }
 
 void StreamCore::throw_send_failure() const {

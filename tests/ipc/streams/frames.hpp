@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "sluice/ipc/message_port.hpp"
+#include "sluice/ipc/port_stream.hpp"
 #include "sluice/ipc/stream_error.hpp"
 
 namespace sluice::test {
@@ -60,6 +62,20 @@ class RawPeer {
  private:
   MessagePort* port_;
 };
+
+inline constexpr std::array kStreamUses{StreamUse::adaptive, StreamUse::both_ways, StreamUse::one_way};
+
+inline std::string name_of(StreamUse use) {
+  switch (use) {
+    case StreamUse::adaptive:
+      return "Adaptive";
+    case StreamUse::both_ways:
+      return "BothWays";
+    case StreamUse::one_way:
+      return "OneWay";
+  }
+  return "Unknown";
+}
 
 /// The stream_errc that `body` throws, if it does.
 template <class Body>

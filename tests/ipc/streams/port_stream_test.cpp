@@ -43,8 +43,8 @@ std::vector<Bytes> collect(ReceivedBlocks blocks) {
 class PortStreams : public ::testing::TestWithParam<std::tuple<PortKind, StreamUse>> {
  protected:
   PortKind kind() const { return std::get<0>(GetParam()); }
-  PortStreamOptions options() const { return {.ack_timeout = 20s, .use = std::get<1>(GetParam())}; }
-  bool both_ways() const { return std::get<1>(GetParam()) == StreamUse::both_ways; }
+  PortStreamOptions options() const { return {.ack_timeout = 20s, .use = use()}; }
+  StreamUse use() const { return std::get<1>(GetParam()); }
   /// Fits into a ring of 4 KiB.
   static constexpr std::size_t kBlock = 1000;
 
@@ -52,13 +52,26 @@ class PortStreams : public ::testing::TestWithParam<std::tuple<PortKind, StreamU
 };
 
 std::string parameter_name(const ::testing::TestParamInfo<std::tuple<PortKind, StreamUse>>& info) {
-  return test::name_of(std::get<0>(info.param)) +
-         (std::get<1>(info.param) == StreamUse::one_way ? "OneWay" : "BothWays");
+  return test::name_of(std::get<0>(info.param)) + test::name_of(std::get<1>(info.param));
 }
 
 INSTANTIATE_TEST_SUITE_P(Ports, PortStreams,
                          ::testing::Combine(::testing::ValuesIn(test::kPortKinds),
-                                            ::testing::Values(StreamUse::one_way, StreamUse::both_ways)),
+                                            ::testing::ValuesIn(test::kStreamUses)),
+                         parameter_name);
+
+/// What takes a send and a receive at the same time.
+class TwoWayPortStreams : public PortStreams {};
+INSTANTIATE_TEST_SUITE_P(Ports, TwoWayPortStreams,
+                         ::testing::Combine(::testing::ValuesIn(test::kPortKinds),
+                                            ::testing::Values(StreamUse::adaptive, StreamUse::both_ways)),
+                         parameter_name);
+
+/// What takes either by one thread, one inside the other.
+class NestedPortStreams : public PortStreams {};
+INSTANTIATE_TEST_SUITE_P(Ports, NestedPortStreams,
+                         ::testing::Combine(::testing::ValuesIn(test::kPortKinds),
+                                            ::testing::Values(StreamUse::both_ways)),
                          parameter_name);
 
 TEST_P(PortStreams, CarryBlocksInOrderAndWhole) {
@@ -317,8 +330,7 @@ TEST_P(PortStreams, BeginBeforeThePeerReceives) {
   sending.get();
 }
 
-TEST_P(PortStreams, RunInBothDirectionsAtOnce) {
-  if (!both_ways()) GTEST_SKIP() << "one_way streams run one after another";
+TEST_P(TwoWayPortStreams, RunInBothDirectionsAtOnce) {
   auto [a, b] = test::make_ports(kind());
   for (const std::uint32_t window : {0U, 1500U, 1U << 20U}) {
     const std::vector<Bytes> blocks(2000, pattern(kBlock));
@@ -336,8 +348,7 @@ TEST_P(PortStreams, RunInBothDirectionsAtOnce) {
   }
 }
 
-TEST_P(PortStreams, AnswerFromInsideTheLoop) {
-  if (!both_ways()) GTEST_SKIP() << "one_way streams run one after another";
+TEST_P(NestedPortStreams, AnswerFromInsideTheLoop) {
   auto [a, b] = test::make_ports(kind());
   auto echoing = std::async(std::launch::async, [&] {
     auto stream = create_port_stream(b, options());
@@ -356,12 +367,12 @@ TEST_P(PortStreams, RefuseASecondOperationOfTheSameKind) {
   auto stream = create_port_stream(a, options());
   const auto receiving = stream.receive();
   EXPECT_THROW((void)stream.receive(), error);
-  if (both_ways()) return;
-  EXPECT_THROW(stream.send(std::vector<Bytes>()), error);
+  if (use() == StreamUse::one_way) {
+    EXPECT_THROW(stream.send(std::vector<Bytes>()), error);
+  }
 }
 
 TEST_P(PortStreams, EndAtOnceWhenTheStreamIsClosedHere) {
-  if (!both_ways()) GTEST_SKIP() << "a stop_token does this for one_way streams";
   auto [a, b] = test::make_ports(kind());
   auto stream = create_port_stream(a, options());
   std::promise<void> begun;
@@ -376,6 +387,104 @@ TEST_P(PortStreams, EndAtOnceWhenTheStreamIsClosedHere) {
   stream.close();
   EXPECT_EQ(receiving.get(), stream_errc::cancelled);
   EXPECT_THROW((void)stream.receive(), error);
+}
+
+TEST_P(PortStreams, EndASendAtOnceWhenTheStreamIsClosedHere) {
+  auto [a, b] = test::make_ports(kind());
+  auto quick = options();
+  quick.linger = 1ms;
+  auto stream = create_port_stream(a, quick);
+  std::promise<void> begun;
+  auto sending = std::async(std::launch::async, [&] {
+    return ending_of([&] {
+      stream.send(std::vector<Bytes>(2, pattern(1)), {.on_progress = [&](const SendProgress& progress) {
+                    if (progress.blocks_sent == 1) begun.set_value();
+                  }});
+    });
+  });
+  begun.get_future().wait();
+  stream.close();  // nobody answers, and the ACK's timeout is long
+  EXPECT_EQ(sending.get(), stream_errc::cancelled);
+  EXPECT_THROW(stream.send(Bytes(1)), error);
+}
+
+TEST_P(TwoWayPortStreams, BeginToSendWhileTheLoopHasABlock) {
+  auto [a, b] = test::make_ports(kind());
+  auto peer = std::async(std::launch::async, [&] {
+    auto stream = create_port_stream(b, options());
+    auto sending = std::async(std::launch::async, [&] { stream.send(std::vector<Bytes>(50, pattern(100))); });
+    EXPECT_EQ(collect(stream.receive()), std::vector<Bytes>(200, pattern(kBlock, 1)));
+    sending.get();
+  });
+  auto stream = create_port_stream(a, options());
+  std::optional<std::future<StreamTotals>> sending;
+  std::size_t seen = 0;
+  for (const auto block : stream.receive()) {
+    const Bytes before(block.begin(), block.end());
+    if (++seen == 3) {
+      std::promise<void> begins;
+      sending = std::async(std::launch::async, [&] {
+        begins.set_value();
+        return stream.send(std::vector<Bytes>(200, pattern(kBlock, 1)));
+      });
+      begins.get_future().wait();
+      std::this_thread::sleep_for(2ms);  // whatever the send does meanwhile: the block stays
+    }
+    EXPECT_EQ(Bytes(block.begin(), block.end()), before);
+    EXPECT_EQ(before, pattern(100));
+  }
+  EXPECT_EQ(seen, 50U);
+  EXPECT_EQ(sending->get().blocks, 200U);
+  peer.get();
+}
+
+TEST_P(TwoWayPortStreams, ReceiveWhileTheSourceOfASendHasNothingYet) {
+  auto [a, b] = test::make_ports(kind());
+  std::promise<void> received;
+  auto stream = create_port_stream(a, options());
+  auto sending = std::async(std::launch::async, [&] {
+    int pieces = 0;
+    const Bytes block = pattern(10);
+    return stream.send(BlockSource([&]() -> std::optional<std::span<const std::byte>> {
+      if (pieces++ == 1) received.get_future().wait();
+      return pieces > 3 ? std::nullopt : std::optional<std::span<const std::byte>>(block);
+    }));
+  });
+  auto peer = std::async(std::launch::async, [&] {
+    auto other = create_port_stream(b, options());
+    auto also = std::async(std::launch::async, [&] { other.send(std::vector<Bytes>(20, pattern(kBlock))); });
+    EXPECT_EQ(collect(other.receive()).size(), 3U);
+    also.get();
+  });
+  EXPECT_EQ(collect(stream.receive()).size(), 20U);
+  received.set_value();
+  EXPECT_EQ(sending.get().blocks, 3U);
+  peer.get();
+}
+
+TEST(AdaptiveStreams, RefuseToSendOnTheThreadThatHasABlock) {
+  auto [a, b] = create_port_stream_pair();
+  auto sending = std::async(std::launch::async, [&, &stream = b] { return stream.send(Bytes(1)).blocks; });
+  for ([[maybe_unused]] const auto block : a.receive()) {
+    EXPECT_THROW(a.send(Bytes(1)), error);
+  }
+  EXPECT_EQ(sending.get(), 1U);
+  // Between streams the same thread does both.
+  auto receiving =
+      std::async(std::launch::async, [&, &stream = b] { return collect(stream.receive()).size(); });
+  a.send(Bytes(1));
+  EXPECT_EQ(receiving.get(), 1U);
+}
+
+TEST(AdaptiveStreams, GiveUpASendThatALoopWithABlockHoldsUp) {
+  auto [a, b] = create_port_stream_pair({.ack_timeout = 50ms});
+  auto sending = std::async(std::launch::async, [&, &stream = b] { return stream.send(Bytes(1)).blocks; });
+  for ([[maybe_unused]] const auto block : a.receive()) {
+    auto other = std::async(std::launch::async,
+                            [&, &stream = a] { return ending_of([&] { stream.send(Bytes(1)); }); });
+    EXPECT_EQ(other.get(), stream_errc::timed_out);
+  }
+  EXPECT_EQ(sending.get(), 1U);
 }
 
 TEST_P(PortStreams, GiveThePreviousHandlersBack) {

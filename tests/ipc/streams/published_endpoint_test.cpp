@@ -66,10 +66,8 @@ class PublishedEndpoint : public ::testing::TestWithParam<StreamUse> {
   test::Watchdog watchdog_{60s, "an exchange with the published endpoint"};
 };
 
-INSTANTIATE_TEST_SUITE_P(Uses, PublishedEndpoint, ::testing::Values(StreamUse::one_way, StreamUse::both_ways),
-                         [](const auto& use) {
-                           return use.param == StreamUse::one_way ? "OneWay" : "BothWays";
-                         });
+INSTANTIATE_TEST_SUITE_P(Uses, PublishedEndpoint, ::testing::ValuesIn(test::kStreamUses),
+                         [](const auto& use) { return test::name_of(use.param); });
 
 TEST_P(PublishedEndpoint, ReceivesWhatWeSend) {
   const std::string sent = content(1'000'003);

@@ -25,10 +25,8 @@ class StreamProcesses : public ::testing::TestWithParam<StreamUse> {
   test::Watchdog watchdog_{60s, "two processes and a stream"};
 };
 
-INSTANTIATE_TEST_SUITE_P(Uses, StreamProcesses, ::testing::Values(StreamUse::one_way, StreamUse::both_ways),
-                         [](const auto& use) {
-                           return use.param == StreamUse::one_way ? "OneWay" : "BothWays";
-                         });
+INSTANTIATE_TEST_SUITE_P(Uses, StreamProcesses, ::testing::ValuesIn(test::kStreamUses),
+                         [](const auto& use) { return test::name_of(use.param); });
 
 TEST_P(StreamProcesses, CarryAStreamEachWay) {
   constexpr std::size_t kBlocks = 2000;

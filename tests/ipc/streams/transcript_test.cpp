@@ -72,10 +72,8 @@ class Transcripts : public ::testing::TestWithParam<StreamUse> {
   test::Watchdog watchdog_{60s, "a transcript"};
 };
 
-INSTANTIATE_TEST_SUITE_P(Uses, Transcripts, ::testing::Values(StreamUse::one_way, StreamUse::both_ways),
-                         [](const auto& use) {
-                           return use.param == StreamUse::one_way ? "OneWay" : "BothWays";
-                         });
+INSTANTIATE_TEST_SUITE_P(Uses, Transcripts, ::testing::ValuesIn(test::kStreamUses),
+                         [](const auto& use) { return test::name_of(use.param); });
 
 TEST_P(Transcripts, OurReceiverAnswersLikeTheRecordedOne) {
   for (const Exchange& exchange : exchanges_) {

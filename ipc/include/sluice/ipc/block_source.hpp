@@ -84,9 +84,11 @@ class Rechunker {
  public:
   Rechunker(const BlockSource& source, std::size_t chunk_bytes) : source_(&source), chunk_(chunk_bytes) {}
 
-  std::optional<std::span<const std::byte>> next();
+  std::optional<std::span<const std::byte>> next() { return chunk_ == 0 ? (*source_)() : next_chunk(); }
 
  private:
+  std::optional<std::span<const std::byte>> next_chunk();
+
   const BlockSource* source_;
   std::size_t chunk_;
   std::span<const std::byte> piece_;  // what is left of the source's last piece

@@ -83,6 +83,8 @@ class MessagePort {
 
   /// Whether messages can be read by calls: the port offers that, and hasn't been started.
   bool can_receive() { return self_->can_receive(); }
+  /// Whether a look at the port costs no system call, so that it may be repeated.
+  bool polls_cheaply() { return self_->polls_cheaply(); }
   /// The next message; waits until `*deadline`, not at all where that is null. would_block or timed_out:
   /// none yet; else why there will be none. Only where can_receive().
   ReceivedBytes receive_bytes(const Deadline* deadline) { return self_->receive_bytes(deadline); }
@@ -105,6 +107,7 @@ class MessagePort {
     virtual Status post_parts_until(std::span<const std::byte> head, std::span<const std::byte> body,
                                     Deadline deadline) = 0;
     virtual bool can_receive() = 0;
+    virtual bool polls_cheaply() = 0;
     virtual ReceivedBytes receive_bytes(const Deadline* deadline) = 0;
     virtual void release_bytes() = 0;
   };
@@ -125,6 +128,7 @@ class MessagePort {
       return detail::post_parts_until<P>(port, head, body, deadline);
     }
     bool can_receive() override { return detail::PortReader<P>::can_receive(port); }
+    bool polls_cheaply() override { return detail::PortReader<P>::polls_cheaply(port); }
     ReceivedBytes receive_bytes(const Deadline* deadline) override { return reader.receive(port, deadline); }
     void release_bytes() override { reader.release(port); }
 

@@ -39,13 +39,18 @@ namespace detail {
 class StreamCore;
 }
 
-/// Who reads the port of a PortStream.
+/// Who reads the port of a PortStream, and where received blocks lie.
 enum class StreamUse : std::uint8_t {
+  /// As one_way while at most one send or receive goes on; from the first time that both do, for good, as
+  /// both_ways. A send that begins while another thread's receiving loop has a block waits until the loop
+  /// comes back; send() and receive() by the thread that has the block throw errc::misuse.
+  adaptive,
   /// The port's delivery thread, which copies blocks to memory of this process: sending and receiving go on
-  /// side by side, and neither holds the other up. The port's handlers are set while the stream uses it.
+  /// side by side, inside the receiving loop, too. The port's handlers are set while the stream uses it.
   both_ways,
-  /// The calling thread, where the port can be read by calls (else as above): the fastest, with blocks handed
-  /// out in place. One send or receive at a time; another one meanwhile throws errc::misuse.
+  /// The calling thread, where the port can be read by calls (else as both_ways), without locks: the fastest
+  /// for small blocks, which are handed out in place. One send or receive at a time; another one meanwhile
+  /// throws errc::misuse.
   one_way,
 };
 
@@ -62,7 +67,7 @@ struct PortStreamOptions {
   std::uint64_t tolerance = 1U << 16U;
   /// How long a stream that ends early waits for the other side to take note.
   std::chrono::nanoseconds linger = std::chrono::seconds(1);
-  StreamUse use = StreamUse::both_ways;
+  StreamUse use = StreamUse::adaptive;
 };
 
 /// What was moved, and how much of it is still under way.
@@ -94,9 +99,9 @@ using BlockConsumer = std::function<void(std::span<const std::byte> block)>;
 
 /// The blocks of one stream, as an input range to be walked once. Going on acknowledges the block before;
 /// destroying it early refuses the rest (and says so to the sender). Iterating throws StreamError where the
-/// stream doesn't complete. A span is valid until the loop goes on; in StreamUse::one_way it lies in the
-/// peer's memory, who can still change it. Thread-safety: one thread. Keeps the stream's port in use while it
-/// lives.
+/// stream doesn't complete. A span is valid until the loop goes on; unless in StreamUse::both_ways it
+/// can lie in the peer's memory, who can still change it: copy it first if the peer isn't trusted.
+/// Thread-safety: one thread. Keeps the stream's port in use while it lives.
 class ReceivedBlocks {
  public:
   class iterator {  // NOLINT(readability-identifier-naming): the name that ranges expect
@@ -144,8 +149,7 @@ class ReceivedBlocks {
 
 /// Streams over one port. The port's handlers are its own while it lives, and are given back afterwards.
 /// Threads: one sends, one receives (see StreamUse); close() and the progress calls from any. In
-/// StreamUse::one_way everything but close() belongs to the thread that sends or receives, and close()
-/// doesn't wake it where it waits: a stop_token does.
+/// StreamUse::one_way everything but close() belongs to the thread that sends or receives.
 class PortStream {
  public:
   PortStream(MessagePort port, const PortStreamOptions& options);

@@ -10,10 +10,12 @@
 // accepted frame, `consumed` behind the last block that the consumer has finished.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 
+#include "sluice/ipc/send_state.hpp"
 #include "sluice/ipc/stream_frame.hpp"
 
 namespace sluice::stream {
@@ -40,7 +42,21 @@ class ReceiveState {
   explicit ReceiveState(const ReceiveLimits& limits = {}, BlockId first_id = 0) noexcept
       : limits_(limits), arrived_(first_id), consumed_(first_id) {}
 
-  Verdict on_data(BlockId id, std::uint64_t bytes) noexcept;
+  Verdict on_data(BlockId id, std::uint64_t bytes) noexcept {
+    if (refusing_) return Verdict::refused;
+    stream_open_ = true;
+    if (id != arrived_) return Verdict::wrong_id;
+    if (unanswered_blocks_ == 0) {
+      first_unanswered_bytes_ = bytes;
+    } else if (unanswered_blocks_ >= 2 * kMaxBlocksInFlight || bytes > allowed_bytes() ||
+               unanswered_bytes_ > allowed_bytes() - bytes) {
+      return Verdict::over_window;
+    }
+    ++arrived_;
+    ++unanswered_blocks_;
+    unanswered_bytes_ += bytes;
+    return Verdict::accept;
+  }
   /// accept: the stream's end stands behind its blocks in the queue. refused: the refused stream is over.
   Verdict on_end(BlockId id) noexcept;
   /// The same for ERROR, whose number is only informative.
@@ -48,7 +64,14 @@ class ReceiveState {
 
   /// The consumer has finished the next block. Returns the id to acknowledge if an ACK is due whatever waits
   /// in the queue: a quarter of the window was consumed since the last one, or credits are off.
-  std::optional<BlockId> consumed(std::uint64_t bytes) noexcept;
+  std::optional<BlockId> consumed(std::uint64_t bytes) noexcept {
+    ++consumed_;
+    ++consumed_blocks_;
+    consumed_bytes_ += bytes;
+    const bool due = consumed_bytes_ >= limits_.window_bytes / kAckShare ||
+                     consumed_blocks_ >= kMaxBlocksInFlight / kAckShare || limits_.window_bytes == 0;
+    return due ? consumed_unanswered() : std::nullopt;
+  }
   /// The window to name in the next ACK; nothing where credits are off.
   std::optional<std::uint32_t> grant() const noexcept;
 
@@ -67,9 +90,20 @@ class ReceiveState {
   bool refusing() const noexcept { return refusing_; }
   BlockId expected_id() const noexcept { return arrived_; }
   /// What may be unanswered at most; for messages.
-  std::uint64_t allowed_bytes() const noexcept;
+  std::uint64_t allowed_bytes() const noexcept {
+    return std::max<std::uint64_t>(granted_ ? limits_.window_bytes : 0, first_unanswered_bytes_) +
+           limits_.tolerance_bytes;
+  }
+  /// Whether the peer, without another answer, may send a further block of that size: then an answer needn't
+  /// hurry.
+  bool peer_may_send(std::uint64_t bytes) const noexcept {
+    return granted_ && bytes <= limits_.window_bytes && unanswered_bytes_ <= limits_.window_bytes - bytes;
+  }
 
  private:
+  /// A quarter of what may be in flight: the next ACK is on its way long before the sender runs dry.
+  static constexpr std::uint64_t kAckShare = 4;
+
   void forget_answered(std::uint64_t blocks, std::uint64_t bytes) noexcept;
 
   ReceiveLimits limits_;

@@ -13,7 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <vector>
 
 #include "sluice/ipc/stream_frame.hpp"
 
@@ -37,34 +37,49 @@ class SendState {
   explicit SendState(BlockId first_id = 0) noexcept : oldest_(first_id), next_(first_id) {}
 
   /// Begins the next stream on the same port. All blocks of the present one must have been answered.
-  void restart() noexcept { *this = SendState(); }
+  void restart() noexcept;
 
   /// Whether a block of that size may be sent now.
-  bool may_send(std::uint64_t bytes) const noexcept;
+  bool may_send(std::uint64_t bytes) const noexcept {
+    if (all_answered()) return true;
+    const std::uint64_t in_flight = bytes_in_flight();
+    return in_flight <= window_ && bytes <= window_ - in_flight && window_ != 0 &&
+           blocks_in_flight() < kMaxBlocksInFlight;
+  }
   /// Notes that a block is being sent, and gives it its number.
-  BlockId begin_block(std::uint64_t bytes);
+  BlockId begin_block(std::uint64_t bytes) {
+    if (blocks_in_flight() == ends_.size()) [[unlikely]]
+      grow();
+    bytes_sent_ += bytes;
+    end_of(next_) = bytes_sent_;
+    return next_++;
+  }
 
   AckEffect on_ack(BlockId id, const Answer& answer) noexcept;
 
-  bool all_answered() const noexcept { return in_flight_.empty(); }
+  bool all_answered() const noexcept { return oldest_ == next_; }
   /// How many blocks were begun, modulo 2^32: the id of END and ERROR.
   BlockId next_id() const noexcept { return next_; }
-  std::size_t blocks_in_flight() const noexcept { return in_flight_.size(); }
-  std::uint64_t bytes_in_flight() const noexcept { return bytes_in_flight_; }
+  std::size_t blocks_in_flight() const noexcept { return next_ - oldest_; }  // modulo 2^32, like the ids
+  std::uint64_t bytes_in_flight() const noexcept { return bytes_sent_ - bytes_answered_; }
   std::uint64_t bytes_sent() const noexcept { return bytes_sent_; }
-  std::uint64_t blocks_sent() const noexcept { return blocks_answered_ + in_flight_.size(); }
+  std::uint64_t blocks_sent() const noexcept { return blocks_answered_ + blocks_in_flight(); }
   /// Answered as handled.
   std::uint64_t bytes_acknowledged() const noexcept { return bytes_acknowledged_; }
   /// 0 while the peer isn't known to give credits.
   std::uint32_t window() const noexcept { return window_; }
 
  private:
+  /// bytes_sent() after that block, which is in flight.
+  std::uint64_t& end_of(BlockId id) noexcept { return ends_[id & (ends_.size() - 1)]; }
+  void grow();
+
   BlockId oldest_;  // the oldest unanswered block, if there is one
   BlockId next_;
-  std::deque<std::uint64_t> in_flight_;  // sizes, oldest first
+  std::vector<std::uint64_t> ends_;  // a power of two of places, each used again after so many blocks
   std::uint64_t blocks_answered_ = 0;
-  std::uint64_t bytes_in_flight_ = 0;
   std::uint64_t bytes_sent_ = 0;
+  std::uint64_t bytes_answered_ = 0;  // in either way
   std::uint64_t bytes_acknowledged_ = 0;
   std::uint32_t window_ = 0;
 };

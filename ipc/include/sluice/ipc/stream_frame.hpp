@@ -38,8 +38,20 @@ struct Frame {
   std::span<const std::byte> payload;
 };
 
+/// Big-endian; of the first four bytes.
+inline std::uint32_t read_u32(std::span<const std::byte> bytes) noexcept {
+  const auto at = [bytes](std::size_t i) { return std::to_integer<std::uint32_t>(bytes[i]); };
+  return (at(0) << 24U) | (at(1) << 16U) | (at(2) << 8U) | at(3);
+}
+
 /// Nothing for what an endpoint must ignore: fewer than 5 bytes, or an unknown type.
-std::optional<Frame> decode_frame(std::span<const std::byte> message) noexcept;
+inline std::optional<Frame> decode_frame(std::span<const std::byte> message) noexcept {
+  if (message.size() < kFrameHeaderBytes) return std::nullopt;
+  const auto type = std::to_integer<std::uint8_t>(message[0]);
+  if (type > static_cast<std::uint8_t>(FrameType::error)) return std::nullopt;
+  return Frame{static_cast<FrameType>(type), read_u32(message.subspan(1)),
+               message.subspan(kFrameHeaderBytes)};
+}
 
 /// What the payload of an ACK says.
 struct Answer {
@@ -54,7 +66,10 @@ Answer decode_answer(std::span<const std::byte> payload) noexcept;
 /// The beginning of a frame, ready to send: the header and what precedes the variable part.
 class FrameHead {
  public:
-  FrameHead(FrameType type, BlockId id) noexcept;
+  FrameHead(FrameType type, BlockId id) noexcept {
+    bytes_[size_++] = static_cast<std::byte>(type);
+    append_u32(id);
+  }
 
   /// An ACK, with the window where the receiver gives one.
   static FrameHead handled(BlockId id, std::optional<std::uint32_t> window) noexcept;
@@ -64,7 +79,10 @@ class FrameHead {
   std::span<const std::byte> bytes() const noexcept { return {bytes_.data(), size_}; }
 
  private:
-  void append_u32(std::uint32_t value) noexcept;
+  void append_u32(std::uint32_t value) noexcept {
+    for (const unsigned shift : {24U, 16U, 8U, 0U})
+      bytes_[size_++] = static_cast<std::byte>((value >> shift) & 0xffU);
+  }
 
   std::array<std::byte, kFrameHeaderBytes + 5> bytes_{};
   std::uint8_t size_ = 0;
