@@ -71,7 +71,11 @@ fs::path runtime_directory() {
   const char* const base = std::getenv("XDG_RUNTIME_DIR");  // NOLINT(concurrency-mt-unsafe)
   if (base == nullptr || *base != '/') return "/tmp/sluice-" + std::to_string(::geteuid());
   const fs::path directory = base;
-  check_safe_directory(directory);
+  try {
+    check_safe_directory(directory);
+  } catch (const error& why) {
+    throw error(why.code(), std::string("XDG_RUNTIME_DIR: ") + why.what());
+  }
   return directory / "sluice";
 }
 
