@@ -13,6 +13,7 @@
 #include <functional>
 #include <random>
 #include <set>
+#include <utility>
 
 #include "file_ops.hpp"
 #include "sluice/crypto/atomic_file.hpp"
@@ -196,6 +197,34 @@ TEST_F(Files, KeepTheOldOneWhenAWriteFsyncOrRenameFails) {
       return -1;
     };
     expect_old(failure == EIO ? std::errc::io_error : std::errc::no_space_on_device);
+  }
+}
+
+TEST_F(Files, KeepTheOldOneWhenWhatRekeyWroteReadsBackChanged) {
+  write_file(scratch_ / "plain", pattern(300'000));
+  seal_file(scratch_ / "plain", path_, test_key());
+  const auto old = read_file(path_);
+  // A disk that changes a byte, and one that holds another whole stream of the same key.
+  static Bytes other;
+  static std::size_t written;
+  other = seal_bytes(pattern(300'000, 7), test_key(1));
+  const auto flip = [](int fd, const void* bytes, std::size_t size) -> ssize_t {
+    const auto* from = static_cast<const std::byte*>(bytes);
+    Bytes changed(from, from + size);
+    if (size > 1000) changed[size / 2] ^= std::byte{1};
+    return ::write(fd, changed.data(), size);
+  };
+  const auto replace = [](int fd, const void* /*bytes*/, std::size_t size) -> ssize_t {
+    const auto part = std::span(other).subspan(std::exchange(written, written + size), size);
+    return ::write(fd, part.data(), size);
+  };
+  for (auto* write : {+flip, +replace}) {
+    written = 0;
+    file_ops().write = write;
+    EXPECT_EQ(code_of([&] { rekey_file(path_, test_key(), test_key(1)); }), errc::not_authentic);
+    file_ops() = saved_;
+    EXPECT_EQ(read_file(path_), old);
+    expect_names({"plain", "file"});
   }
 }
 

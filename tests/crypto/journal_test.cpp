@@ -509,6 +509,22 @@ TEST_F(JournalFaults, AFailedFsyncIsNeverTakenForDurable) {
   EXPECT_EQ(journal.durable_sequence(), 2U);
 }
 
+// Else the newest segment wouldn't be the only one that can have a torn end.
+TEST_F(JournalFaults, ASegmentIsSyncedWhenItIsFinishedAndNoneFollowsOneThatIsNot) {
+  SealedJournal journal(place_, key_, kManual);
+  append(journal, 1);
+  journal.flush();
+  file_ops().fsync = [](int) {
+    errno = EIO;
+    return -1;
+  };
+  EXPECT_EQ(code_of([&] { journal.roll(); }), std::errc::io_error);
+  file_ops() = saved_;
+  EXPECT_EQ(code_of([&] { journal.append(record(2)); }), std::errc::io_error);
+  EXPECT_EQ(segments().size(), 1U);
+  EXPECT_EQ(journal.durable_sequence(), 1U);
+}
+
 TEST_F(JournalFaults, AFailedSegmentCreationLeavesTheOldOnes) {
   make_frames(2);
   SealedJournal journal(place_, key_, kManual);

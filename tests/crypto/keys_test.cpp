@@ -37,6 +37,13 @@ TEST(SecretKey, HasAnIdThatDependsOnEveryByteOfTheKey) {
   EXPECT_EQ(SecretKey::from_bytes(bytes).id(), id);
 }
 
+TEST(SecretKeyDeathTest, CantBeWrittenNorReadBeyondItsEnd) {
+  const auto key = SecretKey::generate();
+  auto* bytes = const_cast<std::byte*>(key.bytes().data());
+  EXPECT_DEATH(*static_cast<volatile std::byte*>(bytes) = std::byte{1}, "");
+  EXPECT_DEATH((void)*static_cast<volatile std::byte*>(bytes + SecretKey::kSize), "");
+}
+
 TEST(SecretKey, RefusesAnyOtherSizeThan32Bytes) {
   for (const std::size_t size : {0U, 1U, 16U, 31U, 33U, 64U}) {
     EXPECT_EQ(code_of([&] { SecretKey::from_bytes(Bytes(size)); }), errc::bad_option) << size;
