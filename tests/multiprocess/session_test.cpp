@@ -9,16 +9,15 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <condition_variable>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "session_parts.hpp"
 #include "throws.hpp"
 #include "two_processes.hpp"
 #include "watchdog.hpp"
@@ -37,47 +36,6 @@ std::uint64_t number_in(const Message& message) {
   if (message.bytes().size() == sizeof number) std::memcpy(&number, message.bytes().data(), sizeof number);
   return number;
 }
-
-/// Collects a session's events; waits for one.
-class Events {
- public:
-  SessionHandler handler() {
-    return [this](const SessionEvent& event) {
-      {
-        const std::scoped_lock lock(mutex_);
-        events_.push_back(event);
-      }
-      came_.notify_all();
-    };
-  }
-
-  /// The first event of that kind behind those that were waited for before.
-  std::optional<SessionEvent> wait_for(SessionState state) {
-    std::unique_lock lock(mutex_);
-    std::optional<SessionEvent> found;
-    came_.wait_for(lock, 20s, [&] {
-      while (!found && next_ < events_.size()) {
-        if (events_[next_].state == state) found = events_[next_];
-        ++next_;
-      }
-      return found.has_value();
-    });
-    return found;
-  }
-
-  std::vector<SessionState> states() const {
-    const std::scoped_lock lock(mutex_);
-    std::vector<SessionState> states;
-    for (const SessionEvent& event : events_) states.push_back(event.state);
-    return states;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::condition_variable came_;
-  std::vector<SessionEvent> events_;
-  std::size_t next_ = 0;
-};
 
 /// A byte stream from a child: what it has to say.
 class Report {
@@ -104,20 +62,13 @@ class Report {
   std::array<int, 2> ends_{};
 };
 
-/// The child's end: the other role than the one under test.
-enum class Role { host, join };
-
-Port open_session(Role role, const std::string& path, SessionOptions options) {
-  return role == Role::host ? host_session(path, std::move(options)) : join_session(path, std::move(options));
-}
-
 /// A survivor in this process, victims in others.
 class SessionPair : public ::testing::Test {
  protected:
   explicit SessionPair(Role survivor) : survivor_role_(survivor) {}
 
   Role survivor_role() const { return survivor_role_; }
-  Role victim_role() const { return survivor_role_ == Role::host ? Role::join : Role::host; }
+  Role victim_role() const { return other(survivor_role_); }
 
   template <typename Body>
   ChildProcess victim(Body body, const SessionOptions& options = {}) {
