@@ -132,6 +132,9 @@ void SessionPort::peer_ended() {
     const std::scoped_lock lock(mutex_);
     connection_.socket = PacketSocket(Descriptor());
   }
+  // It may have died just before it woke us for what it had published or released: each end looks once more.
+  producer_.gate().interrupt();
+  consumer_.gate().interrupt();
   tell({.state = SessionState::waiting_for_peer});
   if (candidate_ && candidate_->stage == Candidate::Stage::waits_for_vacancy) offer();
 }

@@ -34,8 +34,10 @@ void WaitGate::clear_interruption() noexcept {
 
 void WaitGate::wake_sleeper() const noexcept {
   // The word doesn't change, so a wake-up that comes just before the sleeper sleeps is lost: repeat until it
-  // answers.
-  while (const auto* word = sleeping_on_.load(std::memory_order_seq_cst)) {
+  // answers. One that has cleared its interruption has answered too, and may sleep again.
+  while (reason_.load(std::memory_order_seq_cst) != Status::ok) {
+    const auto* const word = sleeping_on_.load(std::memory_order_seq_cst);
+    if (word == nullptr) return;
     futex_wake(*word);
     const timespec pause{0, 20'000};
     ::nanosleep(&pause, nullptr);

@@ -38,12 +38,14 @@ class Events {
   }
 
   /// The first event of that kind behind those that were waited for before.
-  std::optional<SessionEvent> wait_for(SessionState state) {
+  std::optional<SessionEvent> wait_for(SessionState state) { return wait_for_either(state, state); }
+  std::optional<SessionEvent> wait_for_either(SessionState one, SessionState another) {
     std::unique_lock lock(mutex_);
     std::optional<SessionEvent> found;
     came_.wait_for(lock, std::chrono::seconds(20), [&] {
       while (!found && next_ < events_.size()) {
-        if (events_[next_].state == state) found = events_[next_];
+        const SessionState state = events_[next_].state;
+        if (state == one || state == another) found = events_[next_];
         ++next_;
       }
       return found.has_value();
