@@ -128,6 +128,7 @@ class StreamCore {
   // stream_sending.cpp
   void on_ack(const stream::Frame& frame);
   void begin_send(Lock& lock, const std::stop_token& stop);
+  void look_for_answers(std::size_t block_bytes);
   void send_block(std::span<const std::byte> block, const SendOptions& options);
   void finish_send(const SendOptions& options);
   void tell_failure(const std::exception_ptr& failure) noexcept;
@@ -197,6 +198,7 @@ class StreamCore {
   std::uint64_t frames_ = 0;  // counts what a waiting thread may want to look at
 
   bool sending_ = false;
+  unsigned skip_looks_ = 0;  // so many blocks may go before answers are looked for again
   stream::SendState send_;
   std::optional<Failure> send_failure_;
   // When the wait for the next answer began; nothing while none is waited for. Answers reset it, so that the

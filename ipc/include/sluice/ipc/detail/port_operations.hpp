@@ -107,7 +107,7 @@ class PortReader {
       return port.receive_bytes(deadline);
     } else if constexpr (GivesMessages<P>) {
       held_.reset();
-      held_.emplace(deadline != nullptr ? port.receive_until(*deadline) : port.try_receive());
+      held_.emplace(Reading{&port, deadline});  // converted in place: no move
       return {held_->status(), held_->bytes()};
     } else {
       return {};
@@ -131,6 +131,19 @@ class PortReader {
   template <GivesMessages T>
   struct MessageOf<T> {
     using type = std::remove_cvref_t<decltype(std::declval<T&>().try_receive())>;
+  };
+
+  struct Reading {
+    P* port;
+    const Deadline* deadline;
+    // NOLINTNEXTLINE(google-explicit-constructor): what emplace() makes its object from
+    operator typename MessageOf<P>::type() const {
+      if constexpr (GivesMessages<P>) {
+        return deadline != nullptr ? port->receive_until(*deadline) : port->try_receive();
+      } else {
+        return {};
+      }
+    }
   };
 
   std::optional<typename MessageOf<P>::type> held_;
