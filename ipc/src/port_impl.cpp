@@ -43,25 +43,22 @@ Status PortCore::append_slowly(Status status, std::span<const std::byte> message
   return Status::ok;
 }
 
-ReadResult PortCore::read_slowly(Status status, ring::Record record, const Deadline* deadline) noexcept {
-  for (;;) {
-    if (consumer_.gate().interrupted()) {
-      if (status == Status::ok) consumer_.unread(record);
-      status = receive_from_present_peer(deadline);
-      if (status != Status::ok) break;
-      status = consumer_.try_read(record);
-      continue;
-    }
-    if (status != Status::would_block) break;
-    status = wait_and_read(record, deadline);
-    if (status == Status::interrupted) {
-      status = Status::would_block;
-    } else if (status != Status::ok || !consumer_.gate().interrupted()) {
-      break;
-    }
+/// After a try_read that ended with `why`, or whose record was put back: ok if it shall be repeated.
+Status PortCore::wait_to_read(Status why, const Deadline* deadline) noexcept {
+  Status status = why;
+  if (consumer_.gate().interrupted()) {
+    status = receive_from_present_peer(deadline);
+  } else if (why == Status::would_block && deadline != nullptr) {
+    status = consumer_.wait_for_record(*deadline);
+    if (status == Status::interrupted) status = Status::ok;
+  } else if (why == Status::would_block) {
+    const Status reason = consumer_.gate().reason();
+    // The gate was closed after the peer's last publication: look once more.
+    if (reason != Status::ok)
+      status = consumer_.record_ready() || reason == Status::interrupted ? Status::ok : reason;
   }
   if (status == Status::broken) note_broken(consumer_.failure());
-  return {status, record};
+  return status == Status::ok && closed_here_.load(std::memory_order_acquire) ? Status::closed : status;
 }
 
 /// While a new peer is being joined, nothing is read; there is nothing without a deadline then.
@@ -69,15 +66,6 @@ Status PortCore::receive_from_present_peer(const Deadline* deadline) noexcept {
   follow_peer_receiving();
   if (!consumer_.gate().interrupted()) return Status::ok;
   return deadline != nullptr ? wait_for_peer(*deadline) : Status::would_block;
-}
-
-Status PortCore::wait_and_read(ring::Record& record, const Deadline* deadline) noexcept {
-  const Status why = deadline != nullptr ? consumer_.wait_for_record(*deadline) : consumer_.gate().reason();
-  if (why != Status::ok && deadline != nullptr) return why;
-  // The gate was closed after the peer's last publication: look once more.
-  if (closed_here_.load(std::memory_order_acquire)) return Status::closed;
-  const Status status = consumer_.try_read(record);
-  return status == Status::would_block && why != Status::ok ? why : status;
 }
 
 Status PortCore::replay_from(ring::Sequence sequence) noexcept {
@@ -113,6 +101,7 @@ PortImpl::PortImpl(Connection&& connection, const PortOptions& options, const ri
       connection_(std::move(connection)),
       ring_bytes_(connection_.own.view().header.capacity),
       strategy_(options.wait.strategy),
+      has_executor_(options.executor != nullptr),
       delivery_(options.executor) {}
 
 PortImpl::~PortImpl() = default;
@@ -186,7 +175,12 @@ Status PortImpl::wait_for_message() noexcept {
 Status PortImpl::drain(HandlerSlot<MessageHandler>& handler) {
   Status status = Status::ok;
   handler.call_repeatedly([&](MessageHandler& function) {
-    const ReadResult message = read(nullptr);
+    ReadResult message = read(nullptr);
+    // The next message of a conversation comes soon: polling for it here saves the way out of the handler's
+    // slot and in again. Not on somebody else's thread.
+    if (message.status == Status::would_block && !has_executor_ && consumer_.poll_for_record()) {
+      message = read(nullptr);
+    }
     status = message.status;
     if (status != Status::ok) return false;
     function(message.record.payload);

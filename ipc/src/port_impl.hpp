@@ -77,6 +77,7 @@ class PortImpl : public PortCore, public DeliverySource, public std::enable_shar
 
   std::uint64_t ring_bytes_;
   WaitStrategy strategy_;
+  bool has_executor_;
   mutable std::mutex failure_mutex_;
   std::string failure_text_;  // under failure_mutex_
   Delivery delivery_;

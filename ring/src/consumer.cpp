@@ -81,15 +81,25 @@ Status Consumer::rewind(Sequence sequence) noexcept {
   return Status::ok;
 }
 
-Status Consumer::wait_for_record(Deadline deadline) noexcept {
+void Consumer::leave_streaming_producer_alone() noexcept {
   const bool streaming = sequence_ - waited_sequence_ >= kStreamingBurst;
   waited_sequence_ = sequence_;
-  if (streaming && wait_.strategy != WaitStrategy::poll) {
-    for (unsigned pause = 0; pause < kStreamingPauses; ++pause) cpu_pause();
-  }
+  if (!streaming || wait_.strategy == WaitStrategy::poll) return;
+  for (unsigned pause = 0; pause < kStreamingPauses; ++pause) cpu_pause();
+}
+
+Status Consumer::wait_for_record(Deadline deadline) noexcept {
+  leave_streaming_producer_alone();
   const Status status = spin(wait_, gate_, deadline, 1, [this]() noexcept { return record_ready(); });
   if (status != Status::would_block || wait_.strategy == WaitStrategy::poll) return status;
   return sleep_until_record(deadline);
+}
+
+bool Consumer::poll_for_record() noexcept {
+  leave_streaming_producer_alone();
+  const bool endless = wait_.strategy == WaitStrategy::spin;
+  return spin(endless ? WaitOptions{} : wait_, gate_, kNoDeadline, 1,
+              [this]() noexcept { return record_ready(); }) == Status::ok;
 }
 
 Status Consumer::sleep_until_record(Deadline deadline) noexcept {

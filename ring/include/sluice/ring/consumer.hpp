@@ -108,6 +108,15 @@ class Consumer {
   /// was released meanwhile looked for the old one's wait. Records read before are no longer valid.
   void rebind(const PeerView& peer) noexcept;
 
+  /// Polls for a record as wait_for_record does before it sleeps, but for a bounded time where that polls
+  /// without end. Whether try_read would find one.
+  bool poll_for_record() noexcept;
+
+  /// Whether try_read would find a record, or something to refuse.
+  bool record_ready() const noexcept {
+    return word_at(at(read_)).load(std::memory_order_acquire) != 0;  // [PUBLISH]
+  }
+
   /// Whether the producer said that no record follows. Meaningful once its process is gone or its socket has
   /// ended.
   bool producer_closed() const noexcept {
@@ -135,11 +144,9 @@ class Consumer {
     // atomic_ref takes no const type in C++20; only load() is called, which writes nothing.
     return std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(const_cast<std::byte*>(place)));
   }
-  bool record_ready() const noexcept {
-    return word_at(at(read_)).load(std::memory_order_acquire) != 0;  // [PUBLISH]
-  }
 
   Status refuse_header(std::uint64_t header) noexcept;
+  void leave_streaming_producer_alone() noexcept;
   Status sleep_until_record(Deadline deadline) noexcept;
   void wake_producer() noexcept;
 

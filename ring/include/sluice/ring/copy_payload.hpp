@@ -29,8 +29,8 @@ void copy_ends(std::byte* to, const std::byte* from, std::size_t bytes) noexcept
   const std::size_t last = bytes - sizeof(Block);
   const auto front = load_block<Block>(from);
   const auto back = load_block<Block>(from + last);
-  store_block(to, front);
   store_block(to + last, back);
+  store_block(to, front);
 }
 
 /// In a source file of its own: inlined, the compiler would see it reached with small objects, and warn.
@@ -44,8 +44,8 @@ inline void copy_payload(std::byte* to, std::span<const std::byte> message) noex
     copy_large_payload(to, from, bytes);
   } else if (bytes > 32) [[likely]] {
     const std::size_t last = bytes - 32;
-    copy_ends<Block16>(to, from, 32);
     copy_ends<Block16>(to + last, from + last, 32);
+    copy_ends<Block16>(to, from, 32);
   } else if (bytes >= 16) {
     copy_ends<Block16>(to, from, bytes);
   } else if (bytes >= 8) {

@@ -70,7 +70,9 @@ class Producer {
 
   /// Makes all committed records visible, and wakes a consumer that waits for the first of them.
   void publish() noexcept {
-    if (head_ != tail_) publish_records(at(tail_), head_, head_sequence_, first_header_);
+    if (head_ == tail_) return;
+    clear_word(at(head_));
+    publish_records(at(tail_), head_, head_sequence_, first_header_);
   }
 
   /// Claims, copies and commits. Same outcomes as try_claim.
@@ -95,6 +97,7 @@ class Producer {
     std::byte* const record = at(tail_);
     head_ = end;
     head_sequence_ = sequence + 1;
+    clear_word(record + record_bytes(bytes));
     copy_payload(record + kRecordHeaderBytes, message);
     publish_records(record, end, sequence + 1, make_header(bytes, sequence));
     return Status::ok;
@@ -146,6 +149,9 @@ class Producer {
     return std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(place));
   }
 
+  /// The word behind a batch: zero before the batch can be seen. Relaxed: the header's release orders it.
+  static void clear_word(std::byte* place) noexcept { word_at(place).store(0, std::memory_order_relaxed); }
+
   /// Publishes the records from the tail, at `first`, to `end`: all complete but for the first one's header.
   void publish_records(std::byte* first, Position end, Sequence next_sequence,
                        std::uint64_t first_header) noexcept {
@@ -154,8 +160,6 @@ class Producer {
     const bool light_barrier = light_barrier_;
     const Position start = tail_;
     tail_ = end;
-    // The word behind the batch: zero before the batch can be seen. Relaxed: the release below orders it.
-    word_at(first + (end - start)).store(0, std::memory_order_relaxed);
     word_at(first).store(first_header,
                          std::memory_order_release);  // [PUBLISH] pairs with Consumer::try_read
     // Relaxed: the tail's release orders it; a reader that sees the tail sees this or a later number.

@@ -49,7 +49,7 @@ class OneThreadRule {
   std::atomic<bool> busy_{false};
 };
 
-/// A record and whether there is one; returned by value so that it can stay in registers.
+/// A record and whether there is one.
 struct ReadResult {
   Status status;
   ring::Record record;
@@ -124,11 +124,17 @@ class PortCore {
     if (may != Status::ok) [[unlikely]]
       return {may, {}};
     consumer_.release();
+    // The record never goes through memory: its payload's address would wait there for the header's line, and
+    // so would the fetching of the payload's lines, which now happens at the same time.
     ring::Record record;
-    const Status status = consumer_.try_read(record);
+    Status status = consumer_.try_read(record);
     // The gate after the record: what a peer writes that is being replaced isn't believed. [FENCE]
-    if (status != Status::ok || consumer_.gate().interrupted()) [[unlikely]]
-      return read_slowly(status, record, deadline);
+    while (status != Status::ok || consumer_.gate().interrupted()) [[unlikely]] {
+        if (status == Status::ok) consumer_.unread(record);
+        status = wait_to_read(status, deadline);
+        if (status != Status::ok) return {status, {}};
+        status = consumer_.try_read(record);
+      }
     return {Status::ok, record};
   }
 
@@ -186,8 +192,7 @@ class PortCore {
   Status claim_after_interruption(std::size_t bytes, std::span<std::byte>& room,
                                   const Deadline* deadline) noexcept;
   Status append_slowly(Status status, std::span<const std::byte> message, const Deadline* deadline) noexcept;
-  ReadResult read_slowly(Status status, ring::Record record, const Deadline* deadline) noexcept;
-  Status wait_and_read(ring::Record& record, const Deadline* deadline) noexcept;
+  Status wait_to_read(Status why, const Deadline* deadline) noexcept;
   Status receive_from_present_peer(const Deadline* deadline) noexcept;
 
   // The two ends are used by two threads: a line pair of its own for each.
