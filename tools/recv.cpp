@@ -79,9 +79,9 @@ void run_receive(const ReceiveArguments& arguments) {
     throw std::runtime_error("--stdio needs --output FILE: standard output is where the sender is answered");
   Output output(arguments.output);
   if (arguments.how.chosen()) {
-    receive_stream(arguments.how.stdio ? stdio_port() : MessagePort(accept_sender(arguments.channel)),
-                   [&](std::span<const std::byte> block) { output.write(block); });
-    output.commit();
+    receive_stream(
+        arguments.how.stdio ? stdio_port() : MessagePort(accept_sender(arguments.channel)),
+        [&](std::span<const std::byte> block) { output.write(block); }, [&] { output.commit(); });
     return;
   }
   Port port = accept_sender(arguments.channel);

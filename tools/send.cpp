@@ -121,7 +121,7 @@ void run_send(const SendArguments& arguments) {
   const Input input(arguments.file);
   if (arguments.how.chosen()) {
     send_stream(arguments.how.stdio ? stdio_port() : MessagePort(connect_to_receiver(arguments)), input.fd(),
-                arguments.block_bytes, input.size());
+                arguments.how, arguments.block_bytes, input.size());
     return;
   }
   Port port = connect_to_receiver(arguments);

@@ -4,6 +4,10 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
+#include <exception>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "progress_bar.hpp"
@@ -47,22 +51,68 @@ MessagePort stdio_port() {
                                       copy_of(STDOUT_FILENO, "standard output"), options));
 }
 
-void send_stream(MessagePort port, int input, std::uint64_t block_bytes, std::optional<std::uint64_t> size) {
+namespace {
+
+/// How long an endpoint that isn't known to confirm anything may keep silent.
+constexpr auto kConfirmation = std::chrono::seconds(30);
+
+void await_confirmation(PortStream& stream, const StreamArguments& how) {
+  try {
+    stream.receive([](std::span<const std::byte> /*block*/) {});
+  } catch (const StreamError& failure) {
+    if (failure.code() == stream_errc::sender_failed)
+      throw std::runtime_error("the receiver got everything and could not store it: " + failure.reason());
+    const bool confirms_nothing =
+        failure.code() == stream_errc::closed || failure.code() == stream_errc::timed_out;
+    if (how.stdio && confirms_nothing) return;
+    throw std::runtime_error("the receiver got everything and ended before it was stored: " +
+                             std::string(failure.what()));
+  }
+}
+
+/// A sender that waits for no confirmation has gone already.
+void confirm(PortStream& stream, const std::exception_ptr& failure) noexcept {
+  try {
+    stream.send(BlockSource([&]() -> std::optional<std::span<const std::byte>> {
+      if (failure) std::rethrow_exception(failure);
+      return std::nullopt;
+    }));
+  } catch (...) {  // our own failure again, or nobody to tell
+  }
+}
+
+}  // namespace
+
+void send_stream(MessagePort port, int input, const StreamArguments& how, std::uint64_t block_bytes,
+                 std::optional<std::uint64_t> size) {
   ProgressBar bar(size);
-  const StreamTotals totals = send_port_stream(
-      std::move(port), read_blocks(input, block_bytes), {.chunk_size = block_bytes},
+  PortStreamOptions options{.chunk_size = block_bytes, .use = StreamUse::one_way};
+  if (how.stdio) options.idle_timeout = kConfirmation;
+  auto stream = create_port_stream(std::move(port), options);
+  const StreamTotals totals = stream.send(
+      read_blocks(input, block_bytes),
       {.on_progress = [&](const SendProgress& progress) { bar.show(progress.bytes_acknowledged); }});
+  await_confirmation(stream, how);
   bar.finish(totals.bytes);
 }
 
-void receive_stream(MessagePort port, const std::function<void(std::span<const std::byte>)>& write) {
+void receive_stream(MessagePort port, const std::function<void(std::span<const std::byte>)>& write,
+                    const std::function<void()>& commit) {
   ProgressBar bar(std::nullopt);
   std::uint64_t written = 0;
-  receive_port_stream(std::move(port), [&](std::span<const std::byte> block) {
+  auto stream = create_port_stream(std::move(port), {.use = StreamUse::one_way});
+  stream.receive([&](std::span<const std::byte> block) {
     write(block);
     written += block.size();
     bar.show(written);
   });
+  try {
+    commit();
+  } catch (...) {
+    confirm(stream, std::current_exception());
+    throw;
+  }
+  confirm(stream, nullptr);
   bar.finish(written);
 }
 

@@ -24,7 +24,8 @@ class StreamTransfer : public ::testing::Test {
     const std::string all =
         "sluice='" SLUICE_BIN_DIR "/sluice'; python='python3 " SLUICE_SOURCE_DIR
         "/tests/ipc/streams/published_endpoint.py'; dir='" +
-        directory_.path().string() + "'; in=$dir/in; out=$dir/out; cd $dir; set -o pipefail\n" +
+        directory_.path().string() +
+        "'; trap 'kill $(jobs -p) 2> /dev/null' EXIT; in=$dir/in; out=$dir/out; cd $dir; set -o pipefail\n" +
         "join() { rm -f back; mkfifo back; eval \"$1\" < back | eval \"$2\" > back; }\n" + script;
     std::ofstream(directory_.file("script")) << all;
     const int status = std::system(("bash '" + directory_.file("script").string() + "'").c_str());
@@ -75,6 +76,36 @@ TEST_F(StreamTransfer, SaysInOneLineWhyItEndedEarly) {
   const std::string line = read("error");
   EXPECT_NE(line.find("Receiver closed the stream"), std::string::npos) << line;
   EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1) << line;
+}
+
+TEST_F(StreamTransfer, EndsWellForTheSenderOnlyWhenTheOutputIsThere) {
+  // The receiver is still alive when the output is looked for: only the sender has ended.
+  EXPECT_EQ(shell("$sluice recv --stream --output $out $dir/channel & $sluice send --stream $dir/channel $in "
+                  "&& cmp $in $out; code=$?; wait $!; exit $code"),
+            0);
+}
+
+// The receiver has opened its output when its channel appears, and has a sender when it is gone.
+
+TEST_F(StreamTransfer, FailsForTheSenderWhenTheOutputCannotBeStored) {
+  EXPECT_EQ(
+      shell("mkdir sub; $sluice recv --stream --output sub/out $dir/channel 2> recv_error & receiver=$!; "
+            "until [ -e channel ]; do sleep 0.01; done; rm -rf sub; "
+            "$sluice send --stream $dir/channel $in 2> error && exit 3; wait $receiver && exit 2; exit 0"),
+      0);
+  EXPECT_NE(read("error").find("could not store it"), std::string::npos) << read("error");
+  EXPECT_NE(read("error").find("sub/out"), std::string::npos) << read("error");
+}
+
+TEST_F(StreamTransfer, FailsForTheSenderWhenTheReceiverIsKilledBeforeItStores) {
+  EXPECT_EQ(
+      shell("mkfifo slow; $sluice recv --stream --output $out $dir/channel 2> recv_error & receiver=$!; "
+            "until [ -e channel ]; do sleep 0.01; done; "
+            "$sluice send --stream $dir/channel slow 2> error & sender=$!; exec 7> slow; echo part >&7; "
+            "while [ -e channel ]; do sleep 0.01; done; "
+            "kill -STOP $receiver; exec 7>&-; kill -KILL $receiver; wait $sender && exit 3; exit 0"),
+      0);
+  EXPECT_FALSE(std::filesystem::exists(directory_.file("out")));
 }
 
 TEST_F(StreamTransfer, LeavesNoOutputWhenTheSenderIsCutOff) {
