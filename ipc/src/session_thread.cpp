@@ -124,6 +124,9 @@ void SessionPort::peer_ended() {
     end(Status::closed, "closed by the peer");
     return;
   }
+  // Closed here: the peer has noticed, and what stops this thread is on its way. Acquire pairs with close(),
+  // which says so here before it tells the peer.
+  if (closed_here_.load(std::memory_order_acquire)) return;
   connected_ = false;
   keep_until_ = deadline_in(plan_.options.resume_window);
   look_again_at_ = {};
