@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <functional>
 #include <system_error>
 
+#include "file_io.hpp"
 #include "sluice/ring/error.hpp"
 
 namespace sluice::tools {
@@ -20,34 +20,7 @@ namespace fs = std::filesystem;
 
 constexpr mode_t kModeLessUmask = 0666;
 
-fs::path directory_of(const fs::path& path) {
-  return path.has_parent_path() ? path.parent_path() : fs::path(".");
-}
-
-void wait_until_writable(int fd) {
-  pollfd entry{fd, POLLOUT, 0};
-  ::poll(&entry, 1, -1);  // whatever it says, the next write() says it better
-}
-
-void sync(int fd, const std::string& what) {
-  // EINVAL, EROFS: not a thing that can be synced, such as a pipe.
-  if (::fsync(fd) != 0 && errno != EINVAL && errno != EROFS) throw_errno("syncing " + what);
-}
-
 }  // namespace
-
-void write_fully(int fd, std::span<const std::byte> bytes, const std::string& what) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written >= 0) {
-      bytes = bytes.subspan(static_cast<std::size_t>(written));
-    } else if (errno == EAGAIN) {
-      wait_until_writable(fd);
-    } else if (errno != EINTR) {
-      throw_errno("writing to " + what);
-    }
-  }
-}
 
 OutputFile::OutputFile(const fs::path& path) : what_(path.string()), path_(path) {
   std::error_code none;
@@ -116,12 +89,9 @@ void OutputFile::commit() {
   sync(file_.get(), what_);
   if (direct_) return;
   if (temporary_.empty()) take_temporary_name();
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw_errno("renaming the complete file to " + what_);
+  rename_durably(temporary_, path_, what_);
   temporary_.clear();
   remove_on_signal_ = nullptr;
-  const Descriptor directory(::open(directory_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory) throw_errno("opening the directory of " + what_);
-  sync(directory.get(), "the directory of " + what_);
 }
 
 }  // namespace sluice::tools

@@ -8,14 +8,11 @@
 #include <span>
 #include <string>
 
+#include "file_io.hpp"
 #include "remove_on_signal.hpp"
 #include "sluice/ring/descriptor.hpp"
 
 namespace sluice::tools {
-
-/// Writes all bytes to a descriptor, short writes and interruptions notwithstanding. Throws the system's
-/// error, with `what` as the object.
-void write_fully(int fd, std::span<const std::byte> bytes, const std::string& what);
 
 /// Writes a new file beside the old one, and takes the old one's place (and its permissions) with commit().
 /// Without commit() nothing is left and the old file is untouched, also when the process is killed: the new

@@ -13,6 +13,7 @@
 #include "output_file.hpp"
 #include "progress_bar.hpp"
 #include "remove_on_signal.hpp"
+#include "resume_transfer.hpp"
 #include "sluice/ipc/endpoint.hpp"
 #include "stream_transfer.hpp"
 #include "transfer.hpp"
@@ -27,6 +28,7 @@ struct ReceiveArguments {
   ChannelArguments channel;
   std::string output = "-";
   StreamArguments how;
+  ResumeArguments resume;
 };
 
 /// A file that appears when complete, or standard output for "-".
@@ -75,6 +77,10 @@ Port accept_sender(const ChannelArguments& channel) {
 
 void run_receive(const ReceiveArguments& arguments) {
   ::signal(SIGPIPE, SIG_IGN);  // a reader of ours that goes away is an error with a sentence
+  if (arguments.resume.resume) {
+    receive_resumable(arguments.channel, arguments.resume, arguments.output);
+    return;
+  }
   if (arguments.how.stdio && arguments.output == "-")
     throw std::runtime_error("--stdio needs --output FILE: standard output is where the sender is answered");
   Output output(arguments.output);
@@ -117,6 +123,7 @@ void add_recv(CLI::App& app) {
           "A file that appears, or is replaced, only when complete and synced; - or nothing: standard output")
       ->type_name("FILE");
   arguments->how.add_to(*command);
+  arguments->resume.add_to(*command, "sender", {"--stream", "--stdio"});
   command->callback([arguments] {
     arguments->how.check(arguments->channel.name);
     run_receive(*arguments);

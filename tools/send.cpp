@@ -16,6 +16,7 @@
 
 #include "commands.hpp"
 #include "progress_bar.hpp"
+#include "resume_transfer.hpp"
 #include "sluice/ipc/endpoint.hpp"
 #include "sluice/ring/descriptor.hpp"
 #include "sluice/ring/error.hpp"
@@ -30,6 +31,7 @@ struct SendArguments {
   std::string file = "-";
   std::uint64_t block_bytes = kDefaultBlockBytes;
   StreamArguments how;
+  ResumeArguments resume;
 };
 
 /// A file, or standard input for "-".
@@ -116,6 +118,10 @@ Port connect_to_receiver(const SendArguments& arguments) {
 }
 
 void run_send(const SendArguments& arguments) {
+  if (arguments.resume.resume) {
+    send_resumable(arguments.channel, arguments.resume, arguments.file, arguments.block_bytes);
+    return;
+  }
   if (arguments.how.stdio && (arguments.file == "-" || arguments.file.empty()))
     throw std::runtime_error("--stdio needs a FILE: standard input is where the receiver answers");
   const Input input(arguments.file);
@@ -165,6 +171,7 @@ void add_send(CLI::App& app) {
       ->transform(CLI::AsSizeValue(false))
       ->check(CLI::Range(std::uint64_t{1}, kMaxBlockBytes));
   arguments->how.add_to(*command);
+  arguments->resume.add_to(*command, "receiver", {"--stream", "--stdio"});
   command->callback([arguments] {
     // With --stdio the only word is FILE.
     if (arguments->how.stdio && arguments->file == "-") arguments->file.swap(arguments->channel.name);

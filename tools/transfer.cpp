@@ -26,19 +26,24 @@ void ChannelArguments::add_to(CLI::App& command, const std::string& peer) {
       .add_option("--timeout", timeout_seconds,
                   "How long to wait for the " + peer + " to come (default: for ever)")
       ->type_name("SECONDS")
-      ->check([](const std::string& text) {
-        double seconds = -1;
-        const bool number = CLI::detail::lexical_cast(text, seconds);
-        // Written so that "nan" fails it.
-        if (number && seconds >= 0 && seconds <= kLongestTimeoutSeconds) return std::string();
-        return fmt::format("expected 0 to {:.0f} seconds, got \"{}\"", kLongestTimeoutSeconds, text);
-      });
+      ->check(check_seconds);
 }
 
 std::chrono::nanoseconds ChannelArguments::timeout() const {
   if (!timeout_seconds) return std::chrono::nanoseconds::max();
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-      std::chrono::duration<double>(*timeout_seconds));
+  return nanoseconds_of(*timeout_seconds);
+}
+
+std::string check_seconds(const std::string& text) {
+  double seconds = -1;
+  const bool number = CLI::detail::lexical_cast(text, seconds);
+  // Written so that "nan" fails it.
+  if (number && seconds >= 0 && seconds <= kLongestTimeoutSeconds) return {};
+  return fmt::format("expected 0 to {:.0f} seconds, got \"{}\"", kLongestTimeoutSeconds, text);
+}
+
+std::chrono::nanoseconds nanoseconds_of(double seconds) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds));
 }
 
 void announce(const std::string& text) {

@@ -32,6 +32,10 @@ struct ChannelArguments {
   std::chrono::nanoseconds timeout() const;
 };
 
+/// Checks an option's text: 0 to a billion seconds. Empty, or what is wrong.
+std::string check_seconds(const std::string& text);
+std::chrono::nanoseconds nanoseconds_of(double seconds);
+
 /// Says on a terminal what is going on; elsewhere nothing.
 void announce(const std::string& text);
 

@@ -92,6 +92,9 @@ class Command {
     return {-1, 0};
   }
 
+  /// Whether it has ended by then.
+  bool ended_within(std::chrono::milliseconds time) const { return child_.ended_within(time); }
+
   /// What it wrote to standard error.
   std::string errors() const { return read_file(errors_); }
 
