@@ -9,13 +9,16 @@
 namespace sluice::detail {
 namespace {
 
-/// How soon a stop, a close or another operation is noticed by a wait on a port, which can't be woken for it.
+/// How soon a stop, a close or another operation is noticed by a wait on a port, which can't be woken for it:
+/// in the first second of a wait, and then, so that a long wait costs next to nothing.
 constexpr auto kLook = std::chrono::milliseconds(50);
+constexpr auto kLaterLook = std::chrono::milliseconds(200);
+constexpr unsigned kFirstLooks = 20;
 /// How long a port that has ended may take to deliver its last messages.
 constexpr auto kLastMessages = std::chrono::milliseconds(200);
 
-Deadline next_look(Deadline deadline) {
-  return std::min(deadline, deadline_in(kLook));
+Deadline next_look(Deadline deadline, unsigned& looks) {
+  return std::min(deadline, deadline_in(looks++ < kFirstLooks ? kLook : kLaterLook));
 }
 
 void check(const PortStreamOptions& options) {
@@ -33,13 +36,14 @@ void check(const PortStreamOptions& options) {
 
 }  // namespace
 
-StreamCore::StreamCore(MessagePort port, const PortStreamOptions& options)
+StreamCore::StreamCore(MessagePort port, const PortStreamOptions& options, stream::BlockId first_id)
     : options_(options),
       port_(std::move(port)),
       one_thread_(options.use == StreamUse::one_way && port_.can_receive()),
       polls_cheaply_(port_.polls_cheaply() && std::thread::hardware_concurrency() > 1),
       by_caller_(options.use != StreamUse::both_ways && port_.can_receive()),
-      receive_({.window_bytes = options.window, .tolerance_bytes = options.tolerance}) {
+      send_(first_id),
+      receive_({.window_bytes = options.window, .tolerance_bytes = options.tolerance}, first_id) {
   check(options_);
   if (by_caller_) return;
   Lock lock(*this);
@@ -122,11 +126,12 @@ StreamCore::Failure StreamCore::port_failure() const {
       return {stream_errc::closed, "the port was closed", {}};
     case Status::peer_died:
       return {stream_errc::peer_died, "the peer died", {}};
-    default:
+    default: {
+      const std::string why = ended_text_.empty() ? port_.failure_text() : ended_text_;
       return {stream_errc::port_failed,
-              "the port failed: " + std::string(to_string(ended_)) +
-                  (ended_text_.empty() ? "" : ": " + ended_text_),
+              "the port failed: " + std::string(to_string(ended_)) + (why.empty() ? "" : ": " + why),
               {}};
+    }
   }
 }
 
@@ -162,7 +167,7 @@ bool StreamCore::look_again(Expected what) {
 /// Waits until a frame has come, the deadline, or a little while.
 void StreamCore::read_or_wait(Lock& lock, Deadline deadline, const std::stop_token& stop) {
   if (by_caller_) {
-    read_until(lock, next_look(deadline));
+    if (read_until(lock, next_look(deadline, looks_))) looks_ = 0;
     return;
   }
   // A port that had ended before our handlers were set says nothing any more: leave what it may still
@@ -178,9 +183,10 @@ void StreamCore::read_or_wait(Lock& lock, Deadline deadline, const std::stop_tok
 Status StreamCore::post_slowly(Status status, const stream::FrameHead& head, std::span<const std::byte> body,
                                const std::stop_token& stop) {
   const Deadline deadline = deadline_in(options_.ack_timeout);
+  unsigned looks = 0;
   do {
     if (status == Status::would_block) std::this_thread::yield();
-    status = port_.post_parts_until(head.bytes(), body, next_look(deadline));
+    status = port_.post_parts_until(head.bytes(), body, next_look(deadline, looks));
   } while ((status == Status::timed_out || status == Status::would_block) && !closing_ &&
            !stop.stop_requested() && std::chrono::steady_clock::now() < deadline);
   return status;

@@ -9,7 +9,7 @@
 //
 // Changing over: the operation that comes second sets change_wanted_ and waits until the first one neither
 // reads the port nor has a block in place; that one looks at change_wanted_ before it reads, at least every
-// kLook, and waits until the change is made.
+// kLaterLook, and waits until the change is made.
 #pragma once
 
 #include <atomic>
@@ -35,8 +35,8 @@ namespace sluice::detail {
 // Members stand by what they belong to, not by size. NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding)
 class StreamCore {
  public:
-  /// Throws errc::bad_option.
-  StreamCore(MessagePort port, const PortStreamOptions& options);
+  /// `first_id` other than 0: of the first stream in each direction, for tests. Throws errc::bad_option.
+  StreamCore(MessagePort port, const PortStreamOptions& options, stream::BlockId first_id = 0);
   StreamCore(const StreamCore&) = delete;
   StreamCore& operator=(const StreamCore&) = delete;
   ~StreamCore();
@@ -192,6 +192,7 @@ class StreamCore {
   bool by_caller_;  // the thread inside an operation reads the port; ends with the first change
   bool change_wanted_ = false;
   bool reading_ = false;  // the thread inside an operation waits in the port
+  unsigned looks_ = 0;    // of the present wait in the port
   bool attached_ = false;
   Status ended_ = Status::ok;
   std::string ended_text_;

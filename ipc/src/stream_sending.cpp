@@ -65,7 +65,7 @@ StreamTotals StreamCore::send(const BlockSource& source, const SendOptions& opti
 /// Blocks of a stream that failed may be unanswered still: their numbers mean other blocks from now on.
 void StreamCore::begin_send(Lock& lock, const std::stop_token& stop) {
   if (!send_.all_answered()) wait_for_answers(lock, stop);
-  send_.restart();
+  if (send_.blocks_sent() != 0) send_.restart();
   send_failure_.reset();
 }
 

@@ -186,7 +186,9 @@ void fuzz_stream(std::span<const std::byte> input) {
                             .window = choices.byte() * 32U,
                             .tolerance = choices.byte() * 4U,
                             .linger = 1ms,
-                            .use = (mode & 1U) != 0 ? StreamUse::one_way : StreamUse::both_ways};
+                            .use = (mode & 1U) != 0     ? StreamUse::one_way
+                                   : (mode & 128U) != 0 ? StreamUse::both_ways
+                                                        : StreamUse::adaptive};
   std::thread thread([&options, mode, port = std::move(ours)]() mutable {
     try {
       auto stream = create_port_stream(std::move(port), options);

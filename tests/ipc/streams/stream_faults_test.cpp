@@ -1,7 +1,9 @@
 // A peer that is slow, old, wrong or hostile, played frame by frame; and the faults of the published
 // implementation that ours must not have.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <future>
 #include <string>
 #include <thread>
@@ -234,6 +236,34 @@ TEST_P(StreamFaults, BoundAHugeErrorMessage) {
   EXPECT_EQ(receiving.get(), stream_errc::sender_failed);
   EXPECT_LT(reason_.size(), 1000U);
   EXPECT_NE(reason_.find("12582907 bytes"), std::string::npos) << reason_;
+}
+
+TEST_P(StreamFaults, KeepOnlyAPieceOfAnErrorOfAHundredMegabytes) {
+  constexpr std::size_t kHuge = 100'000'000;
+  auto [a, b] = test::make_socket_pair(SOCK_STREAM);
+  const NativePortOptions large{.max_message_bytes = 2 * kHuge};
+  ports_ = {MessagePort(wrap_native_port(std::move(a), large)),
+            MessagePort(wrap_native_port(std::move(b), large))};
+  auto receiving = receive(options());
+  Bytes huge(kHuge, std::byte{'x'});
+  std::fill_n(huge.begin(), 5, std::byte{0});
+  huge[0] = std::byte{3};
+  ASSERT_EQ(ports_.first.post_message(huge), Status::ok);
+  EXPECT_EQ(receiving.get(), stream_errc::sender_failed);
+  EXPECT_LT(reason_.size(), 1000U);
+  EXPECT_NE(reason_.find("99999995 bytes"), std::string::npos) << reason_;
+}
+
+TEST_P(StreamFaults, EndAtAnErrorThatIsLargerThanThePortAllows) {
+  ports_ = test::make_ports(test::PortKind::bytes);
+  auto [theirs, ours] = test::make_socket_pair(SOCK_STREAM);
+  ports_.second = MessagePort(wrap_native_port(std::move(ours)));
+  auto receiving = receive(options());
+  // The length alone, 100,000,000, is refused: nothing is read, and no memory taken, for it.
+  const Bytes length = from_hex("00e1f50503");
+  ASSERT_EQ(::write(theirs.get(), length.data(), length.size()), 5);
+  EXPECT_EQ(receiving.get(), stream_errc::port_failed);
+  EXPECT_NE(text_.find("100000000"), std::string::npos) << text_;
 }
 
 // Bad input.

@@ -1,7 +1,11 @@
 // Streams between two processes over shared memory, and what a killed process leaves to the other.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <cstdlib>
+#include <future>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "../../multiprocess/two_processes.hpp"
@@ -58,6 +62,56 @@ TEST_P(StreamProcesses, CarryAStreamEachWay) {
   const auto status = child.wait_for(20s);
   ASSERT_TRUE(status.has_value());
   EXPECT_TRUE(status->ok()) << to_string(*status);
+}
+
+/// Processor time of this process, and the most memory it ever held.
+struct Usage {
+  std::chrono::microseconds processor;
+  long peak_kib;
+
+  static Usage now() {
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    const auto time = [](const timeval& value) {
+      return std::chrono::seconds(value.tv_sec) + std::chrono::microseconds(value.tv_usec);
+    };
+    return {time(usage.ru_utime) + time(usage.ru_stime), usage.ru_maxrss};
+  }
+};
+
+TEST_P(StreamProcesses, CostTheSenderNothingWhileTheConsumerStops) {
+  // A minute where SLUICE_LONG_TESTS asks for it.
+  const auto pause = std::getenv("SLUICE_LONG_TESTS") != nullptr ? 60s : 3s;
+  const test::Watchdog patience{pause + 60s, "a consumer that stops"};
+  Listener listener = listen(channel_.path());
+  const test::ProcessSignal stopped;
+  auto child = test::connecting_child(channel_, [&](Port& port) {
+    auto stream = create_port_stream(port, options());
+    std::size_t seen = 0;
+    stream.receive([&](auto /*block*/) {
+      if (++seen != 100) return;
+      stopped.notify();
+      std::this_thread::sleep_for(pause);  // what is tested
+    });
+    EXPECT_EQ(seen, 10'000U);
+  });
+  Port port = listener.accept();
+  auto patient = options();
+  patient.ack_timeout = 2 * pause + 20s;
+  auto sending = std::async(std::launch::async, [&] {
+    return create_port_stream(port, patient).send(std::vector<Bytes>(10'000, Bytes(1000))).blocks;
+  });
+  stopped.wait();
+  std::this_thread::sleep_for(500ms);  // it fills the window meanwhile
+  const Usage before = Usage::now();
+  std::this_thread::sleep_for(pause - 1s);
+  const Usage after = Usage::now();
+  const auto busy = after.processor - before.processor;
+  std::printf("busy for %lld us of %lld s\n", static_cast<long long>(busy.count()),
+              static_cast<long long>((pause - 1s).count()));
+  EXPECT_LT(busy, std::chrono::microseconds(pause - 1s) / 50) << busy.count() << " us";
+  EXPECT_LE(after.peak_kib - before.peak_kib, 512);
+  EXPECT_EQ(sending.get(), 10'000U);
 }
 
 TEST_P(StreamProcesses, NoticeAReceiverThatIsKilled) {

@@ -73,6 +73,8 @@ class MessagePort {
   void start() { self_->start(); }
   void close() { self_->close(); }
   bool is_open() const { return self_->is_open(); }
+  /// What was wrong with the peer's data, in words; empty if nothing was, or where the port doesn't say.
+  std::string failure_text() const { return self_->failure_text(); }
 
   /// Posts `head` followed by `body` as one message, copied once where the port offers its memory. Waits for
   /// room until the deadline (timed_out); for ever where the port has no timed calls.
@@ -104,6 +106,7 @@ class MessagePort {
     virtual void start() = 0;
     virtual void close() = 0;
     virtual bool is_open() const = 0;
+    virtual std::string failure_text() const = 0;
     virtual Status post_parts_until(std::span<const std::byte> head, std::span<const std::byte> body,
                                     Deadline deadline) = 0;
     virtual bool can_receive() = 0;
@@ -123,6 +126,13 @@ class MessagePort {
     void start() override { port.start(); }
     void close() override { port.close(); }
     bool is_open() const override { return port.is_open(); }
+    std::string failure_text() const override {
+      if constexpr (requires { port.failure_text(); }) {
+        return port.failure_text();
+      } else {
+        return {};
+      }
+    }
     Status post_parts_until(std::span<const std::byte> head, std::span<const std::byte> body,
                             Deadline deadline) override {
       return detail::post_parts_until<P>(port, head, body, deadline);
