@@ -226,7 +226,7 @@ void plain_copy(const std::filesystem::path& from, const std::filesystem::path& 
 /// are given back in the same call.
 void add_files(Suite& suite, const std::string& name, const std::filesystem::path& from,
                const std::filesystem::path& to, const Memory& result, std::function<void()> in_memory,
-               std::function<void(unsigned workers)> through_files) {
+               const std::function<void(unsigned workers)>& through_files) {
   const std::string memory = "memory, 1 worker";
   const auto remove = [to] { std::filesystem::remove(to); };
   Group group{.name = name, .size = 64 * kKiB, .subjects = {}, .length = 3};

@@ -27,7 +27,7 @@ struct ResumeArguments {
 };
 
 /// Sends a regular file in blocks of `block_bytes`; returns when the receiver has the complete file.
-void send_resumable(const ChannelArguments& channel, const ResumeArguments& resume, const std::string& file,
+void send_resumable(const ChannelArguments& channel, const ResumeArguments& resume, const std::string& path,
                     std::uint64_t block_bytes);
 
 /// Receives a file; returns when it is complete, and the sender knows (or doesn't come back to hear of it).

@@ -200,14 +200,16 @@ void add_connected_events(OpenedSession& session, const SessionPlan& plan) {
 void check_session_options(const SessionOptions& options) {
   check_port_options(options.port);
   const auto positive = [](const char* name, std::chrono::nanoseconds time) {
-    if (time <= std::chrono::nanoseconds::zero())
+    if (time <= std::chrono::nanoseconds::zero()) {
       throw error(errc::bad_option,
                   std::string(name) + ": expected more than 0, got " + std::to_string(time.count()) + " ns");
+    }
   };
   positive("handshake_timeout", options.handshake_timeout);
-  if (options.resume_window < std::chrono::nanoseconds::zero())
+  if (options.resume_window < std::chrono::nanoseconds::zero()) {
     throw error(errc::bad_option, "resume_window: expected at least 0, got " +
                                       std::to_string(options.resume_window.count()) + " ns");
+  }
 }
 
 void send_offer(PacketSocket& socket, const SessionInfo& next, const ring::OwnedRegion& own,

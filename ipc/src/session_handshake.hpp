@@ -70,7 +70,7 @@ void check_successor(const ring::PeerView& fresh, const ring::RegionHeader& old,
 OpenedSession begin_session(PacketSocket& socket, const SessionPlan& plan, Deadline deadline);
 
 /// The joiner's side, from the offer on. Throws what connect() documents, and errc::bad_checkpoint.
-OpenedSession accept_offer(PacketSocket& socket, Packet offer, const SessionPlan& plan, Deadline deadline);
+OpenedSession accept_offer(PacketSocket& socket, Packet packet, const SessionPlan& plan, Deadline deadline);
 
 /// What both sides left in their files.
 struct StoredSession {

@@ -30,9 +30,10 @@ Extent find_records(const PeerView& old) {
   if (status != Status::ok)
     refuse("expected consecutive records up to the tail, got one that is " + std::string(to_string(status)));
   const RecordPlace end = reader.place();
-  if (end.position - oldest.position > old.header.capacity - kRecordHeaderBytes)
+  if (end.position - oldest.position > old.header.capacity - kRecordHeaderBytes) {
     refuse("expected records of less than " + std::to_string(old.header.capacity) + " bytes, got " +
            std::to_string(end.position - oldest.position));
+  }
   return {oldest, end};
 }
 
