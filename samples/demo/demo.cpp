@@ -1,8 +1,9 @@
 // The demo: one process streams a file through a port, record by record; a second one answers each record
-// with the SHA-256 of the stream so far, over the same port; the first checks every answer.
+// with the SHA-256 of the stream so far, over the same port; the first checks every answer. Then a worker is
+// killed in the middle of a stream and started again.
 //
-//   ./run demo [FILE]                    expected output: throughput, a table of latencies, and
-//   build/release/bin/demo [FILE]          "equal: ..." in the last line; exit code 0
+//   ./run demo [FILE]                    expected output: throughput, a table of latencies, two kills and
+//   build/release/bin/demo [FILE]          resumptions, and "equal: ..." in the last line; exit code 0
 #include <fmt/core.h>
 #include <unistd.h>
 
@@ -17,6 +18,8 @@
 
 #include "lap.hpp"
 #include "report.hpp"
+#include "resumption.hpp"
+#include "session_worker.hpp"
 #include "sluice/ipc/endpoint.hpp"
 #include "streaming.hpp"
 #include "worker.hpp"
@@ -47,9 +50,9 @@ demo::FlightResult fly_live(sluice::Port& port, const demo::Lap& lap, const demo
   return demo::fly(port, lap, flight, [&](auto bytes, auto elapsed) { line.show(bytes, elapsed); });
 }
 
-/// Every phase, then the verdict. A wrong answer has thrown before.
-void show(sluice::Port& port, const demo::Input& input, std::chrono::nanoseconds phase_time) {
-  const demo::Lap bulk(input.bytes, kBulkRecordBytes);
+/// Every phase over one port, then the verdict. A wrong answer has thrown before.
+void show_rates(sluice::Port& port, const demo::Input& input, const demo::Lap& bulk,
+                std::chrono::nanoseconds phase_time) {
   const demo::Lap small(input.bytes, kSmallRecordBytes);
 
   const auto throughput = fly_live(port, bulk, {.time = phase_time}, "throughput");
@@ -77,8 +80,9 @@ void run(const std::string& file, std::chrono::nanoseconds phase_time) {
       input.cut ? "the beginning of " : "", file, static_cast<double>(input.bytes.size()) / (1 << 20),
       ::getpid(), worker.pid());
   std::fflush(stdout);
+  const demo::Lap bulk(input.bytes, kBulkRecordBytes);
   try {
-    show(port, input, phase_time);
+    show_rates(port, input, bulk, phase_time);
   } catch (const demo::PortEnded& end) {
     const std::string how = end.status == sluice::Status::peer_died ? " (" + worker.wait() + ")" : "";
     throw std::runtime_error(
@@ -87,6 +91,7 @@ void run(const std::string& file, std::chrono::nanoseconds phase_time) {
   port.close();
   if (const std::string how = worker.wait(); !how.empty())
     throw std::runtime_error("the worker failed: " + how);
+  demo::show_resumption(bulk);
 }
 
 }  // namespace
@@ -99,9 +104,16 @@ int main(int argc, char** argv) {
     app.add_option("FILE", file, "What to stream; default: this program");
     app.add_option("--seconds", seconds, "Time for the throughput; each latency takes half of it")
         ->check(CLI::Range(0.0, 10.0));
+    std::string session;
+    app.add_option("--session-worker", session)->group("");  // hidden: how the demo starts its worker
     CLI11_PARSE(app, argc, argv);
+    if (!session.empty()) return demo::run_session_worker(session);
     run(file, std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds)));
     return 0;
+  } catch (const demo::PortEnded& end) {
+    std::fflush(stdout);
+    fmt::print(stderr, "demo: the session ended: {}\n", sluice::to_string(end.status));
+    return 1;
   } catch (const std::exception& failure) {
     std::fflush(stdout);
     fmt::print(stderr, "demo: {}\n", failure.what());

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -35,14 +36,28 @@ int run_worker(const std::string& channel) noexcept {
   }
 }
 
-WorkerProcess::WorkerProcess(const std::string& channel) {
+template <class Work>
+void WorkerProcess::start(Work work) {
   std::fflush(nullptr);
   const pid_t parent = ::getpid();
   pid_ = ::fork();
   if (pid_ < 0) sluice::throw_errno("forking the worker");
   if (pid_ > 0) return;
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  ::_exit(::getppid() == parent ? run_worker(channel) : 1);
+  ::_exit(::getppid() == parent ? work() : 1);
+}
+
+WorkerProcess::WorkerProcess(const std::string& channel) {
+  start([&] { return run_worker(channel); });
+}
+
+WorkerProcess::WorkerProcess(WorkerProgram program) {
+  std::string name = "demo";
+  const std::array<char*, 4> words{name.data(), program.option.data(), program.value.data(), nullptr};
+  start([&] {
+    ::execv("/proc/self/exe", words.data());
+    return 127;
+  });
 }
 
 WorkerProcess::~WorkerProcess() {

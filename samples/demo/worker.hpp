@@ -12,11 +12,19 @@ namespace demo {
 /// one. Returns the exit code.
 int run_worker(const std::string& channel) noexcept;
 
-/// Owns the worker's process: forked when made, killed and reaped when destroyed. Make it while this process
-/// has one thread.
+/// This program, run anew with these arguments.
+struct WorkerProgram {
+  std::string option;
+  std::string value;
+};
+
+/// Owns the worker's process: forked when made, killed and reaped when destroyed.
 class WorkerProcess {
  public:
+  /// Runs run_worker(). Only while this process has one thread.
   explicit WorkerProcess(const std::string& channel);
+  /// Runs a program: at any time.
+  explicit WorkerProcess(WorkerProgram program);
   WorkerProcess(const WorkerProcess&) = delete;
   WorkerProcess& operator=(const WorkerProcess&) = delete;
   ~WorkerProcess();
@@ -27,7 +35,11 @@ class WorkerProcess {
   std::string wait();
 
  private:
-  pid_t pid_;
+  /// Forks; the child runs `work`, which may do only what is allowed after a fork, and ends with its result.
+  template <class Work>
+  void start(Work work);
+
+  pid_t pid_ = -1;
   bool reaped_ = false;
 };
 

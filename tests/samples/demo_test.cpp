@@ -43,6 +43,27 @@ TEST_F(Demo, StreamsAFileAndTellsItsSha256) {
   EXPECT_EQ(text.find('\r'), std::string::npos) << "a live line, though this is no terminal";
 }
 
+TEST_F(Demo, KillsItsWorkerAndLosesNothing) {
+  const std::string content(1'000'000, 'x');
+  write_file(directory_.file("in"), content);
+  EXPECT_TRUE(run({directory_.file("in"), "--seconds", "0"}).succeeds());
+  const std::string text = read_file(output());
+  const auto count = [&](const std::string& words) {
+    int found = 0;
+    for (auto at = text.find(words); at != std::string::npos; at = text.find(words, at + 1)) ++found;
+    return found;
+  };
+  EXPECT_EQ(count("kill -9 of worker "), 2) << text;
+  EXPECT_EQ(count(" ms after the kill: waiting for peer\n"), 2) << text;
+  EXPECT_EQ(count(" ms after the kill: resumed\n"), 2) << text;
+  EXPECT_EQ(count(" messages come (again), from message "), 2) << text;
+  EXPECT_EQ(count("sent and come back in order, each once, through 2 kills\n"), 1) << text;
+  // The checksum of both parts.
+  const auto at = text.find("sha256  ");
+  ASSERT_NE(at, std::string::npos) << text;
+  EXPECT_EQ(count(text.substr(at, 8 + 64)), 2) << text;
+}
+
 TEST_F(Demo, StreamsSizesAroundItsRecords) {
   for (const std::size_t size : {1U, 1023U, 1024U, 1025U, 65'536U, 65'537U}) {
     SCOPED_TRACE(size);
