@@ -94,6 +94,8 @@ void check_stale(const fs::path& path, const SocketAddress& address) {
     case ENOENT:
       return;
     case 0:
+      if (is_held_for_a_dead_process(probe.get())) return;
+      [[fallthrough]];
     case EAGAIN:  // its queue is full
     case EPROTOTYPE:
       throw error(errc::name_taken, "a process listens at " + quoted_text(path.native()) + " already");

@@ -222,6 +222,21 @@ const char* describe_wait(int code) {
 
 }  // namespace
 
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+bool is_held_for_a_dead_process(int socket) noexcept {
+  int number = -1;
+  socklen_t size = sizeof number;
+  // EINVAL, ESRCH: it is reaped already; anything else: this kernel has no such option.
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &number, &size) != 0)
+    return errno == EINVAL || errno == ESRCH;
+  const Descriptor pidfd(number);
+  pollfd entry{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
+  return ::poll(&entry, 1, 0) == 1;
+}
+
 PacketSocket connect_until(const std::filesystem::path& path, uid_t expected_owner, Deadline deadline) {
   using std::chrono::steady_clock;
   constexpr std::chrono::milliseconds kLongestPause{20};
@@ -230,8 +245,11 @@ PacketSocket connect_until(const std::filesystem::path& path, uid_t expected_own
   std::chrono::milliseconds pause{1};
   Descriptor socket = make_socket();
   for (;;) {
-    const int code =
-        is_socket_there(path, expected_owner) ? try_connect(socket.get(), address, path) : ENOENT;
+    int code = is_socket_there(path, expected_owner) ? try_connect(socket.get(), address, path) : ENOENT;
+    if (code == 0 && is_held_for_a_dead_process(socket.get())) {
+      socket = make_socket();
+      code = ECONNREFUSED;
+    }
     if (code == 0) break;
     const auto now = steady_clock::now();
     if (now >= deadline) {

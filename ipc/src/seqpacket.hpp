@@ -63,10 +63,14 @@ class PacketSocket {
   Descriptor socket_;
 };
 
-/// Connects to the listener at `path`, waiting until `deadline` for one to appear and to have room for us.
-/// The socket file and the listening process must belong to `expected_owner`.
-/// Throws errc::timed_out with the path and the time waited; at once errc::refused if we may not connect or
-/// the owner is another, errc::bad_name if the path is no socket of ours.
+/// Whether the process that made the other end (see Credentials) has ended. A child that it forked may still
+/// hold the socket, so that nothing else shows it. False where the kernel can't tell (before 6.5).
+bool is_held_for_a_dead_process(int socket) noexcept;
+
+/// Connects to the listener at `path`, waiting until `deadline` for a living one to appear and to have room
+/// for us. The socket file and the listening process must belong to `expected_owner`. Throws errc::timed_out
+/// with the path and the time waited; at once errc::refused if we may not connect or the owner is another,
+/// errc::bad_name if the path is no socket of ours.
 PacketSocket connect_until(const std::filesystem::path& path, uid_t expected_owner, Deadline deadline);
 
 }  // namespace sluice::detail

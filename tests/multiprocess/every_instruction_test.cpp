@@ -4,7 +4,6 @@
 // Each round starts a victim, which resumes the session, runs one call instruction by instruction and is
 // killed in the middle of it. The gate takes every so-manieth instruction, the soak program takes all.
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <array>
@@ -23,6 +22,7 @@
 #include "numbered_message.hpp"
 #include "process_signal.hpp"
 #include "session_parts.hpp"
+#include "shared_page.hpp"
 #include "single_step.hpp"
 #include "surviving_side.hpp"
 #include "two_processes.hpp"
@@ -55,25 +55,6 @@ struct Ledger {
   std::atomic<std::uint64_t> released{0};  ///< the last one that it gave back, and returned from that
   std::atomic<std::uint64_t> posted{0};    ///< the last one that it posted, and returned from that
   std::atomic<const char*> complaint{nullptr};
-};
-
-class SharedLedger {
- public:
-  SharedLedger()
-      : memory_(::mmap(nullptr, sizeof(Ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {
-    if (memory_ == MAP_FAILED) throw std::system_error(errno, std::system_category(), "mmap");
-    clear();
-  }
-  SharedLedger(const SharedLedger&) = delete;
-  SharedLedger& operator=(const SharedLedger&) = delete;
-  ~SharedLedger() { ::munmap(memory_, sizeof(Ledger)); }
-
-  void clear() { new (memory_) Ledger; }
-  Ledger* operator->() const { return static_cast<Ledger*>(memory_); }
-  Ledger& operator*() const { return *static_cast<Ledger*>(memory_); }
-
- private:
-  void* memory_;
 };
 
 /// What a victim is going to post, made before its first stop.
@@ -298,7 +279,7 @@ class EveryInstruction : public ::testing::TestWithParam<Role> {
 
   const Watchdog watchdog_{kTimeLimit, "killing at every instruction"};
   TestChannel channel_;
-  SharedLedger ledger_;
+  SharedPage<Ledger> ledger_;
   std::optional<Survivor> survivor_;
   std::uint64_t ring_holds_ = 0;  // so many messages of the survivor
 };
@@ -323,7 +304,7 @@ TEST_P(EveryInstruction, OfClosingEndsOrKeepsTheSession) {
   bool closed = false;
   std::uint64_t steps = 0;
   for (bool more = true; more; steps += kStrideOfClosing) {
-    ledger_.clear();
+    ledger_.reset();
     begin();
     more = closing(steps, closed);
     ASSERT_FALSE(HasFailure()) << "killed after " << steps << " instructions";

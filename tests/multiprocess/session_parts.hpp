@@ -53,6 +53,13 @@ class Events {
     return found;
   }
 
+  /// Frees the memory of those that were waited for before.
+  void forget() {
+    const std::scoped_lock lock(mutex_);
+    events_.erase(events_.begin(), events_.begin() + static_cast<std::ptrdiff_t>(next_));
+    next_ = 0;
+  }
+
   std::vector<SessionState> states() const {
     const std::scoped_lock lock(mutex_);
     std::vector<SessionState> states;

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "child_process.hpp"
+#include "shared_page.hpp"
 #include "two_processes.hpp"
 #include "worker.hpp"
 
@@ -155,7 +156,7 @@ class Supervisor {
   const RandomKillsOptions options_;
   std::mt19937_64 random_;
   TestChannel channel_;
-  SharedBoard board_;
+  SharedPage<Board> board_;
   std::array<Side, 2> sides_;
   std::uint64_t processes_ = 0;
   RandomKillsReport report_;

@@ -1,15 +1,10 @@
 // One of the two processes that random_kills.hpp kills, and what it leaves behind for its successors.
 #pragma once
 
-#include <sys/mman.h>
-
 #include <array>
 #include <atomic>
-#include <cerrno>
 #include <cstdint>
-#include <new>
 #include <string>
-#include <system_error>
 
 #include "session_parts.hpp"
 
@@ -35,24 +30,6 @@ struct SideBoard {
 struct Board {
   std::array<SideBoard, 2> sides;
   SideBoard& of(Role role) { return sides.at(role == Role::host ? 0 : 1); }
-};
-
-class SharedBoard {
- public:
-  SharedBoard()
-      : memory_(::mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {
-    if (memory_ == MAP_FAILED) throw std::system_error(errno, std::system_category(), "mmap");
-    new (memory_) Board;
-  }
-  SharedBoard(const SharedBoard&) = delete;
-  SharedBoard& operator=(const SharedBoard&) = delete;
-  ~SharedBoard() { ::munmap(memory_, sizeof(Board)); }
-
-  Board* operator->() const { return static_cast<Board*>(memory_); }
-  Board& operator*() const { return *static_cast<Board*>(memory_); }
-
- private:
-  void* memory_;
 };
 
 struct WorkerOptions {
