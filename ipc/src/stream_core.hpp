@@ -221,6 +221,7 @@ class StreamCore {
   StreamTotals received_;
   std::vector<std::vector<std::byte>> spare_storage_;
   std::optional<stream::BlockId> rejection_;  // to be posted
+  bool rejecting_ = false;                    // a thread posts them
   std::string refusal_json_;
   bool rejecter_stops_ = false;
   std::thread rejecter_;

@@ -273,7 +273,11 @@ void StreamCore::request_rejection(BlockId id) {
   if (!rejecter_.joinable()) rejecter_ = std::thread([this] { run_rejecter(); });
 }
 
+/// By one thread at a time: a rejection that another one overtakes would arrive after the stream is answered,
+/// and meet the next one.
 void StreamCore::flush_rejection(Lock& lock) {
+  if (rejecting_) return;  // that thread takes ours, too
+  rejecting_ = true;
   while (rejection_ && ended_ == Status::ok) {
     const FrameHead head = FrameHead::rejected(*std::exchange(rejection_, std::nullopt));
     const std::string json = refusal_json_;
@@ -281,6 +285,7 @@ void StreamCore::flush_rejection(Lock& lock) {
     (void)post(head, std::as_bytes(std::span(json)), {});
     lock.lock();
   }
+  rejecting_ = false;
 }
 
 void StreamCore::run_rejecter() {
