@@ -41,7 +41,8 @@ void Producer::note_history() noexcept {
   marks_[0] = place;
   end_mark_ = 1;
   while (before(place.position, head_)) {
-    const std::uint64_t bytes = word_at(at(place.position)).load(std::memory_order_relaxed) & kPayloadBytesMask;
+    const std::uint64_t bytes =
+        word_at(at(place.position)).load(std::memory_order_relaxed) & kPayloadBytesMask;
     place = {place.position + record_bytes(bytes), place.sequence + 1};
     note_mark(place);
   }
