@@ -244,11 +244,13 @@ CopyFloor floor_of(const ring::PeerView& ring) noexcept {
           ring.control->release.released.load(std::memory_order_acquire)};
 }
 
-void check_successor(const ring::PeerView& fresh, const ring::RegionHeader& old, const CopyFloor& floor) {
-  if (fresh.header.capacity != old.capacity || fresh.header.replay_window != old.replay_window) {
+void check_successor(const ring::PeerView& fresh, const ring::PeerView& old, const ring::PeerView& own,
+                     const CopyFloor& floor) {
+  if (fresh.header.capacity != old.header.capacity ||
+      fresh.header.replay_window != old.header.replay_window) {
     throw error(errc::bad_region, "the peer's new region: expected a ring of " +
-                                      std::to_string(old.capacity) + " bytes with a window of " +
-                                      std::to_string(old.replay_window) + ", got " +
+                                      std::to_string(old.header.capacity) + " bytes with a window of " +
+                                      std::to_string(old.header.replay_window) + ", got " +
                                       std::to_string(fresh.header.capacity) + " and " +
                                       std::to_string(fresh.header.replay_window));
   }
@@ -261,6 +263,22 @@ void check_successor(const ring::PeerView& fresh, const ring::RegionHeader& old,
     throw error(errc::bad_region, "the peer's new region: expected a released position of at least " +
                                       std::to_string(floor.released) + ", got " +
                                       std::to_string(now.released));
+  }
+  if (const ring::Position end = end_of(fresh).position; end != now.tail) {
+    throw error(errc::bad_region, "the peer's new region: expected a tail behind its last record at " +
+                                      std::to_string(end) + ", got " + std::to_string(now.tail));
+  }
+  if (ring::HistoryReader(own).seek_position(now.released) != Status::ok) {
+    throw error(errc::bad_region,
+                "the peer's new region: expected one of our records at the released position " +
+                    std::to_string(now.released));
+  }
+  // What we receive next has to be what we would have received from the old one.
+  const ring::Position own_released = floor_of(own).released;
+  const ring::Sequence expected = place_of(old, own_released).sequence;
+  if (const ring::Sequence next = place_of(fresh, own_released).sequence; next != expected) {
+    throw error(errc::bad_region, "the peer's new region: expected message " + std::to_string(expected) +
+                                      " to be the next, got " + std::to_string(next));
   }
 }
 
@@ -320,7 +338,7 @@ OpenedSession go_on_from(const StoredSession& stored, PacketSocket& socket, cons
   const CopyFloor floor = floor_of(old_peer);
   send_offer(socket, next, own, &stored.peer, deadline);
   SessionAnswerContent answer = open_answer(socket.receive(deadline), next, plan.backing());
-  check_successor(answer.region->view(), old_peer.header, floor);
+  check_successor(answer.region->view(), old_peer, own.view(), floor);
   socket.send(encode_packet(Welcome{}), {}, deadline);
   const Credentials credentials = socket.peer_credentials();
   return {{std::move(own), std::move(answer.region), std::move(socket), std::move(answer.pidfd), credentials},

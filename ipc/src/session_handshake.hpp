@@ -61,8 +61,11 @@ struct CopyFloor {
   ring::Position released = 0;
 };
 CopyFloor floor_of(const ring::PeerView& ring) noexcept;
-/// Throws errc::bad_region unless `fresh` is the same ring as `old`, and takes nothing back.
-void check_successor(const ring::PeerView& fresh, const ring::RegionHeader& old, const CopyFloor& floor);
+/// Throws errc::bad_region unless `fresh`, which its owner doesn't write yet, goes on with the ring of `old`:
+/// it takes nothing back, its records are whole and carry the same numbers, and it has released records of
+/// `own`.
+void check_successor(const ring::PeerView& fresh, const ring::PeerView& old, const ring::PeerView& own,
+                     const CopyFloor& floor);
 
 // These take `socket` over where they succeed; where they throw, the caller may still say why.
 

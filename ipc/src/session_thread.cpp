@@ -294,7 +294,7 @@ void SessionPort::offer() {
 
 void SessionPort::adopt(Packet packet) {
   SessionAnswerContent answer = open_answer(std::move(packet), {info_.id, info_.epoch + 1}, plan_.backing());
-  check_successor(answer.region->view(), connection_.peer->view().header, floor_);
+  check_successor(answer.region->view(), connection_.peer->view(), connection_.own.view(), floor_);
   const SessionEvent resumed = resumed_with(answer.region->view());  // while nobody writes there yet
   const Credentials credentials = candidate_->socket.peer_credentials();
   {
@@ -320,15 +320,9 @@ void SessionPort::adopt(Packet packet) {
 void SessionPort::drop_candidate(const error& why) {
   if (!candidate_) return;
   const Candidate::Stage stage = candidate_->stage;
-  if (stage == Candidate::Stage::answers) {
-    try {
-      candidate_->socket.send(encode_packet(Superseded{}), {}, steady_clock::now());  // [SUPERSEDE]
-    } catch (const error&) {
-      // It is dead.
-    }
-  } else if (why.code() != errc::refused || place_.listener) {
+  // [SUPERSEDE] One that has the offer must not take itself for the keeper when this side dies.
+  if (stage == Candidate::Stage::answers || why.code() != errc::refused || place_.listener)
     try_refuse(candidate_->socket, why);
-  }
   candidate_.reset();
   if (stage == Candidate::Stage::asks && why.code() == errc::refused) {
     end(Status::peer_died, why.what());
