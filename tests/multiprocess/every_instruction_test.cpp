@@ -39,6 +39,12 @@ constexpr std::uint64_t kStrideOfClosing = 1;
 constexpr std::uint64_t kStrideOfOpeningCalls = 1;
 constexpr std::uint64_t kStrideOfOpening = 101;  // of some 30,000
 constexpr auto kTimeLimit = 3600s;
+#elif defined(__SANITIZE_ADDRESS__)  // each instruction becomes many
+constexpr std::uint64_t kStride = 101;
+constexpr std::uint64_t kStrideOfClosing = 301;
+constexpr std::uint64_t kStrideOfOpeningCalls = 7;
+constexpr std::uint64_t kStrideOfOpening = 50'001;
+constexpr auto kTimeLimit = 240s;
 #else
 constexpr std::uint64_t kStride = 17;
 constexpr std::uint64_t kStrideOfClosing = 61;
