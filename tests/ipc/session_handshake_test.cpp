@@ -309,6 +309,14 @@ TEST_F(HostileJoiner, MakesTheNextWaitNoLongerThanTheHandshakesTime) {
   expect_next_goes_on();
 }
 
+TEST_F(HostileJoiner, LeavesToBeReceivedWhatItsPredecessorHadPublished) {
+  {
+    PacketSocket hangs_up = connect();
+    (void)offer_for(hangs_up);
+  }
+  EXPECT_EQ(port_->receive_for(10s).sequence(), 2U);
+}
+
 /// A joiner in this process, and a keeper that lies.
 class HostileKeeper : public ::testing::Test {
  protected:
