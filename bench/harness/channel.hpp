@@ -63,7 +63,8 @@ void serve(End& end, Handler handler) {
   if constexpr (requires { end.serve(handler); }) {
     end.serve(handler);
   } else {
-    for (bool more = true; more;) end.receive([&](Bytes message) { more = handler(message); });
+    bool more = true;
+    while (more) end.receive([&](Bytes message) { more = handler(message); });
   }
 }
 
