@@ -174,6 +174,12 @@ class EveryInstruction : public ::testing::TestWithParam<Role> {
     // It goes on behind everything that was published, which the survivor has received.
     EXPECT_GT(ledger_->next, ledger_->posted);
     EXPECT_EQ(ledger_->next, survivor_->received() + 1);
+    if (received_at_death_) {
+      EXPECT_EQ(ledger_->next, *received_at_death_ + 1);
+    }
+    if (posted_at_death_) {
+      EXPECT_EQ(*posted_at_death_, ledger_->first - 1 + ring_holds_);
+    }
     // What was given back has made room.
     EXPECT_EQ(survivor_->posted(), ledger_->first - 1 + ring_holds_);
   }
@@ -200,11 +206,14 @@ class EveryInstruction : public ::testing::TestWithParam<Role> {
     // process.
     EXPECT_TRUE(survivor_->events().wait_for(SessionState::waiting_for_peer));
     EXPECT_TRUE(comes_true([&] { return survivor_->is_idle(); }));
+    if (receiving_ == Receiving::at_once) received_at_death_ = survivor_->received();
+    posted_at_death_ = survivor_->posted();
     return done == steps;
   }
 
   void kill_at_every_instruction(const Deed& deed, Receiving receiving = Receiving::at_once) {
     begin(receiving);
+    receiving_ = receiving;
     std::uint64_t steps = 0;
     for (bool more = true; more; steps += kStride) {
       more = round(deed, steps);
@@ -287,6 +296,9 @@ class EveryInstruction : public ::testing::TestWithParam<Role> {
   TestChannel channel_;
   SharedPage<Ledger> ledger_;
   std::optional<Survivor> survivor_;
+  Receiving receiving_ = Receiving::at_once;
+  std::optional<std::uint64_t> received_at_death_;  // before the next victim could wake the survivor
+  std::optional<std::uint64_t> posted_at_death_;
   std::uint64_t ring_holds_ = 0;  // so many messages of the survivor
 };
 
