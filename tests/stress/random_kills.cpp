@@ -118,9 +118,10 @@ class Supervisor {
     }
     for (const Role role : {Role::host, Role::join}) {
       SideBoard& board = board_->of(role);
-      if (board.handled != board_->of(other(role)).posted)
+      if (board.handled != board_->of(other(role)).posted) {
         fail("of " + std::to_string(board_->of(other(role)).posted) + " messages " +
              std::to_string(board.handled) + " were received");
+      }
       report_.messages += board.handled;
       report_.redelivered += board.redelivered;
     }
@@ -148,7 +149,7 @@ class Supervisor {
       if (board_->of(role).broken) fail(board_->of(role).complaint.data());
   }
 
-  [[noreturn]] void fail(const std::string& what) {
+  [[noreturn]] void fail(const std::string& what) const {
     throw std::runtime_error(what + " (after " + std::to_string(report_.kills) + " kills, seed " +
                              std::to_string(options_.seed) + ")");
   }

@@ -72,9 +72,9 @@ class Stepper {
 
   void resume(decltype(PTRACE_CONT) request, int signal) const {
     // ESRCH: killed meanwhile, which wait() then tells.
-    if (::ptrace(request, child_, nullptr, reinterpret_cast<void*>(static_cast<std::intptr_t>(signal))) !=
-            0 &&
-        errno != ESRCH)
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): the system call takes the signal in a pointer
+    void* const data = reinterpret_cast<void*>(static_cast<std::intptr_t>(signal));
+    if (::ptrace(request, child_, nullptr, data) != 0 && errno != ESRCH)
       throw std::system_error(errno, std::system_category(), "ptrace");
   }
 
