@@ -282,17 +282,26 @@ void StreamCore::flush_rejection(Lock& lock) {
     const FrameHead head = FrameHead::rejected(*std::exchange(rejection_, std::nullopt));
     const std::string json = refusal_json_;
     lock.unlock();
-    (void)post(head, std::as_bytes(std::span(json)), {});
+    try {
+      (void)post(head, std::as_bytes(std::span(json)), {});
+    } catch (...) {  // a port that throws
+      lock.lock();
+      rejecting_ = false;
+      throw;
+    }
     lock.lock();
   }
   rejecting_ = false;
 }
 
+/// Doesn't wake for a rejection that another thread is about to post: to look at it again and again would
+/// keep that thread from the mutex.
 void StreamCore::run_rejecter() {
   Lock lock(*this);
   while (!rejecter_stops_) {
     flush_rejection(lock);
-    changed_.wait(lock, [this] { return rejecter_stops_ || (rejection_ && ended_ == Status::ok); });
+    changed_.wait(lock,
+                  [this] { return rejecter_stops_ || (rejection_ && !rejecting_ && ended_ == Status::ok); });
   }
 }
 
