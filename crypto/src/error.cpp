@@ -65,8 +65,9 @@ class Category final : public std::error_category {
 }  // namespace
 
 const std::error_category& category() noexcept {
-  static const Category instance;
-  return instance;
+  // Never destroyed: threads may still meet an error at the very end of the program.
+  static const auto* const instance = new Category;
+  return *instance;
 }
 
 void throw_errno(const std::string& what) {

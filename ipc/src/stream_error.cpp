@@ -33,8 +33,9 @@ class Category final : public std::error_category {
 }  // namespace
 
 const std::error_category& stream_category() noexcept {
-  static const Category instance;
-  return instance;
+  // Never destroyed: threads may still meet an error at the very end of the program.
+  static const auto* const instance = new Category;
+  return *instance;
 }
 
 }  // namespace sluice
