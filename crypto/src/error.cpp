@@ -1,6 +1,9 @@
 #include "sluice/crypto/error.hpp"
 
+#include <array>
 #include <cerrno>
+#include <cstddef>
+#include <new>
 
 namespace sluice::crypto {
 namespace {
@@ -66,7 +69,8 @@ class Category final : public std::error_category {
 
 const std::error_category& category() noexcept {
   // Never destroyed: threads may still meet an error at the very end of the program.
-  static const auto* const instance = new Category;
+  alignas(Category) static std::array<std::byte, sizeof(Category)> room;
+  static const auto* const instance = ::new (room.data()) Category;
   return *instance;
 }
 

@@ -1,5 +1,9 @@
 #include "sluice/ipc/stream_error.hpp"
 
+#include <array>
+#include <cstddef>
+#include <new>
+
 namespace sluice {
 namespace {
 
@@ -34,7 +38,8 @@ class Category final : public std::error_category {
 
 const std::error_category& stream_category() noexcept {
   // Never destroyed: threads may still meet an error at the very end of the program.
-  static const auto* const instance = new Category;
+  alignas(Category) static std::array<std::byte, sizeof(Category)> room;
+  static const auto* const instance = ::new (room.data()) Category;
   return *instance;
 }
 

@@ -1,6 +1,9 @@
 #include "sluice/ring/error.hpp"
 
+#include <array>
 #include <cerrno>
+#include <cstddef>
+#include <new>
 
 namespace sluice {
 namespace {
@@ -47,7 +50,8 @@ class Category final : public std::error_category {
 const std::error_category& category() noexcept {
   // Never destroyed: a thread of a port in a static object may still meet an error at the very end of the
   // program.
-  static const auto* const instance = new Category;
+  alignas(Category) static std::array<std::byte, sizeof(Category)> room;
+  static const auto* const instance = ::new (room.data()) Category;
   return *instance;
 }
 
