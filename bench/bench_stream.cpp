@@ -73,20 +73,9 @@ class Meter {
 template <class Sending, class Receiving>
 StreamResult between_processes(const Cores& cores, const ChannelOptions& options, Sending sending,
                                Receiving receiving) {
-  const Shared<StreamResult> result;
-  const Shared<Meeting> meeting;
-  Ports channel(options);
-  run_pair(cores, kRunDeadline, [&](Side side) {
-    auto end = channel.open(side);
-    meeting->arrive_and_wait();
-    if (side == Side::first) {
-      sending(end.port());
-    } else {
-      receiving(end.port(), *result);
-    }
-    meeting->arrive_and_wait();
-  });
-  return *result;
+  return run_between<Ports, StreamResult>(
+      cores, options, [&](auto& end, StreamResult&) { sending(end.port()); },
+      [&](auto& end, StreamResult& result) { receiving(end.port(), result); });
 }
 
 Subject stream_subject(std::string name, const ChannelOptions& options, const PortStreamOptions& stream) {

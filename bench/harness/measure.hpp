@@ -12,23 +12,34 @@ namespace sluice::bench {
 
 inline constexpr std::chrono::seconds kRunDeadline{20};
 
-/// Round trips through channel C. Throws std::runtime_error if a message was wrong or the run did not end.
-template <class C>
-Histogram measure_round_trip(const Cores& cores, const ChannelOptions& options, const RunPlan& plan) {
-  const Shared<Histogram> histogram;
+/// Runs first(end, result) in one process and second(end, result) in another, each with its end of a channel
+/// C; the result is in memory that both share. Throws std::runtime_error if one of them failed or did not
+/// end.
+template <class C, class Result, class First, class Second>
+Result run_between(const Cores& cores, const ChannelOptions& options, First first, Second second) {
+  const Shared<Result> result;
   const Shared<Meeting> meeting;
   C channel(options);
   run_pair(cores, kRunDeadline, [&](Side side) {
     auto end = channel.open(side);
     meeting->arrive_and_wait();
     if (side == Side::first) {
-      ping(end, options.message_bytes, plan, *histogram);
+      first(end, *result);
     } else {
-      pong(end, options.message_bytes);
+      second(end, *result);
     }
     meeting->arrive_and_wait();  // neither closes while the other may still read
   });
-  return *histogram;
+  return *result;
+}
+
+/// Round trips through channel C. Throws std::runtime_error if a message was wrong or the run did not end.
+template <class C>
+Histogram measure_round_trip(const Cores& cores, const ChannelOptions& options, const RunPlan& plan) {
+  return run_between<C, Histogram>(
+      cores, options,
+      [&](auto& end, Histogram& histogram) { ping(end, options.message_bytes, plan, histogram); },
+      [&](auto& end, Histogram&) { pong(end, options.message_bytes); });
 }
 
 /// One way, first process to second. `transmit(end, flags)` sends the next message, `check(message)` verifies
@@ -36,20 +47,12 @@ Histogram measure_round_trip(const Cores& cores, const ChannelOptions& options, 
 template <class C, class Transmit, class Check>
 StreamResult measure_stream(const Cores& cores, const ChannelOptions& options, const RunPlan& plan,
                             Transmit transmit, Check check) {
-  const Shared<StreamResult> result;
-  const Shared<Meeting> meeting;
-  C channel(options);
-  run_pair(cores, kRunDeadline, [&](Side side) {
-    auto end = channel.open(side);
-    meeting->arrive_and_wait();
-    if (side == Side::first) {
-      stream(end, plan, [&](std::uint64_t flags) { transmit(end, flags); });
-    } else {
-      drain(end, *result, check);
-    }
-    meeting->arrive_and_wait();
-  });
-  return *result;
+  return run_between<C, StreamResult>(
+      cores, options,
+      [&](auto& end, StreamResult&) {
+        stream(end, plan, [&](std::uint64_t flags) { transmit(end, flags); });
+      },
+      [&](auto& end, StreamResult& result) { drain(end, result, check); });
 }
 
 /// Messages a second through channel C by copying each message in.

@@ -59,10 +59,7 @@ class Listener::Impl {
     [[maybe_unused]] const ssize_t written = ::write(stop_.get(), &one, sizeof one);
   }
 
-  bool stopped() const noexcept {
-    pollfd stop{stop_.get(), POLLIN, 0};
-    return ::poll(&stop, 1, 0) == 1;
-  }
+  bool stopped() const noexcept { return detail::is_readable(stop_.get()); }
 
   std::string path() const { return socket_.path().string(); }
 

@@ -14,6 +14,7 @@
 #include "quoted_text.hpp"
 #include "sluice/ring/error.hpp"
 #include "socket_address.hpp"
+#include "wait_for_events.hpp"
 
 namespace sluice::detail {
 namespace {
@@ -233,8 +234,7 @@ bool is_held_for_a_dead_process(int socket) noexcept {
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &number, &size) != 0)
     return errno == EINVAL || errno == ESRCH;
   const Descriptor pidfd(number);
-  pollfd entry{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
-  return ::poll(&entry, 1, 0) == 1;
+  return is_readable(pidfd.get());
 }
 
 PacketSocket connect_until(const std::filesystem::path& path, uid_t expected_owner, Deadline deadline) {

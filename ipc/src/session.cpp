@@ -19,18 +19,11 @@ using detail::PacketSocket;
 using detail::SessionPlan;
 using std::chrono::steady_clock;
 
-/// How long a process that was killed may take until its name is free.
-constexpr auto kTimeToEnd = std::chrono::seconds(1);
-
 Port make_session_port(OpenedSession opened, SessionPlan plan, detail::MeetingPlace place) {
   auto impl = std::make_shared<detail::SessionPort>(std::move(opened), std::move(plan), std::move(place));
   Port port(impl);
   impl->run_session();
   return port;
-}
-
-uid_t peer_user(const SessionOptions& options) {
-  return options.peer_user.value_or(::geteuid());
 }
 
 /// Whether the failure of one handshake is this side's own, and no other peer would help.
@@ -42,11 +35,7 @@ bool is_ours(const error& why) {
 /// One client of a host that has no state in memory. One that has it offers it; else the files are asked.
 OpenedSession serve(PacketSocket& socket, const std::optional<detail::StoredSession>& stored,
                     const SessionPlan& plan, Deadline deadline) {
-  const detail::Packet packet = socket.receive(deadline);
-  detail::expect_no_descriptors(packet);
-  const auto hello = detail::decode_packet<detail::SessionHello>(packet.bytes);
-  detail::check_layout(hello.layout_version, hello.layout_hash);
-  if (hello.has_state == 0) {
+  if (detail::decode_hello(socket.receive(deadline)).has_state == 0) {
     return stored ? detail::go_on_from(*stored, socket, plan, deadline)
                   : detail::begin_session(socket, plan, deadline);
   }
@@ -56,10 +45,11 @@ OpenedSession serve(PacketSocket& socket, const std::optional<detail::StoredSess
 
 /// Takes the name; waits a moment for a predecessor that has been killed and is not quite gone.
 detail::ListeningSocket listen_in_place_of_the_dead(const std::filesystem::path& path,
-                                                    const SessionOptions& options) {
-  const Deadline deadline = deadline_in(std::min<std::chrono::nanoseconds>(options.timeout, kTimeToEnd));
+                                                    const SessionPlan& plan) {
+  const Deadline deadline =
+      deadline_in(std::min<std::chrono::nanoseconds>(plan.options.timeout, detail::kTimeToEnd));
   const auto access =
-      peer_user(options) == ::geteuid() ? detail::SocketAccess::owner : detail::SocketAccess::everybody;
+      plan.peer_user() == ::geteuid() ? detail::SocketAccess::owner : detail::SocketAccess::everybody;
   for (;;) {
     try {
       return detail::ListeningSocket(path, access);
@@ -70,8 +60,7 @@ detail::ListeningSocket listen_in_place_of_the_dead(const std::filesystem::path&
   }
 }
 
-PacketSocket accept_client(detail::ListeningSocket& listener, const SessionOptions& options,
-                           Deadline deadline) {
+PacketSocket accept_client(detail::ListeningSocket& listener, const SessionPlan& plan, Deadline deadline) {
   for (;;) {
     if (!detail::wait_for_events(listener.fd(), POLLIN, deadline)) {
       throw error(errc::timed_out, "nobody joined the session at " + listener.path().string() + " in time");
@@ -82,7 +71,7 @@ PacketSocket accept_client(detail::ListeningSocket& listener, const SessionOptio
     if (result.outcome != detail::AcceptOutcome::accepted) continue;
     PacketSocket client = std::move(*result.connection);
     const uid_t user = client.peer_credentials().uid;
-    if (user == peer_user(options)) return client;
+    if (user == plan.peer_user()) return client;
     detail::try_refuse(client, error(errc::refused, "user " + std::to_string(user) + " may not connect"));
   }
 }
@@ -90,7 +79,7 @@ PacketSocket accept_client(detail::ListeningSocket& listener, const SessionOptio
 OpenedSession wait_for_client(detail::ListeningSocket& listener, const SessionPlan& plan, Deadline deadline) {
   const std::optional<detail::StoredSession> stored = detail::find_stored_session(plan);
   for (;;) {
-    PacketSocket client = accept_client(listener, plan.options, deadline);
+    PacketSocket client = accept_client(listener, plan, deadline);
     try {
       return serve(client, stored, plan, std::min(deadline, deadline_in(plan.options.handshake_timeout)));
     } catch (const error& why) {
@@ -101,7 +90,7 @@ OpenedSession wait_for_client(detail::ListeningSocket& listener, const SessionPl
 }
 
 OpenedSession knock(const std::filesystem::path& path, const SessionPlan& plan, Deadline deadline) {
-  PacketSocket socket = detail::connect_until(path, peer_user(plan.options), deadline);
+  PacketSocket socket = detail::connect_until(path, plan.peer_user(), deadline);
   try {
     const Deadline until = std::min(deadline, deadline_in(plan.options.handshake_timeout));
     socket.send(detail::encode_packet(detail::SessionHello{}), {}, until);
@@ -153,7 +142,7 @@ Port host_session(std::string_view name, SessionOptions options) {
   const std::filesystem::path path = detail::resolve_channel_name(name);
   const SessionPlan plan = make_plan(path, std::move(options), "host", "join");
   const Deadline deadline = deadline_in(plan.options.timeout);
-  detail::MeetingPlace place{path, listen_in_place_of_the_dead(path, plan.options)};
+  detail::MeetingPlace place{path, listen_in_place_of_the_dead(path, plan)};
   OpenedSession opened = wait_for_client(*place.listener, plan, deadline);
   return make_session_port(std::move(opened), plan, std::move(place));
 }

@@ -1,5 +1,7 @@
 #include "session_handshake.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -15,9 +17,6 @@ namespace sluice::detail {
 namespace {
 
 using ring::before;
-
-/// How long a process that has hung up may take to end.
-constexpr auto kTimeToEnd = std::chrono::seconds(1);
 
 /// What a joiner's consumer begins with.
 struct Start {
@@ -196,6 +195,17 @@ void add_connected_events(OpenedSession& session, const SessionPlan& plan) {
 }
 
 }  // namespace
+
+uid_t SessionPlan::peer_user() const noexcept {
+  return options.peer_user.value_or(::geteuid());
+}
+
+SessionHello decode_hello(const Packet& packet) {
+  expect_no_descriptors(packet);
+  const auto hello = decode_packet<SessionHello>(packet.bytes);
+  check_layout(hello.layout_version, hello.layout_hash);
+  return hello;
+}
 
 void check_session_options(const SessionOptions& options) {
   check_port_options(options.port);

@@ -9,6 +9,9 @@
 //                                     [WELCOME] --->  works
 #pragma once
 
+#include <sys/types.h>
+
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -20,6 +23,9 @@
 #include "sluice/ipc/session.hpp"
 
 namespace sluice::detail {
+
+/// How long a process that was killed, or has hung up, may take to end and to leave its name.
+constexpr std::chrono::seconds kTimeToEnd{1};
 
 /// One side of a session at the moment when it can begin to work.
 struct OpenedSession {
@@ -39,10 +45,15 @@ struct SessionPlan {
   ring::Backing backing() const noexcept {
     return own_file.empty() ? ring::Backing::sealed_memory : ring::Backing::file;
   }
+  /// Whose processes may be the peer.
+  uid_t peer_user() const noexcept;
 };
 
 /// Throws errc::bad_option for options that no session can have.
 void check_session_options(const SessionOptions& options);
+
+/// Checks everything in a hello but what the state it speaks of is good for.
+SessionHello decode_hello(const Packet& packet);
 
 /// [OFFER] Sends this side's region and, unless the session is new, the one that the joiner goes on from.
 void send_offer(PacketSocket& socket, const SessionInfo& next, const ring::OwnedRegion& own,

@@ -21,14 +21,6 @@ using std::chrono::steady_clock;
 /// Between two looks for a host, at most.
 constexpr std::chrono::milliseconds kLongestPause{20};
 
-/// How long a joiner may wait for a peer to end that has been killed already.
-constexpr std::chrono::seconds kTimeForVacancy{1};
-
-bool is_readable(int fd) noexcept {
-  pollfd entry{fd, POLLIN, 0};
-  return fd >= 0 && ::poll(&entry, 1, 0) == 1;
-}
-
 }  // namespace
 
 void SessionPort::run() noexcept {
@@ -187,16 +179,15 @@ void SessionPort::accept_candidate() {
   candidate_.emplace(Candidate{std::move(*result.connection), Candidate::Stage::says_hello,
                                deadline_in(plan_.options.handshake_timeout)});
   const uid_t user = candidate_->socket.peer_credentials().uid;
-  const uid_t expected = plan_.options.peer_user.value_or(::geteuid());
-  if (user != expected) throw error(errc::refused, "user " + std::to_string(user) + " may not connect");
+  if (user != plan_.peer_user())
+    throw error(errc::refused, "user " + std::to_string(user) + " may not connect");
 }
 
 void SessionPort::connect_to_host() {
   look_again_at_ = steady_clock::now() + pause_;
   pause_ = std::min(pause_ * 2, kLongestPause);
   try {
-    PacketSocket socket =
-        connect_until(place_.path, plan_.options.peer_user.value_or(::geteuid()), steady_clock::now());
+    PacketSocket socket = connect_until(place_.path, plan_.peer_user(), steady_clock::now());
     const Deadline deadline = deadline_in(plan_.options.handshake_timeout);
     SessionHello hello;
     hello.has_state = 1;
@@ -245,15 +236,13 @@ void SessionPort::take_packet(Packet packet) {
 }
 
 void SessionPort::take_hello(const Packet& packet) {
-  expect_no_descriptors(packet);
-  const auto hello = decode_packet<SessionHello>(packet.bytes);
-  check_layout(hello.layout_version, hello.layout_hash);
-  if (hello.has_state != 0) throw error(errc::refused, "the host is in a session already, and has its state");
+  if (decode_hello(packet).has_state != 0)
+    throw error(errc::refused, "the host is in a session already, and has its state");
   if (!connected_ || plan_.options.replace_living_peer) {
     offer();
   } else {
     candidate_->stage = Candidate::Stage::waits_for_vacancy;
-    candidate_->deadline = deadline_in(kTimeForVacancy);
+    candidate_->deadline = deadline_in(kTimeToEnd);
   }
 }
 

@@ -35,4 +35,9 @@ bool wait_for_events(int fd, short events, Deadline deadline) {
   return wait_for_any_event({&entry, 1}, deadline);
 }
 
+bool is_readable(int fd) noexcept {
+  pollfd entry{.fd = fd, .events = POLLIN, .revents = 0};
+  return ::poll(&entry, 1, 0) == 1;  // 0 for a negative one
+}
+
 }  // namespace sluice::detail

@@ -17,4 +17,7 @@ bool wait_for_events(int fd, short events, Deadline deadline);
 /// The same for several descriptors, each with its own events; their revents tell what came.
 bool wait_for_any_event(std::span<pollfd> entries, Deadline deadline);
 
+/// Whether there is something to read, or the other end is gone, right now; false for a descriptor of -1.
+bool is_readable(int fd) noexcept;
+
 }  // namespace sluice::detail

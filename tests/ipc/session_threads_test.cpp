@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstring>
 #include <optional>
 #include <thread>
 
+#include "number_message.hpp"
 #include "sluice/ipc/session.hpp"
 #include "temp_directory.hpp"
 #include "watchdog.hpp"
@@ -17,16 +17,6 @@ namespace sluice::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-std::span<const std::byte> bytes_of(const std::uint64_t& number) {
-  return std::as_bytes(std::span(&number, 1));
-}
-
-std::uint64_t number_in(const Message& message) {
-  std::uint64_t number = 0;
-  if (message.bytes().size() == sizeof number) std::memcpy(&number, message.bytes().data(), sizeof number);
-  return number;
-}
 
 SessionOptions small_ring() {
   SessionOptions options;

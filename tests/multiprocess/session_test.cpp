@@ -17,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "number_message.hpp"
 #include "session_parts.hpp"
 #include "throws.hpp"
 #include "two_processes.hpp"
@@ -26,16 +27,6 @@ namespace sluice::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-std::span<const std::byte> bytes_of(const std::uint64_t& number) {
-  return std::as_bytes(std::span(&number, 1));
-}
-
-std::uint64_t number_in(const Message& message) {
-  std::uint64_t number = 0;
-  if (message.bytes().size() == sizeof number) std::memcpy(&number, message.bytes().data(), sizeof number);
-  return number;
-}
 
 /// A byte stream from a child: what it has to say.
 class Report {
