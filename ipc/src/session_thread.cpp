@@ -1,7 +1,5 @@
 // The session's own thread: notices the peer's end, and brings the next one in.
 #include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
