@@ -26,6 +26,7 @@ Status PortCore::claim_slowly(Status status, std::size_t bytes, std::span<std::b
 Status PortCore::claim_after_interruption(std::size_t bytes, std::span<std::byte>& room,
                                           const Deadline* deadline) noexcept {
   follow_peer_sending();
+  if (const Status ended = producer_.gate().final_reason(); ended != Status::ok) return ended;
   const Status status = producer_.try_claim(bytes, room);
   if (status != Status::interrupted) return status;
   if (deadline == nullptr) return Status::would_block;
@@ -45,6 +46,7 @@ Status PortCore::append_slowly(Status status, std::span<const std::byte> message
 
 /// After a try_read that ended with `why`, or whose record was put back: ok if it shall be repeated.
 Status PortCore::wait_to_read(Status why, const Deadline* deadline) noexcept {
+  if (const Status may = may_receive(); may != Status::ok) return may;
   Status status = why;
   if (consumer_.gate().interrupted()) {
     status = receive_from_present_peer(deadline);
@@ -80,13 +82,12 @@ Status PortCore::replay_from(ring::Sequence sequence) noexcept {
 
 Status PortCore::wait_until_consumed(Deadline deadline) noexcept {
   const OneThreadRule::Scope scope(sending_rule_);
-  const Status may = may_send();
-  if (may == Status::forked) return may;
+  if (inherited()) return Status::forked;
   // Even where the port has ended: everything may have been consumed before.
   Status status = producer_.wait_until_consumed(deadline);
   while (status == Status::interrupted) {
     follow_peer_sending();
-    status = wait_for_peer(deadline);
+    status = producer_.gate().interrupted() ? wait_for_peer(deadline) : Status::ok;
     if (status == Status::ok) status = producer_.wait_until_consumed(deadline);
   }
   if (status == Status::broken) note_broken(producer_.failure());
@@ -160,16 +161,11 @@ PortStatistics PortImpl::statistics() const noexcept {
 }
 
 Status PortImpl::wait_for_message() noexcept {
-  const Status may = may_receive();
-  if (may != Status::ok) return may;
   Status status = Status::ok;
   do {
-    if (consumer_.gate().interrupted()) status = receive_from_present_peer(&kNoDeadline);
-    if (status == Status::ok || status == Status::interrupted)
-      status = consumer_.wait_for_record(kNoDeadline);
-  } while (consumer_.gate().interrupted());
-  if (status == Status::broken) note_broken(consumer_.failure());
-  return closed_here_.load(std::memory_order_acquire) ? Status::closed : status;
+    status = wait_to_read(Status::would_block, &kNoDeadline);
+  } while (status == Status::ok && !consumer_.record_ready());
+  return status;
 }
 
 Status PortImpl::drain(HandlerSlot<MessageHandler>& handler) {

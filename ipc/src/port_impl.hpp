@@ -40,12 +40,8 @@ class PortImpl : public PortCore, public DeliverySource, public std::enable_shar
 
   void start();
   void close() noexcept;
-  bool is_open() const noexcept {
-    const Status may = may_send();
-    return may == Status::ok || may == Status::interrupted;
-  }
-  /// True in a forked child.
-  bool inherited() const noexcept { return fork_.inherited(); }
+  bool is_open() const noexcept { return producer_.gate().final_reason() == Status::ok; }
+  using PortCore::inherited;
   /// Throws errc::misuse in a forked child: locks and threads are the parent's.
   void check_not_inherited(const char* call) const;
 

@@ -105,10 +105,7 @@ void SessionPort::follow_peer_receiving() noexcept {
 }
 
 Status SessionPort::wait_for_peer(Deadline deadline) noexcept {
-  const auto final_reason = [this] {
-    const Status reason = producer_.gate().reason();
-    return reason == Status::interrupted ? Status::ok : reason;
-  };
+  const auto final_reason = [this] { return producer_.gate().final_reason(); };
   const auto settled = [&] { return !fenced_ || final_reason() != Status::ok; };
   std::unique_lock lock(mutex_);
   if (plan_.options.port.wait.strategy == WaitStrategy::poll && !settled()) return Status::would_block;

@@ -31,14 +31,14 @@ void SessionPort::run() noexcept {
   }
   if (!ended_) tell_closed_here();
   // Nobody goes on from here: a file of our own would only be taken for a session that can.
-  const Status reason = consumer_.gate().reason();
+  const Status reason = consumer_.gate().final_reason();
   if (reason == Status::closed || reason == Status::peer_died) connection_.own.remove_file();
   place_.listener.reset();
   candidate_.reset();
 }
 
 void SessionPort::tell_closed_here() {
-  const Status reason = consumer_.gate().reason();
+  const Status reason = consumer_.gate().final_reason();
   tell({.state = SessionState::closed,
         .reason = reason,
         .text = reason == Status::broken ? failure_text() : "closed here"});

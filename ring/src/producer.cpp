@@ -17,17 +17,17 @@ Producer::Producer(const OwnView& own, const PeerView& peer, const WaitOptions& 
       data_(own.data),
       mask_(own.header.capacity - 1),
       max_payload_bytes_(ring::max_payload_bytes(own.header.capacity, own.header.replay_window)),
-      head_(own.header.first_position),
-      tail_(head_),
-      limit_(head_),
-      head_sequence_(own.header.first_sequence),
+      tail_(own.header.first_position),
+      tail_sequence_(own.header.first_sequence),
+      limit_(tail_),
+      post_end_(tail_),
       light_barrier_(asymmetric_barriers(own.header.features, peer.header.features)),
       asymmetric_sleep_(asymmetric_barriers(peer.header.features, own.header.features)),
       wait_(wait),
       capacity_(own.header.capacity),
       kept_bytes_(own.header.replay_window + mark_step(capacity_)),
       features_(own.header.features),
-      released_(head_) {
+      released_(tail_) {
   if (!spinning_helps()) wait_.spin_polls = 0;
   note_history();
 }
@@ -40,7 +40,7 @@ void Producer::note_history() noexcept {
   released_ = place.position;  // a lower bound until the consumer's word is read
   marks_[0] = place;
   end_mark_ = 1;
-  while (before(place.position, head_)) {
+  while (before(place.position, tail_)) {
     const std::uint64_t bytes =
         word_at(at(place.position)).load(std::memory_order_relaxed) & kPayloadBytesMask;
     place = {place.position + record_bytes(bytes), place.sequence + 1};
@@ -63,7 +63,7 @@ Status Producer::append_and_publish(std::span<const std::byte> message) noexcept
 }
 
 Status Producer::make_room(Position needed) noexcept {
-  note_mark({head_, head_sequence_});
+  note_mark({head(), next_sequence()});
   if (before(released_ - kept_bytes_ + capacity_, needed)) {
     if (const Status status = refresh_released(); status != Status::ok) return status;
   }
@@ -75,6 +75,7 @@ Status Producer::make_room(Position needed) noexcept {
   if (before(room_end, limit)) limit = room_end;
   drop_history_before(limit - capacity_);
   limit_ = limit;
+  if (batch_records_ == 0) post_end_ = limit;
   return Status::ok;
 }
 
@@ -117,7 +118,7 @@ Status Producer::refresh_released() noexcept {
 Status Producer::wait_for_room(std::uint64_t bytes, Deadline deadline) noexcept {
   if (bytes > max_payload_bytes_) return Status::too_large;
   publish();
-  const Position needed = head_ + record_bytes(bytes) + kRecordHeaderBytes;
+  const Position needed = tail_ + record_bytes(bytes) + kRecordHeaderBytes;
   return wait_until_released(needed - capacity_ + kept_bytes_, deadline);
 }
 

@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <future>
 #include <optional>
 #include <string>
 #include <thread>
@@ -270,6 +271,60 @@ TEST_P(Session, CarriesMessagesInBothDirectionsThroughManyResumptions) {
     ASSERT_EQ(number_in(answer), number);
     ASSERT_EQ(answer.sequence(), number);
   }
+}
+
+TEST_P(Session, GivesWhatAPeerPostedThatCameAndClosedBetweenTwoReceives) {
+  ChildProcess first = victim([](Port& mine) {
+    EXPECT_EQ(mine.post_message(bytes_of(1)), Status::ok);
+    ::pause();
+  });
+  Port port = survivor();
+  EXPECT_EQ(number_in(port.receive()), 1U);
+  first.signal(SIGKILL);
+  ASSERT_TRUE(events_.wait_for(SessionState::waiting_for_peer));
+  ChildProcess second = victim([](Port& mine) {
+    const std::uint64_t begin = mine.next_sequence();
+    for (std::uint64_t number = begin; number < begin + 3; ++number)
+      EXPECT_EQ(mine.post_message(bytes_of(number)), Status::ok);
+  });
+  ASSERT_TRUE(second.wait_for(20s)->ok());
+  ASSERT_TRUE(events_.wait_for(SessionState::closed));
+  for (std::uint64_t number = 2; number < 5; ++number) EXPECT_EQ(number_in(port.receive()), number);
+  EXPECT_EQ(port.receive().status(), Status::closed);
+  EXPECT_EQ(port.post_message(bytes_of(1)), Status::closed);
+  EXPECT_FALSE(port.is_open());
+}
+
+TEST_P(Session, DeliversToAHandlerWhatAPeerPostedThatCameAndClosedBeforeItsThreadStarted) {
+  ChildProcess first = victim([](Port&) { ::pause(); });
+  Port port = survivor();
+  first.signal(SIGKILL);
+  ASSERT_TRUE(events_.wait_for(SessionState::waiting_for_peer));
+  ChildProcess second = victim([](Port& mine) { EXPECT_EQ(mine.post_message(bytes_of(1)), Status::ok); });
+  ASSERT_TRUE(second.wait_for(20s)->ok());
+  ASSERT_TRUE(events_.wait_for(SessionState::closed));
+  std::atomic<int> messages{0};
+  std::promise<Status> closed;
+  port.on_message([&](std::span<const std::byte>) { ++messages; });
+  port.on_close([&](Status reason) { closed.set_value(reason); });
+  port.start();
+  EXPECT_EQ(closed.get_future().get(), Status::closed);
+  EXPECT_EQ(messages, 1);
+}
+
+TEST_P(Session, KnowsWhatAPeerConsumedThatCameAndClosedBetweenTwoCalls) {
+  ChildProcess first = victim([](Port&) { ::pause(); });
+  Port port = survivor();
+  for (std::uint64_t number = 1; number < 4; ++number)
+    EXPECT_EQ(port.post_message(bytes_of(number)), Status::ok);
+  first.signal(SIGKILL);
+  ASSERT_TRUE(events_.wait_for(SessionState::waiting_for_peer));
+  ChildProcess second = victim([](Port& mine) {
+    for (std::uint64_t number = 1; number < 4; ++number) EXPECT_EQ(number_in(mine.receive()), number);
+  });
+  ASSERT_TRUE(second.wait_for(20s)->ok());
+  ASSERT_TRUE(events_.wait_for(SessionState::closed));
+  EXPECT_EQ(port.wait_until_consumed(), Status::ok);
 }
 
 TEST_F(HostSession, RefusesASecondProcessWhileTheFirstRuns) {

@@ -56,7 +56,7 @@ class ChildProcess {
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
   ~ChildProcess() {
-    if (status_) return;
+    if (reaped_) return;
     ::kill(pid_, SIGKILL);
     reap();
   }
@@ -68,7 +68,7 @@ class ChildProcess {
   /// Waits until the child has ended, without reaping it (it stays a zombie); false if it runs on past the
   /// time.
   bool ended_within(std::chrono::milliseconds time) const {
-    if (status_) return true;
+    if (reaped_) return true;
     const auto deadline = std::chrono::steady_clock::now() + time;
     const Descriptor pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
     if (!pidfd) throw std::system_error(errno, std::system_category(), "pidfd_open");
@@ -109,16 +109,18 @@ class ChildProcess {
   }
 
   ExitStatus reap() {
-    if (status_) return *status_;
+    if (reaped_) return status_;
     int raw = 0;
     while (::waitpid(pid_, &raw, 0) < 0 && errno == EINTR) {
     }
+    reaped_ = true;
     status_ = WIFEXITED(raw) ? ExitStatus{WEXITSTATUS(raw), 0} : ExitStatus{-1, WTERMSIG(raw)};
-    return *status_;
+    return status_;
   }
 
   pid_t pid_ = -1;
-  std::optional<ExitStatus> status_;
+  bool reaped_ = false;
+  ExitStatus status_{};
 };
 
 }  // namespace sluice::test

@@ -44,8 +44,8 @@ struct ConsumerStart {
   }
 };
 
-/// Thread-safety: one thread at a time; gate() and the counts from any. The mappings
-/// must outlive it.
+/// Thread-safety: one thread at a time; gate() and the counts from any. Waits only in the process that made
+/// it: in a forked child they return Status::forked. The mappings must outlive it.
 class Consumer {
  public:
   Consumer(const OwnView& own, const PeerView& peer, const WaitOptions& wait) noexcept
@@ -79,11 +79,14 @@ class Consumer {
     --sequence_;
   }
 
+  /// Whether records were read that are not released.
+  bool holds_records() const noexcept { return before(released_, read_); }
+
   /// Gives every record read so far back to the producer, and wakes it if it waits for that room.
   void release() noexcept {
     const Position from = released_;
     const Position to = read_;
-    if (!before(from, to)) return;  // nothing new, or on the way through a replay
+    if (!holds_records()) return;  // nothing new, or on the way through a replay
     const ControlPage& peer = *peer_;
     const bool light_barrier = light_barrier_;
     released_ = to;

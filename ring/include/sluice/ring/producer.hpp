@@ -8,8 +8,8 @@
 //     producer.publish();                               // all committed records at once, one wake-up at most
 //   }
 //
-// Invariants: tail <= head; records in [tail, head) are committed and invisible, since the header word at
-// tail is zero. Nothing is ever written at or beyond limit, and limit - capacity <= oldest <= the first
+// Invariants: the records of the batch, behind the tail, are committed and invisible, since the header word
+// at tail is zero. Nothing is ever written at or beyond limit, and limit - capacity <= oldest <= the first
 // record boundary that is not before released - replay window: a record that lies whole in the replay window
 // is never overwritten.
 #pragma once
@@ -30,8 +30,8 @@
 
 namespace sluice::ring {
 
-/// Thread-safety: one thread at a time; gate(), mark_closed() and wake_count() from any. The
-/// mappings must outlive it.
+/// Thread-safety: one thread at a time; gate(), mark_closed() and wake_count() from any. Waits only in the
+/// process that made it: in a forked child they return Status::forked. The mappings must outlive it.
 class Producer {
  public:
   Producer(const OwnView& own, const PeerView& peer, const WaitOptions& wait) noexcept;
@@ -46,33 +46,37 @@ class Producer {
   /// see failure().
   Status try_claim(std::uint64_t bytes, std::span<std::byte>& room) noexcept {
     if (bytes > max_payload_bytes_) return Status::too_large;
-    const Position needed = head_ + record_bytes(bytes) + kRecordHeaderBytes;
+    const Position start = head();
+    const Position needed = start + record_bytes(bytes) + kRecordHeaderBytes;
     if (before(limit_, needed)) [[unlikely]] {
       if (const Status status = make_room(needed); status != Status::ok) return status;
     }
-    room = {at(head_) + kRecordHeaderBytes, bytes};
+    room = {at(start) + kRecordHeaderBytes, bytes};
     return Status::ok;
   }
 
   /// Ends the record of the last claim with its first `bytes` bytes, at most as many as were claimed.
   void commit(std::uint64_t bytes) noexcept {
-    const Position start = head_;
-    const Sequence sequence = head_sequence_;
-    head_ = start + record_bytes(bytes);
-    head_sequence_ = sequence + 1;
-    if (start == tail_) {
-      first_header_ = make_header(bytes, sequence);  // goes in last: it publishes the whole batch
+    const std::uint64_t header = make_header(bytes, next_sequence());
+    if (batch_records_ == 0) {
+      first_header_ = header;  // goes in last: it publishes the whole batch
+      post_end_ = tail_;
     } else {
       // Relaxed: invisible until the first header of the batch is released.
-      word_at(at(start)).store(make_header(bytes, sequence), std::memory_order_relaxed);
+      word_at(at(head())).store(header, std::memory_order_relaxed);
     }
+    batch_bytes_ += record_bytes(bytes);
+    ++batch_records_;
   }
 
   /// Makes all committed records visible, and wakes a consumer that waits for the first of them.
   void publish() noexcept {
-    if (head_ == tail_) return;
-    clear_word(at(head_));
-    publish_records(at(tail_), head_, head_sequence_, first_header_);
+    if (batch_records_ == 0) return;
+    const Position end = head();
+    const Sequence next = next_sequence();
+    clear_word(at(end));
+    forget_batch();
+    publish_records(at(tail_), end, next, first_header_);
   }
 
   /// Claims, copies and commits. Same outcomes as try_claim.
@@ -89,26 +93,22 @@ class Producer {
   /// The same, and publishes: in one go where nothing else is committed.
   Status try_post(std::span<const std::byte> message) noexcept {
     const std::uint64_t bytes = message.size();
-    const Position end = tail_ + record_bytes(bytes);
-    if (head_ != tail_ || bytes > max_payload_bytes_ || before(limit_, end + kRecordHeaderBytes)) [[unlikely]]
-      return append_and_publish(message);
+    const std::uint64_t needed = record_bytes(bytes) + kRecordHeaderBytes;
     // Read once: the compiler can't know that the stores into the ring change no member.
-    const Sequence sequence = head_sequence_;
-    std::byte* const record = at(tail_);
-    head_ = end;
-    head_sequence_ = sequence + 1;
+    const Position start = tail_;
+    // One comparison: there is room, the message isn't too large for the ring, and no batch is open.
+    if (needed > post_end_ - start) [[unlikely]]
+      return append_and_publish(message);
+    const Sequence sequence = tail_sequence_;
+    std::byte* const record = at(start);
     clear_word(record + record_bytes(bytes));
     copy_payload(record + kRecordHeaderBytes, message);
-    publish_records(record, end, sequence + 1, make_header(bytes, sequence));
+    publish_records(record, start + record_bytes(bytes), sequence + 1, make_header(bytes, sequence));
     return Status::ok;
   }
 
   /// Takes back what was committed and not published.
-  void discard() noexcept {
-    head_ = tail_;
-    head_sequence_ =
-        own_->tail.tail_sequence.load(std::memory_order_relaxed);  // own word: no ordering needed
-  }
+  void discard() noexcept { forget_batch(); }
 
   /// Waits until a claim of `bytes` would succeed. Publishes what is committed first: the consumer can't make
   /// room for a batch that it can't see. too_large, timed_out, broken, would_block (strategy poll), or the
@@ -129,7 +129,7 @@ class Producer {
   /// End of the published records.
   Position tail() const noexcept { return tail_; }
   /// The number that the next committed record will have.
-  Sequence next_sequence() const noexcept { return head_sequence_; }
+  Sequence next_sequence() const noexcept { return tail_sequence_ + batch_records_; }
   /// Ends waits from another thread.
   WaitGate& gate() noexcept { return gate_; }
   const WaitGate& gate() const noexcept { return gate_; }
@@ -143,6 +143,15 @@ class Producer {
     Position position;
     Sequence sequence;
   };
+
+  /// End of the committed records.
+  Position head() const noexcept { return tail_ + batch_bytes_; }
+
+  void forget_batch() noexcept {
+    batch_bytes_ = 0;
+    batch_records_ = 0;
+    post_end_ = limit_;
+  }
 
   std::byte* at(Position position) const noexcept { return data_ + (position & mask_); }
   static std::atomic_ref<std::uint64_t> word_at(std::byte* place) noexcept {
@@ -160,6 +169,7 @@ class Producer {
     const bool light_barrier = light_barrier_;
     const Position start = tail_;
     tail_ = end;
+    tail_sequence_ = next_sequence;
     word_at(first).store(first_header,
                          std::memory_order_release);  // [PUBLISH] pairs with Consumer::try_read
     // Relaxed: the tail's release orders it; a reader that sees the tail sees this or a later number.
@@ -189,12 +199,16 @@ class Producer {
   std::byte* data_;
   std::uint64_t mask_;
   std::uint64_t max_payload_bytes_;
-  Position head_;           // end of the committed records
   Position tail_;           // end of the published records
+  Sequence tail_sequence_;  // number of the record that will start there
   Position limit_;          // nothing is written at or beyond this
-  Sequence head_sequence_;  // number of the record that will start at head_
-  std::uint64_t first_header_ = 0;
+  Position post_end_;       // limit_, or tail_ while a batch is open: then nothing is posted past it
   bool light_barrier_;
+
+  // The batch: records that are committed and not published.
+  std::uint64_t batch_bytes_ = 0;
+  std::uint64_t batch_records_ = 0;
+  std::uint64_t first_header_ = 0;
 
   // Slow path.
   bool asymmetric_sleep_;

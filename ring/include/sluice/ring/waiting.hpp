@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "sluice/ring/status.hpp"
+#include "sluice/ring/wiped_word.hpp"
 
 namespace sluice {
 
@@ -38,34 +39,53 @@ Deadline deadline_in(std::chrono::nanoseconds timeout) noexcept;
 
 namespace ring {
 
-/// Ends the waits of one producer or consumer from another thread: for peer death, for close(), and when the
-/// peer is replaced. Thread-safety: raise(), interrupt() and reason() from any thread; the rest belongs to
-/// the thread that waits.
+/// Ends the waits of one producer or consumer from another thread: for good (peer death, close()), and for a
+/// while when the peer is replaced. Thread-safety: raise(), interrupt() and the questions from any thread;
+/// the rest belongs to the thread that waits.
 class WaitGate {
  public:
   /// Makes the present wait, and every later one, return `reason` once there's nothing left to read or no
   /// room. Returns when a sleeper, if there was one, has been woken. The first reason stays.
   void raise(Status reason) noexcept;
 
-  /// The same with Status::interrupted, until clear_interruption(). Nothing that is read from the peer's
-  /// words afterwards is used: see Producer::refresh_released.
+  /// The same with Status::interrupted, until clear_interruption(), also where a final reason comes
+  /// meanwhile: the thread that waits has to see both. Nothing that is read from the peer's words afterwards
+  /// is used: see Producer::refresh_released.
   void interrupt() noexcept;
   void clear_interruption() noexcept;
 
-  /// ok until raised or interrupted.
-  Status reason() const noexcept { return reason_.load(std::memory_order_acquire); }
-  bool interrupted() const noexcept { return reason() == Status::interrupted; }
+  /// ok until raised or interrupted. forked in a forked child, always.
+  Status reason() const noexcept {
+    const std::uint64_t word = load();
+    return (word & kInterrupted) != 0 ? Status::interrupted : decode(word);
+  }
+  /// The same without regard to interruptions.
+  Status final_reason() const noexcept { return decode(load() & ~kInterrupted); }
+  /// reason() == Status::ok, for one comparison.
+  bool open() const noexcept { return load() == encode(Status::ok); }
+  bool interrupted() const noexcept { return (load() & kInterrupted) != 0; }
+  bool forked() const noexcept { return load() == encode(Status::forked); }
 
   /// Sleeps while *word == expected, until woken, a signal, the deadline or raise(). Returns false only when
   /// the deadline has passed. `word` may lie in read-only memory of the peer.
   bool sleep(const std::atomic<std::uint64_t>& word, std::uint32_t expected, Deadline deadline) noexcept;
 
  private:
+  // The word reads 0 in a forked child: so 0 has to mean forked.
+  static constexpr std::uint64_t encode(Status status) noexcept {
+    return static_cast<std::uint64_t>(status) ^ static_cast<std::uint64_t>(Status::forked);
+  }
+  static constexpr Status decode(std::uint64_t word) noexcept {
+    return static_cast<Status>(word ^ static_cast<std::uint64_t>(Status::forked));
+  }
+  static constexpr std::uint64_t kInterrupted = 1U << 8U;
+
+  std::uint64_t load() const noexcept { return word_->load(std::memory_order_acquire); }
   void wake_sleeper() const noexcept;
 
-  // Publishes why waiting is over. Release in raise, acquire in reason(); sequentially consistent in raise
-  // and in sleep: either raise sees the sleeper in sleeping_on_, or the sleeper sees the reason.
-  std::atomic<Status> reason_{Status::ok};
+  // Publishes why waiting is over. Release in raise and interrupt, acquire in load(); sequentially consistent
+  // there and in sleep: either raise sees the sleeper in sleeping_on_, or the sleeper sees the reason.
+  WipedWord word_{encode(Status::ok)};
   // The word that the waiting thread sleeps on, or null. Written by the waiting thread, read by raise().
   std::atomic<const std::atomic<std::uint64_t>*> sleeping_on_{nullptr};
 };

@@ -10,7 +10,6 @@
 #include <cstring>
 #include <span>
 
-#include "sluice/ipc/detail/fork_guard.hpp"
 #include "sluice/ring/consumer.hpp"
 #include "sluice/ring/producer.hpp"
 
@@ -67,9 +66,7 @@ class PortCore {
   /// Claims room; waits for it until `*deadline`, not at all where that is null.
   Status claim(std::size_t bytes, std::span<std::byte>& room, const Deadline* deadline) noexcept {
     const OneThreadRule::Scope scope(sending_rule_);
-    Status status = may_send();
-    if (status == Status::ok) [[likely]]
-      status = producer_.try_claim(bytes, room);
+    Status status = may_send() ? producer_.try_claim(bytes, room) : producer_.gate().reason();
     if (status != Status::ok) [[unlikely]]
       return claim_slowly(status, bytes, room, deadline);
     return Status::ok;
@@ -77,7 +74,7 @@ class PortCore {
 
   /// Ends the claimed record with its first `bytes` bytes; visible with the next publish(). ok, or forked.
   Status commit(std::size_t bytes) noexcept {
-    if (fork_.inherited()) [[unlikely]]
+    if (producer_.gate().forked()) [[unlikely]]
       return Status::forked;
     producer_.commit(bytes);
     return Status::ok;
@@ -85,7 +82,7 @@ class PortCore {
 
   void publish() noexcept {
     const OneThreadRule::Scope scope(sending_rule_);
-    if (fork_.inherited()) return;
+    if (producer_.gate().forked()) return;
     producer_.publish();
     // After the publication: it may have looked for the wait of a peer that has been replaced.
     if (producer_.gate().interrupted()) [[unlikely]]
@@ -94,9 +91,7 @@ class PortCore {
 
   Status append(std::span<const std::byte> message, const Deadline* deadline) noexcept {
     const OneThreadRule::Scope scope(sending_rule_);
-    Status status = may_send();
-    if (status == Status::ok) [[likely]]
-      status = producer_.try_append(message);
+    Status status = may_send() ? producer_.try_append(message) : producer_.gate().reason();
     if (status != Status::ok) [[unlikely]]
       return append_slowly(status, message, deadline);
     return Status::ok;
@@ -104,9 +99,7 @@ class PortCore {
 
   Status post(std::span<const std::byte> message, const Deadline* deadline) noexcept {
     const OneThreadRule::Scope scope(sending_rule_);
-    Status status = may_send();
-    if (status == Status::ok) [[likely]]
-      status = producer_.try_post(message);
+    Status status = may_send() ? producer_.try_post(message) : producer_.gate().reason();
     if (status != Status::ok) [[unlikely]] {
       status = append_slowly(status, message, deadline);
       if (status == Status::ok) producer_.publish();
@@ -120,32 +113,27 @@ class PortCore {
   /// Releases what was read before, and reads the next record, waiting until `*deadline` as above.
   ReadResult read(const Deadline* deadline) noexcept {
     const OneThreadRule::Scope scope(receiving_rule_);
-    const Status may = may_receive();
-    if (may != Status::ok) [[unlikely]]
-      return {may, {}};
-    consumer_.release();
+    if (consumer_.holds_records()) [[unlikely]]
+      release_all();
     // The record never goes through memory: its payload's address would wait there for the header's line, and
     // so would the fetching of the payload's lines, which now happens at the same time.
     ring::Record record;
     Status status = consumer_.try_read(record);
     // The gate after the record: what a peer writes that is being replaced isn't believed. [FENCE]
-    while (status != Status::ok || consumer_.gate().interrupted()) [[unlikely]] {
+    while (status != Status::ok || !consumer_.gate().open()) [[unlikely]] {
         if (status == Status::ok) consumer_.unread(record);
         status = wait_to_read(status, deadline);
         if (status != Status::ok) return {status, {}};
         status = consumer_.try_read(record);
+        // What was there before the peer's end can be read after it.
+        if (status == Status::ok && !consumer_.gate().interrupted()) break;
       }
     return {Status::ok, record};
   }
 
   /// Releases the record with this number if it is the one read last.
   void release(ring::Sequence sequence) noexcept {
-    // Also where the port was closed here: the peer may have the room.
-    if (consumer_.next_sequence() != sequence + 1 || fork_.inherited()) return;
-    consumer_.release();
-    // After the release, as in publish().
-    if (consumer_.gate().interrupted()) [[unlikely]]
-      follow_peer_receiving();
+    if (consumer_.next_sequence() == sequence + 1) release_all();
   }
 
   Status wait_until_consumed(Deadline deadline) noexcept;
@@ -174,15 +162,23 @@ class PortCore {
   /// A message was refused for its size: remembers that in words.
   virtual void note_too_large(std::uint64_t bytes) noexcept = 0;
 
-  Status may_send() const noexcept {
-    if (fork_.inherited()) [[unlikely]]
-      return Status::forked;
-    return producer_.gate().reason();
+  /// Also where the port was closed here: the peer may have the room.
+  void release_all() noexcept {
+    if (consumer_.gate().forked()) [[unlikely]]
+      return;
+    consumer_.release();
+    // After the release, as in publish().
+    if (consumer_.gate().interrupted()) [[unlikely]]
+      follow_peer_receiving();
   }
 
+  /// True in a forked child.
+  bool inherited() const noexcept { return producer_.gate().forked(); }
+
+  bool may_send() const noexcept { return producer_.gate().open(); }
+
   Status may_receive() const noexcept {
-    if (fork_.inherited()) [[unlikely]]
-      return Status::forked;
+    if (inherited()) return Status::forked;
     // Acquire pairs with the release in PortImpl::close; nothing else rests on it.
     return closed_here_.load(std::memory_order_acquire) ? Status::closed : Status::ok;
   }
@@ -202,7 +198,6 @@ class PortCore {
   OneThreadRule receiving_rule_{"two threads receive on one port at the same time"};
   // Read by both, written once: when close() is called here.
   alignas(ring::kLineBytes) std::atomic<bool> closed_here_{false};
-  ForkGuard fork_;
 };
 
 }  // namespace sluice::detail
