@@ -56,18 +56,7 @@ class Producer {
   }
 
   /// Ends the record of the last claim with its first `bytes` bytes, at most as many as were claimed.
-  void commit(std::uint64_t bytes) noexcept {
-    const std::uint64_t header = make_header(bytes, next_sequence());
-    if (batch_records_ == 0) {
-      first_header_ = header;  // goes in last: it publishes the whole batch
-      post_end_ = tail_;
-    } else {
-      // Relaxed: invisible until the first header of the batch is released.
-      word_at(at(head())).store(header, std::memory_order_relaxed);
-    }
-    batch_bytes_ += record_bytes(bytes);
-    ++batch_records_;
-  }
+  void commit(std::uint64_t bytes) noexcept { add_to_batch(at(head()), bytes); }
 
   /// Makes all committed records visible, and wakes a consumer that waits for the first of them.
   void publish() noexcept {
@@ -81,12 +70,16 @@ class Producer {
 
   /// Claims, copies and commits. Same outcomes as try_claim.
   Status try_append(std::span<const std::byte> message) noexcept {
-    std::span<std::byte> room;
-    const Status status = try_claim(message.size(), room);
-    if (status != Status::ok) [[unlikely]]
-      return status;
-    copy_payload(room.data(), message);
-    commit(message.size());
+    const std::uint64_t bytes = message.size();
+    const Position start = head();
+    // One comparison: there is room, and the message isn't too large for the ring.
+    if (record_bytes(bytes) + kRecordHeaderBytes > limit_ - start) [[unlikely]] {
+      std::span<std::byte> room;
+      if (const Status status = try_claim(bytes, room); status != Status::ok) return status;
+    }
+    std::byte* const record = at(start);
+    add_to_batch(record, bytes);
+    copy_payload(record + kRecordHeaderBytes, message);
     return Status::ok;
   }
 
@@ -160,6 +153,21 @@ class Producer {
 
   /// The word behind a batch: zero before the batch can be seen. Relaxed: the header's release orders it.
   static void clear_word(std::byte* place) noexcept { word_at(place).store(0, std::memory_order_relaxed); }
+
+  /// Ends the record of `bytes` bytes at `record`, behind those already committed.
+  void add_to_batch(std::byte* record, std::uint64_t bytes) noexcept {
+    const std::uint64_t records = batch_records_;
+    const std::uint64_t header = make_header(bytes, tail_sequence_ + records);
+    batch_bytes_ += record_bytes(bytes);
+    batch_records_ = records + 1;
+    if (records == 0) {
+      first_header_ = header;  // goes in last: it publishes the whole batch
+      post_end_ = tail_;
+    } else {
+      // Relaxed: invisible until the first header of the batch is released.
+      word_at(record).store(header, std::memory_order_relaxed);
+    }
+  }
 
   /// Publishes the records from the tail, at `first`, to `end`: all complete but for the first one's header.
   void publish_records(std::byte* first, Position end, Sequence next_sequence,
