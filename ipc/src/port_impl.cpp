@@ -6,6 +6,10 @@
 
 namespace sluice::detail {
 
+void PortCore::release_unreleased() noexcept {
+  release_all();
+}
+
 Status PortCore::claim_slowly(Status status, std::size_t bytes, std::span<std::byte>& room,
                               const Deadline* deadline) noexcept {
   while (status == Status::interrupted || (status == Status::would_block && deadline != nullptr)) {

@@ -114,7 +114,7 @@ class PortCore {
   ReadResult read(const Deadline* deadline) noexcept {
     const OneThreadRule::Scope scope(receiving_rule_);
     if (consumer_.holds_records()) [[unlikely]]
-      release_all();
+      release_unreleased();
     // The record never goes through memory: its payload's address would wait there for the header's line, and
     // so would the fetching of the payload's lines, which now happens at the same time.
     ring::Record record;
@@ -132,8 +132,9 @@ class PortCore {
   }
 
   /// Releases the record with this number if it is the one read last.
-  void release(ring::Sequence sequence) noexcept {
-    if (consumer_.next_sequence() == sequence + 1) release_all();
+  [[gnu::always_inline]] void release(ring::Sequence sequence) noexcept {
+    if (consumer_.next_sequence() == sequence + 1) [[likely]]
+      release_all();
   }
 
   Status wait_until_consumed(Deadline deadline) noexcept;
@@ -163,7 +164,7 @@ class PortCore {
   virtual void note_too_large(std::uint64_t bytes) noexcept = 0;
 
   /// Also where the port was closed here: the peer may have the room.
-  void release_all() noexcept {
+  [[gnu::always_inline]] void release_all() noexcept {
     if (consumer_.gate().forked()) [[unlikely]]
       return;
     consumer_.release();
@@ -183,6 +184,8 @@ class PortCore {
     return closed_here_.load(std::memory_order_acquire) ? Status::closed : Status::ok;
   }
 
+  /// release_all(), for messages that are kept until the next one is read.
+  void release_unreleased() noexcept;
   Status claim_slowly(Status status, std::size_t bytes, std::span<std::byte>& room,
                       const Deadline* deadline) noexcept;
   Status claim_after_interruption(std::size_t bytes, std::span<std::byte>& room,
