@@ -73,15 +73,11 @@ inline double measure_copy(const Cores& cores, const ChannelOptions& options, co
       return;
     }
     meeting->arrive_and_wait();
-    const auto words = bytes / sizeof(std::uint64_t);
     std::uint64_t total = 0;
     rates->reader_per_second = rate_of(clock.ticks(), [&] {
-      const auto* const place = reinterpret_cast<const std::uint64_t*>(next_slot());
       // Nothing orders these loads against the writer: the race is the point, and the sum is thrown away.
       asm volatile("" ::: "memory");
-      std::uint64_t sum = 0;
-      for (std::size_t i = 0; i < words; ++i) sum += place[i];
-      total += sum;
+      total += sum_words(next_slot(), bytes / sizeof(std::uint64_t));
       asm volatile("" : "+r"(total));
     });
     meeting->arrive_and_wait();

@@ -72,7 +72,7 @@ void StreamCore::attach(Lock& /*lock*/) {
   previous_message_ = port_.on_message([this](std::span<const std::byte> message) {
     const Lock handling(*this);
     try {
-      if (const auto frame = stream::decode_frame(message)) handle(*frame, false);
+      if (const auto frame = stream::decode_frame(message)) handle(*frame);
     } catch (const std::exception& failure) {  // no memory for the block
       ended_ = Status::broken;
       ended_text_ = failure.what();

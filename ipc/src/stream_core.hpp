@@ -101,7 +101,7 @@ class StreamCore {
   void notice();
   /// What ended the port, as a stream's end.
   Failure port_failure() const;
-  void handle(const stream::Frame& frame, bool in_place);
+  void handle(const stream::Frame& frame);
   bool poll();
   bool take(const ReceivedBytes& message);
   bool read_until(Lock& lock, Deadline deadline);
@@ -140,12 +140,13 @@ class StreamCore {
   std::string sent_so_far() const;
 
   // stream_receiving.cpp
-  void on_data(const stream::Frame& frame, bool in_place) {
-    const auto verdict = receive_.on_data(frame.id, frame.payload.size());
-    if (verdict == stream::ReceiveState::Verdict::accept && in_place) [[likely]] {
-      in_place_block_ = frame.payload;
+  /// A block that stays where it lies.
+  void on_data_in_place(stream::BlockId id, std::span<const std::byte> block) {
+    const auto verdict = receive_.on_data(id, block.size());
+    if (verdict == stream::ReceiveState::Verdict::accept) [[likely]] {
+      in_place_block_ = block;
     } else {
-      take_or_refuse(frame, verdict);
+      take_or_refuse({stream::FrameType::data, id, block}, verdict);
     }
   }
   void take_or_refuse(const stream::Frame& frame, stream::ReceiveState::Verdict verdict);
@@ -237,17 +238,21 @@ inline bool StreamCore::take(const ReceivedBytes& message) {
     if (!none_yet && ended_ == Status::ok) ended_ = message.status;
     return false;
   }
-  const auto frame = stream::decode_frame(message.bytes);
   // With another operation under way, that one's frames have to be read while the consumer has the block.
-  if (frame) handle(*frame, receiving_ && !sending_ && queue_.empty());
+  if (receiving_ && !sending_ && queue_.empty() && stream::is_data(message.bytes)) {
+    // Apart from the other frames, so that nothing of it goes through memory on its way.
+    on_data_in_place(stream::id_of(message.bytes), message.bytes.subspan(stream::kFrameHeaderBytes));
+  } else if (const auto frame = stream::decode_frame(message.bytes)) {
+    handle(*frame);
+  }
   if (!in_place_block_) port_.release_bytes();
   return true;
 }
 
-inline void StreamCore::handle(const stream::Frame& frame, bool in_place) {
+inline void StreamCore::handle(const stream::Frame& frame) {
   switch (frame.type) {
     case stream::FrameType::data:
-      return on_data(frame, in_place);
+      return take_or_refuse(frame, receive_.on_data(frame.id, frame.payload.size()));
     case stream::FrameType::ack:
       return on_ack(frame);
     case stream::FrameType::end:

@@ -117,9 +117,8 @@ inline void StreamCore::finish_block(Lock& lock, const std::stop_token& stop) {
     if (current_answered_) return;
   }
   if (by_caller_ && queue_.empty()) poll();  // gives back what is in place
-  const auto due = receive_.consumed(block_.size());
-  if (due) {
-    post_handled(lock, *due, stop);
+  if (receive_.consumed(block_.size())) {
+    post_handled(lock, *receive_.consumed_unanswered(), stop);
   } else if (!block_waits()) {
     answer_block(lock, block_.size(), stop);
   }
@@ -221,12 +220,8 @@ void StreamCore::stop_stream(Lock& lock, bool block_handled, std::string_view re
   const std::uint64_t current_bytes = block_.size();
   if (in_place_block_) copy_in_place_block();
   port_.release_bytes();
-  std::optional<BlockId> handled;
-  if (answer_current && block_handled) {
-    handled = receive_.consumed(current_bytes);
-  }
-  if (!handled) handled = receive_.consumed_unanswered();
-  if (handled) post_handled(lock, *handled, {});
+  if (answer_current && block_handled) (void)receive_.consumed(current_bytes);
+  if (const auto handled = receive_.consumed_unanswered()) post_handled(lock, *handled, {});
 
   std::uint64_t blocks = 0;
   std::uint64_t bytes = 0;

@@ -120,8 +120,8 @@ void fuzz_receiver(Choices& choices) {
           break;
         }
         queued_bytes -= static_cast<std::uint64_t>(front);
-        (void)state.consumed(static_cast<std::uint64_t>(front));
-        if (queue.empty() || queue.front() < 0) (void)state.consumed_unanswered();
+        const bool due = state.consumed(static_cast<std::uint64_t>(front));
+        if (due || queue.empty() || queue.front() < 0) (void)state.consumed_unanswered();
         break;
       }
       default: {

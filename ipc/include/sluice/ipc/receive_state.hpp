@@ -3,7 +3,7 @@
 //
 //   DATA:  on_data(id, bytes): accept into the queue, or answer with a rejection
 //   END:   on_end(id)                        ERROR: on_error()
-//   the consumer has finished a block:  if (auto id = consumed(bytes)) post ACK *id, grant()
+//   the consumer has finished a block:  if (consumed(bytes)) post ACK *consumed_unanswered(), grant()
 //   the consumer stops:                 if (auto id = refuse(...)) post a rejecting ACK *id
 //
 // Frames arrive ahead of consumption, so there are two places in the flow: `arrived` is behind the last
@@ -62,15 +62,14 @@ class ReceiveState {
   /// The same for ERROR, whose number is only informative.
   Verdict on_error() noexcept;
 
-  /// The consumer has finished the next block. Returns the id to acknowledge if an ACK is due whatever waits
-  /// in the queue: a quarter of the window was consumed since the last one, or credits are off.
-  std::optional<BlockId> consumed(std::uint64_t bytes) noexcept {
+  /// The consumer has finished the next block. Whether an ACK is due, whatever waits in the queue: a quarter
+  /// of the window was consumed since the last one, or credits are off.
+  bool consumed(std::uint64_t bytes) noexcept {
     ++consumed_;
     ++consumed_blocks_;
     consumed_bytes_ += bytes;
-    const bool due = consumed_bytes_ >= limits_.window_bytes / kAckShare ||
-                     consumed_blocks_ >= kMaxBlocksInFlight / kAckShare || limits_.window_bytes == 0;
-    return due ? consumed_unanswered() : std::nullopt;
+    return consumed_bytes_ >= limits_.window_bytes / kAckShare ||
+           consumed_blocks_ >= kMaxBlocksInFlight / kAckShare || limits_.window_bytes == 0;
   }
   /// The window to name in the next ACK; nothing where credits are off.
   std::optional<std::uint32_t> grant() const noexcept;
@@ -82,8 +81,8 @@ class ReceiveState {
   /// `end_dropped`, the stream's end. Whatever else arrives of a stream that has begun will be refused.
   /// Returns the id to reject if a block was dropped; consumed_unanswered() comes before.
   std::optional<BlockId> refuse(std::uint64_t blocks, std::uint64_t bytes, bool end_dropped) noexcept;
-  /// What was consumed and not acknowledged yet: an ACK for it is due where no further block of the stream
-  /// waits in the queue, and before a rejection.
+  /// The id to acknowledge, if something was consumed and not acknowledged yet: due when consumed() says so,
+  /// where no further block of the stream waits in the queue, and before a rejection.
   std::optional<BlockId> consumed_unanswered() noexcept;
 
   /// Blocks of the present stream are being refused until its END or ERROR arrives.

@@ -44,13 +44,22 @@ inline std::uint32_t read_u32(std::span<const std::byte> bytes) noexcept {
   return (at(0) << 24U) | (at(1) << 16U) | (at(2) << 8U) | at(3);
 }
 
+/// Whether it is a DATA frame.
+inline bool is_data(std::span<const std::byte> message) noexcept {
+  return message.size() >= kFrameHeaderBytes && message[0] == std::byte{0};
+}
+
+/// Of a frame of any type.
+inline BlockId id_of(std::span<const std::byte> frame) noexcept {
+  return read_u32(frame.subspan(1));
+}
+
 /// Nothing for what an endpoint must ignore: fewer than 5 bytes, or an unknown type.
 inline std::optional<Frame> decode_frame(std::span<const std::byte> message) noexcept {
   if (message.size() < kFrameHeaderBytes) return std::nullopt;
   const auto type = std::to_integer<std::uint8_t>(message[0]);
   if (type > static_cast<std::uint8_t>(FrameType::error)) return std::nullopt;
-  return Frame{static_cast<FrameType>(type), read_u32(message.subspan(1)),
-               message.subspan(kFrameHeaderBytes)};
+  return Frame{static_cast<FrameType>(type), id_of(message), message.subspan(kFrameHeaderBytes)};
 }
 
 /// What the payload of an ACK says.
