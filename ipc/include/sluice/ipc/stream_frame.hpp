@@ -76,8 +76,12 @@ Answer decode_answer(std::span<const std::byte> payload) noexcept;
 class FrameHead {
  public:
   FrameHead(FrameType type, BlockId id) noexcept {
-    bytes_[size_++] = static_cast<std::byte>(type);
-    append_u32(id);
+    // Eight bytes, so that they become one store: read in larger pieces than it was written in, a head costs
+    // some nanoseconds.
+    const std::uint64_t word =
+        (static_cast<std::uint64_t>(type) << 56U) | (static_cast<std::uint64_t>(id) << 24U);
+    for (std::size_t i = 0; i < sizeof word; ++i)
+      bytes_[i] = static_cast<std::byte>((word >> (56U - 8U * i)) & 0xffU);
   }
 
   /// An ACK, with the window where the receiver gives one.
@@ -94,7 +98,7 @@ class FrameHead {
   }
 
   std::array<std::byte, kFrameHeaderBytes + 5> bytes_{};
-  std::uint8_t size_ = 0;
+  std::uint8_t size_ = kFrameHeaderBytes;
 };
 
 /// `text` as a JSON string of at most about kMaxTextBytes bytes; what isn't UTF-8 is replaced.
