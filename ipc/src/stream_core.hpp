@@ -24,6 +24,7 @@
 #include <thread>
 #include <vector>
 
+#include "biased_mutex.hpp"
 #include "sluice/ipc/port_stream.hpp"
 #include "sluice/ipc/receive_state.hpp"
 #include "sluice/ipc/send_state.hpp"
@@ -76,7 +77,7 @@ class StreamCore {
     }
 
    private:
-    std::mutex* mutex_;
+    BiasedMutex* mutex_;
     bool held_ = false;
   };
 
@@ -182,8 +183,8 @@ class StreamCore {
   ErrorHandler previous_error_;
   CloseHandler previous_close_;
 
-  std::mutex posting_;  // one thread posts at a time
-  mutable std::mutex mutex_;
+  BiasedMutex posting_;  // one thread posts at a time
+  mutable BiasedMutex mutex_;
   std::condition_variable_any changed_;
 
   // Set once, by any thread: publishes nothing but itself.
