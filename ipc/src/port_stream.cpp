@@ -43,12 +43,7 @@ ReceivedBlocks::~ReceivedBlocks() {
 }
 
 void ReceivedBlocks::iterator::advance() {
-  const auto block = blocks_->core_->next_block(blocks_->stop_);
-  if (!block) {
-    blocks_ = nullptr;
-    return;
-  }
-  block_ = *block;
+  if (!blocks_->core_->next_block(block_, blocks_->stop_)) blocks_ = nullptr;
 }
 
 PortStream::PortStream(MessagePort port, const PortStreamOptions& options)
@@ -77,9 +72,9 @@ StreamTotals PortStream::receive(const BlockConsumer& consumer, const ReceiveOpt
   core_->begin_receive();
   std::string reason{detail::kReceiverClosed};
   try {
-    while (const auto block = core_->next_block(options.stop)) {
+    for (std::span<const std::byte> block; core_->next_block(block, options.stop);) {
       try {
-        consumer(*block);
+        consumer(block);
       } catch (const std::exception& failure) {
         reason = failure.what();
         throw;

@@ -45,11 +45,11 @@ class StreamCore {
   StreamTotals send(const BlockSource& source, const SendOptions& options);
   SendProgress send_progress() const;
 
-  // Receiving: begin_receive, next_block until it returns nothing or throws, end_receive in any case.
+  // Receiving: begin_receive, next_block until it returns false or throws, end_receive in any case.
 
   void begin_receive();
-  /// Acknowledges the block given before as handled, and waits for the next; nothing at the stream's end.
-  std::optional<std::span<const std::byte>> next_block(const std::stop_token& stop);
+  /// Acknowledges the block given before as handled, and waits for the next; false at the stream's end.
+  bool next_block(std::span<const std::byte>& block, const std::stop_token& stop);
   /// Ends the receive. Where the stream isn't over it is refused: the block given last is answered as
   /// `block_handled` says, and later ones with `reason`.
   void end_receive(bool block_handled, std::string_view reason) noexcept;
@@ -166,7 +166,7 @@ class StreamCore {
   void flush_rejection(Lock& lock);
   void run_rejecter();
   void push_item(Item::Kind kind, std::span<const std::byte> bytes);
-  std::span<const std::byte> hand_out(std::span<const std::byte> block, bool in_place);
+  void hand_out(std::span<const std::byte> block, bool in_place);
   bool something_waits() const { return in_place_block_ || !queue_.empty(); }
   bool block_waits() const {
     return in_place_block_ || (!queue_.empty() && queue_.front().kind == Item::Kind::block);

@@ -96,7 +96,7 @@ void StreamCore::begin_receive() {
   received_ = {};
 }
 
-inline std::span<const std::byte> StreamCore::hand_out(std::span<const std::byte> block, bool in_place) {
+inline void StreamCore::hand_out(std::span<const std::byte> block, bool in_place) {
   block_ = block;
   in_place_ = in_place;
   block_out_ = true;
@@ -104,7 +104,6 @@ inline std::span<const std::byte> StreamCore::hand_out(std::span<const std::byte
   consumer_ = std::this_thread::get_id();
   ++received_.blocks;
   received_.bytes += block.size();
-  return block;
 }
 
 /// The consumer came back: the block that it had is handled. The ring's room goes first, so that a sender who
@@ -124,16 +123,24 @@ inline void StreamCore::finish_block(Lock& lock, const std::stop_token& stop) {
   }
 }
 
-std::optional<std::span<const std::byte>> StreamCore::next_block(const std::stop_token& stop) {
+bool StreamCore::next_block(std::span<const std::byte>& block, const std::stop_token& stop) {
   Lock lock(*this);
   if (std::exchange(block_out_, false)) finish_block(lock, stop);
   if (!something_waits()) wait_for_item(lock, stop);
   if (closing_ || stop.stop_requested()) [[unlikely]]
     fail_receive(lock, Wake::cancelled);
-  if (in_place_block_) return hand_out(*std::exchange(in_place_block_, std::nullopt), true);
+  if (in_place_block_) [[likely]] {
+    block = *std::exchange(in_place_block_, std::nullopt);
+    hand_out(block, true);
+    return true;
+  }
   current_ = std::move(queue_.front());
   queue_.pop_front();
-  if (current_.kind == Item::Kind::block) return hand_out(current_.bytes, false);
+  if (current_.kind == Item::Kind::block) {
+    block = current_.bytes;
+    hand_out(block, false);
+    return true;
+  }
   over_ = true;
   receive_.end_taken();
   const std::string text(reinterpret_cast<const char*>(current_.bytes.data()), current_.bytes.size());
@@ -145,7 +152,7 @@ std::optional<std::span<const std::byte>> StreamCore::next_block(const std::stop
     linger(lock);
     fail({stream_errc::protocol, text, {}}, received_so_far());
   }
-  return std::nullopt;
+  return false;
 }
 
 /// Returns when there is a block or the stream's end; throws if neither comes.

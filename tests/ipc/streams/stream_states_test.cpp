@@ -132,10 +132,10 @@ TEST_P(WrappingStreams, CarryAStreamWholeAndTheNext) {
     for (int stream = 0; stream < 2; ++stream) {
       std::uint32_t expected = 0;
       receiver.begin_receive();
-      while (const auto block = receiver.next_block({})) {
+      for (std::span<const std::byte> block; receiver.next_block(block, {});) {
         std::uint32_t came = 0;
-        ASSERT_EQ(block->size(), sizeof came);
-        std::memcpy(&came, block->data(), sizeof came);
+        ASSERT_EQ(block.size(), sizeof came);
+        std::memcpy(&came, block.data(), sizeof came);
         EXPECT_EQ(came, expected++);
       }
       receiver.end_receive(true, "");
