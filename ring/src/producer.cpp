@@ -21,6 +21,7 @@ Producer::Producer(const OwnView& own, const PeerView& peer, const WaitOptions& 
       tail_sequence_(own.header.first_sequence),
       limit_(tail_),
       post_end_(tail_),
+      cleared_(tail_),
       light_barrier_(asymmetric_barriers(own.header.features, peer.header.features)),
       asymmetric_sleep_(asymmetric_barriers(peer.header.features, own.header.features)),
       wait_(wait),

@@ -52,6 +52,7 @@ class Producer {
       if (const Status status = make_room(needed); status != Status::ok) return status;
     }
     room = {at(start) + kRecordHeaderBytes, bytes};
+    cleared_ = tail_;  // who claims may write there, and commit less
     return Status::ok;
   }
 
@@ -63,7 +64,7 @@ class Producer {
     if (batch_records_ == 0) return;
     const Position end = head();
     const Sequence next = next_sequence();
-    clear_word(at(end));
+    clear_behind(end);
     forget_batch();
     publish_records(at(tail_), end, next, first_header_);
   }
@@ -94,14 +95,18 @@ class Producer {
       return append_and_publish(message);
     const Sequence sequence = tail_sequence_;
     std::byte* const record = at(start);
-    clear_word(record + record_bytes(bytes));
+    const Position end = start + record_bytes(bytes);
+    clear_behind(end);
     copy_payload(record + kRecordHeaderBytes, message);
-    publish_records(record, start + record_bytes(bytes), sequence + 1, make_header(bytes, sequence));
+    publish_records(record, end, sequence + 1, make_header(bytes, sequence));
     return Status::ok;
   }
 
   /// Takes back what was committed and not published.
-  void discard() noexcept { forget_batch(); }
+  void discard() noexcept {
+    forget_batch();
+    cleared_ = tail_;  // the records lie over it
+  }
 
   /// Waits until a claim of `bytes` would succeed. Publishes what is committed first: the consumer can't make
   /// room for a batch that it can't see. too_large, timed_out, broken, would_block (strategy poll), or the
@@ -152,7 +157,18 @@ class Producer {
   }
 
   /// The word behind a batch: zero before the batch can be seen. Relaxed: the header's release orders it.
-  static void clear_word(std::byte* place) noexcept { word_at(place).store(0, std::memory_order_relaxed); }
+  void clear_behind(Position end) noexcept {
+    if (end != cleared_) word_at(at(end)).store(0, std::memory_order_relaxed);
+  }
+
+  /// Clears the word behind the next batch if that will be as long as this one, which went from `start` to
+  /// `end`: the line is fetched from the consumer while nobody waits for it.
+  void clear_ahead(Position start, Position end) noexcept {
+    const Position next_end = end + (end - start);
+    if (before(limit_, next_end + kRecordHeaderBytes)) return;
+    cleared_ = next_end;
+    word_at(at(next_end)).store(0, std::memory_order_relaxed);  // as in clear_behind
+  }
 
   /// Ends the record of `bytes` bytes at `record`, behind those already committed.
   void add_to_batch(std::byte* record, std::uint64_t bytes) noexcept {
@@ -188,6 +204,7 @@ class Producer {
     const Position waiting = peer.consumer_wait.wait_position.load(std::memory_order_relaxed);
     if (passes(start, end, waiting)) [[unlikely]]
       wake_consumer();
+    clear_ahead(start, end);
   }
 
   Status append_and_publish(std::span<const std::byte> message) noexcept;
@@ -211,6 +228,7 @@ class Producer {
   Sequence tail_sequence_;  // number of the record that will start there
   Position limit_;          // nothing is written at or beyond this
   Position post_end_;       // limit_, or tail_ while a batch is open: then nothing is posted past it
+  Position cleared_;        // the word there is zero, if it lies behind the tail
   bool light_barrier_;
 
   // The batch: records that are committed and not published.
