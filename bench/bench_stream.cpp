@@ -163,7 +163,7 @@ void add_groups(Suite& suite) {
 }  // namespace sluice::bench
 
 int main(int argc, char** argv) {
-  sluice::bench::Suite suite("stream", "What does a port stream cost above the port that carries it?");
+  sluice::bench::Suite suite("bench_stream", "what does a port stream cost above the port that carries it?");
   sluice::bench::add_groups(suite);
   return suite.run(argc, argv);
 }

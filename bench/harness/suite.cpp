@@ -311,7 +311,8 @@ int Suite::run(int argc, char** argv) {
       return kSkippedTest;
     }
     settings.cores = *cores;
-    const auto facts = describe_machine(settings.cores);
+    auto facts = describe_machine(settings.cores);
+    if (settings.distance) facts.push_back({"distance", std::string(to_string(*settings.distance))});
     fmt::print("{}: {}\n", bench_, question_);
     for (const auto& fact : facts) fmt::print("  {:<24} {}\n", fact.name, fact.value);
     fmt::print(

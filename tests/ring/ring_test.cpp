@@ -247,5 +247,39 @@ TEST(ByteRing, EndsASleepWhenItsGateIsRaised) {
   }
 }
 
+/// The producer clears a word ahead of time, where the next record will end if it is as long as the last one.
+class GivenUp : public ::testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(Room, GivenUp, ::testing::Bool(), [](const auto& batch) {
+  return batch.param ? "AsABatch" : "AsAClaim";
+});
+
+TEST_P(GivenUp, RoomThatWasWrittenIsNoRecordOfTheNextPublication) {
+  const RingPair pair({.capacity = 4096, .wait = kSleep});
+  const auto producer = pair.producer();
+  const auto consumer = pair.consumer();
+  const std::vector<std::byte> message(64, std::byte{1});
+  const std::vector<std::byte> garbage(64, std::byte{0xff});
+  for (std::uint64_t bytes : {64U, 56U, 64U, 8U, 64U}) {
+    ASSERT_EQ(producer->try_post(std::span(message).first(bytes)), Status::ok);
+    if (GetParam()) {
+      for (int i = 0; i < 4; ++i) ASSERT_EQ(producer->try_append(garbage), Status::ok);
+      producer->discard();
+    } else {
+      std::span<std::byte> room;
+      ASSERT_EQ(producer->try_claim(256, room), Status::ok);
+      std::ranges::fill(room, std::byte{0xff});
+    }
+    ASSERT_EQ(producer->try_post(std::span(message).first(bytes)), Status::ok);
+    for (int i = 0; i < 2; ++i) {
+      Record record;
+      ASSERT_EQ(consumer->try_read(record), Status::ok);
+      EXPECT_EQ(record.payload.size(), bytes);
+    }
+    Record none;
+    ASSERT_EQ(consumer->try_read(none), Status::would_block) << consumer->failure().to_string();
+    consumer->release();
+  }
+}
+
 }  // namespace
 }  // namespace sluice::ring::testing
