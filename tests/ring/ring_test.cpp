@@ -249,9 +249,8 @@ TEST(ByteRing, EndsASleepWhenItsGateIsRaised) {
 
 /// The producer clears a word ahead of time, where the next record will end if it is as long as the last one.
 class GivenUp : public ::testing::TestWithParam<bool> {};
-INSTANTIATE_TEST_SUITE_P(Room, GivenUp, ::testing::Bool(), [](const auto& batch) {
-  return batch.param ? "AsABatch" : "AsAClaim";
-});
+INSTANTIATE_TEST_SUITE_P(Room, GivenUp, ::testing::Bool(),
+                         [](const auto& batch) { return batch.param ? "AsABatch" : "AsAClaim"; });
 
 TEST_P(GivenUp, RoomThatWasWrittenIsNoRecordOfTheNextPublication) {
   const RingPair pair({.capacity = 4096, .wait = kSleep});
