@@ -114,8 +114,10 @@ TEST_P(SessionDeath, LetsOneOfSeveralFollow) {
   ProcessSignal won;
   ProcessSignal lost;
   std::vector<std::unique_ptr<ChildProcess>> children;
+  ProcessSignal start;
   for (std::uint64_t i = 0; i < kProcesses; ++i) {
     children.push_back(std::make_unique<ChildProcess>([&] {
+      start.wait();
       try {
         Port mine = open_session(victim_role(), channel_.path(), {});
         won.notify();
@@ -128,6 +130,7 @@ TEST_P(SessionDeath, LetsOneOfSeveralFollow) {
       }
     }));
   }
+  for (std::uint64_t i = 0; i < kProcesses; ++i) start.notify();
   won.wait();
   for (std::uint64_t i = 1; i < kProcesses; ++i) lost.wait();
   EXPECT_EQ(port.post_message(text("to the one that won")), Status::ok);
@@ -137,7 +140,14 @@ TEST_P(SessionDeath, LetsOneOfSeveralFollow) {
 TEST_P(SessionDeath, InTheMiddleOfTheFirstOpeningLeavesTheOtherSideWaiting) {
   std::uint64_t calls = 0;
   for (bool more = true; more; calls += 5) {
-    std::future<Port> opening = std::async(std::launch::async, [&] { return survivor(); });
+    // Forked while no other thread runs here: a sanitizer's own locks don't survive a fork.
+    ProcessSignal turn_of_the_next;
+    ChildProcess next([&] {
+      turn_of_the_next.wait();
+      Port mine = open_session(victim_role(), channel_.path(), {});
+      EXPECT_EQ(mine.post_message(text("hello")), Status::ok);
+      EXPECT_EQ(mine.wait_until_consumed(deadline_in(20s)), Status::ok);
+    });
     ChildProcess child([&] {
       StopsForItsParent stops;
       stops.stop();
@@ -145,15 +155,13 @@ TEST_P(SessionDeath, InTheMiddleOfTheFirstOpeningLeavesTheOtherSideWaiting) {
       stops.stop();
       ::pause();
     });
+    std::future<Port> opening = std::async(std::launch::async, [&] { return survivor(); });
     const Stepper stepper(child.pid());
     ASSERT_TRUE(stepper.wait_for_stop());
     more = stepper.step_system_calls(calls) == calls;
     child.signal(SIGKILL);
     EXPECT_TRUE(child.wait_for(20s));
-    ChildProcess next = victim([](Port& mine) {
-      EXPECT_EQ(mine.post_message(text("hello")), Status::ok);
-      EXPECT_EQ(mine.wait_until_consumed(deadline_in(20s)), Status::ok);
-    });
+    turn_of_the_next.notify();
     Port port = opening.get();
     Message message = port.receive();
     ASSERT_TRUE(message) << "killed after " << calls << " entries of and returns from system calls";
