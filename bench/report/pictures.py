@@ -106,9 +106,9 @@ def ratios(rows, folder):
     path = Path(folder) / "ratio.svg"
     height = 120 + 26 * len(lines)
     draw(path, f"set terminal svg noenhanced size 960,{height} font 'sans-serif,14' background '#ffffff'\n" + data +
-         "set title 'ratio to the floor in one run (1.0 is the floor, larger is worse)'\nset style fill solid 0.8\n"
+         "set title 'times the floor, larger is worse'\nset style fill solid 0.8\n"
          f"set ytics ({ticks})\nset yrange [-0.7:{len(lines) - 0.3}]\nset xrange [0:{max(max(ratio, goal) for _, ratio, goal in lines) * 1.15}]\nset grid xtics noytics\n"
-         "set arrow from 1,graph 0 to 1,graph 1 nohead lc rgb '#555555' dt 2\nset key bottom right inside\n"
+         "set arrow from 1,graph 0 to 1,graph 1 nohead lc rgb '#555555' dt 2\nset key outside bottom center horizontal\n"
          "plot $d using ($2/2):1:($2/2):(0.32) with boxxyerror lc rgb '#0b6e4f' title 'measured', "
          "$d using 3:1 with points pt 9 ps 1.1 lc rgb '#e4572e' title 'target', "
          "$d using (($2 > $3 ? $2 : $3) + 0.06):1:(sprintf('%.2f', $2)) with labels left font ',11' notitle")
