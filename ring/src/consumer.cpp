@@ -10,10 +10,6 @@ namespace {
 /// So many records between two waits mean that the producer streams.
 constexpr Sequence kStreamingBurst = 16;
 
-/// A streaming producer is left alone for so many pauses once the ring has run empty: fetching the line that
-/// it is writing would slow it down. About 2 us on the CPUs of today.
-constexpr unsigned kStreamingPauses = 100;
-
 }  // namespace
 
 Consumer::Consumer(const OwnView& own, const PeerView& peer, const WaitOptions& wait,
@@ -84,8 +80,7 @@ Status Consumer::rewind(Sequence sequence) noexcept {
 void Consumer::leave_streaming_producer_alone() noexcept {
   const bool streaming = sequence_ - waited_sequence_ >= kStreamingBurst;
   waited_sequence_ = sequence_;
-  if (!streaming || wait_.strategy == WaitStrategy::poll) return;
-  for (unsigned pause = 0; pause < kStreamingPauses; ++pause) cpu_pause();
+  if (streaming) leave_other_side_alone(wait_.strategy);
 }
 
 Status Consumer::wait_for_record(Deadline deadline) noexcept {

@@ -9,11 +9,6 @@ namespace {
 /// Between two looks at the consumer's released position: that line is written at every release.
 constexpr unsigned kPausesBetweenLooksForRoom = 8;
 
-/// A consumer whose ring is full is left alone for so many pauses: each look takes the line away from it that
-/// its next release has to write, and a producer that looked for the room of one record would look again for
-/// the next. About 2 us on the CPUs of today, less than what a full ring holds.
-constexpr unsigned kPausesWhenFull = 100;
-
 }  // namespace
 
 Producer::Producer(const OwnView& own, const PeerView& peer, const WaitOptions& wait) noexcept
@@ -124,8 +119,8 @@ Status Producer::refresh_released() noexcept {
 Status Producer::wait_for_room(std::uint64_t bytes, Deadline deadline) noexcept {
   if (bytes > max_payload_bytes_) return Status::too_large;
   publish();
-  if (wait_.strategy != WaitStrategy::poll && spinning_helps())
-    for (unsigned pause = 0; pause < kPausesWhenFull; ++pause) cpu_pause();
+  // A producer that looked for the room of one record would look again for the next.
+  leave_other_side_alone(wait_.strategy);
   const Position needed = tail_ + record_bytes(bytes) + kRecordHeaderBytes;
   return wait_until_released(needed - capacity_ + kept_bytes_, deadline);
 }

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,6 +24,7 @@
 #include <vector>
 
 #include "child_process.hpp"
+#include "shared_page.hpp"
 #include "sluice/ring/error.hpp"
 #include "temp_directory.hpp"
 #include "throws.hpp"
@@ -406,22 +406,6 @@ TEST_F(CheckpointFile, RemovesTheDraftsOfDeadWritersOnly) {
   EXPECT_TRUE(fs::exists(foreign));
 }
 
-// The number shared with a writer that is killed: the last checkpoint that store() came back from.
-class SharedNumber {
- public:
-  SharedNumber()
-      : number_(static_cast<std::atomic<ring::Sequence>*>(
-            ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {}
-  SharedNumber(const SharedNumber&) = delete;
-  SharedNumber& operator=(const SharedNumber&) = delete;
-  ~SharedNumber() { ::munmap(number_, 4096); }
-
-  std::atomic<ring::Sequence>& operator*() const noexcept { return *number_; }
-
- private:
-  std::atomic<ring::Sequence>* number_;
-};
-
 TEST_F(CheckpointFile, IsTheOldOrTheNewOneWheneverItsWriterIsKilled) {
   constexpr int kKills = 200;
   constexpr auto kTime = 10s;  // fewer kills on a disk that is slow
@@ -429,7 +413,7 @@ TEST_F(CheckpointFile, IsTheOldOrTheNewOneWheneverItsWriterIsKilled) {
   std::printf("seed %u\n", seed);
   std::mt19937 random(seed);
   const auto start = std::chrono::steady_clock::now();
-  const SharedNumber stored;
+  const SharedPage<std::atomic<ring::Sequence>> stored;  // what store() came back from
   std::chrono::nanoseconds one_store{};  // with the start of its process; the disk's speed decides
   int kills = 0;
   for (; kills < kKills && std::chrono::steady_clock::now() - start < kTime; ++kills) {
