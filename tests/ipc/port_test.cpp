@@ -37,11 +37,9 @@ std::string text_of(std::span<const std::byte> bytes) {
 class Log {
  public:
   void add(std::string line) {
-    {
-      const std::scoped_lock lock(mutex_);
-      lines_.push_back(std::move(line));
-    }
-    changed_.notify_all();
+    const std::scoped_lock lock(mutex_);
+    lines_.push_back(std::move(line));
+    changed_.notify_all();  // under the lock: who sees the line may destroy this
   }
 
   std::vector<std::string> wait_for(std::size_t count) {
@@ -371,11 +369,9 @@ class Loop {
   }
 
   void run(std::function<void()> piece) {
-    {
-      const std::scoped_lock lock(mutex_);
-      work_.push_back(std::move(piece));
-    }
-    changed_.notify_one();
+    const std::scoped_lock lock(mutex_);
+    work_.push_back(std::move(piece));
+    changed_.notify_all();  // under the lock: the piece may end the life of this
   }
 
   /// Waits until so many pieces wait behind the one that runs.

@@ -29,11 +29,9 @@ class Events {
  public:
   SessionHandler handler() {
     return [this](const SessionEvent& event) {
-      {
-        const std::scoped_lock lock(mutex_);
-        events_.push_back(event);
-      }
-      came_.notify_all();
+      const std::scoped_lock lock(mutex_);
+      events_.push_back(event);
+      came_.notify_all();  // under the lock: who sees the event may destroy this
     };
   }
 
