@@ -1,21 +1,26 @@
 // How much does sealing cost over the bare cipher?
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 #include "floors/evp_loop.hpp"
 #include "harness/clock.hpp"
 #include "harness/suite.hpp"
+#include "harness/temporary_folder.hpp"
 #include "sluice/crypto/agcm_header.hpp"
 #include "sluice/crypto/atomic_file.hpp"
 #include "sluice/crypto/files.hpp"
@@ -167,21 +172,17 @@ void add_memory(Suite& suite, std::size_t chunk) {
   suite.add(std::move(opening));
 }
 
-/// Files in memory, removed at the end.
-class Files {
+/// A tmpfs with huge pages that only this process sees, and that goes with it.
+class HugePageFolder {
  public:
-  Files() {
-    std::string name = "/dev/shm/sluice-bench-XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("can't make a directory in /dev/shm");
-    place_ = name;
+  explicit HugePageFolder(const std::filesystem::path& place) : place_(place) {
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("tmpfs", place_.c_str(), "tmpfs", 0, "huge=within_size,size=1g,mode=0700") != 0)
+      throw std::system_error(errno, std::system_category(), "mount a tmpfs with huge pages");
   }
-  Files(const Files&) = delete;
-  Files& operator=(const Files&) = delete;
-  ~Files() {
-    std::error_code ignored;
-    std::filesystem::remove_all(place_, ignored);
-  }
-  std::filesystem::path operator/(const char* name) const { return place_ / name; }
+  HugePageFolder(const HugePageFolder&) = delete;
+  HugePageFolder& operator=(const HugePageFolder&) = delete;
+  ~HugePageFolder() { ::umount2(place_.c_str(), MNT_DETACH); }
 
  private:
   std::filesystem::path place_;
@@ -246,24 +247,40 @@ void add_files(Suite& suite, const std::string& name, const std::filesystem::pat
   suite.add(std::move(group));
 }
 
-void add_files(Suite& suite) {
+/// Both directions in `folder`; `owner` keeps it.
+void add_files(Suite& suite, const std::string& where, const std::filesystem::path& folder,
+               const std::shared_ptr<void>& owner) {
   const auto buffers = std::make_shared<Buffers>(64 * kKiB);
-  const auto files = std::make_shared<Files>();
-  const auto plain = *files / "plain";
-  const auto sealed = *files / "sealed";
-  const auto out = *files / "out";
+  const auto plain = folder / "plain";
+  const auto sealed = folder / "sealed";
+  const auto out = folder / "out";
   plain_write(buffers->plain, plain);
   plain_write(buffers->sealed, sealed);
   add_files(
-      suite, "seal, file to file", plain, out, buffers->sealed, [buffers] { buffers->seal(1); },
-      [buffers, files, plain, out](unsigned workers) {
+      suite, "seal, file to file" + where, plain, out, buffers->sealed, [buffers] { buffers->seal(1); },
+      [buffers, owner, plain, out](unsigned workers) {
         crypto::seal_file(plain, out, buffers->key, buffers->options, {.workers = workers});
       });
   add_files(
-      suite, "open, file to file", sealed, out, buffers->plain, [buffers] { buffers->open(1); },
-      [buffers, files, sealed, out](unsigned workers) {
+      suite, "open, file to file" + where, sealed, out, buffers->plain, [buffers] { buffers->open(1); },
+      [buffers, owner, sealed, out](unsigned workers) {
         crypto::open_file(sealed, out, buffers->key, {}, {.workers = workers});
       });
+}
+
+void add_files(Suite& suite) {
+  const auto folder = std::make_shared<TemporaryFolder>("/dev/shm");
+  add_files(suite, "", folder->path(), folder);
+  try {
+    struct Place {
+      TemporaryFolder folder{"/dev/shm"};
+      HugePageFolder mounted{folder.path()};
+    };
+    const auto place = std::make_shared<Place>();
+    add_files(suite, ", huge pages", place->folder.path(), place);
+  } catch (const std::system_error& problem) {
+    suite.skip("file to file, huge pages", problem.what());
+  }
 }
 
 }  // namespace

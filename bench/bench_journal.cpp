@@ -15,6 +15,7 @@
 #include "floors/evp_loop.hpp"
 #include "harness/clock.hpp"
 #include "harness/suite.hpp"
+#include "harness/temporary_folder.hpp"
 #include "sluice/crypto/journal_reader.hpp"
 #include "sluice/crypto/sealed_journal.hpp"
 
@@ -26,27 +27,6 @@ using Memory = std::vector<std::byte>;
 constexpr std::size_t kKiB = 1024;
 constexpr std::size_t kGroupBytes = 64 * kKiB;
 constexpr std::uint64_t kFileBytes = 64 * kKiB * kKiB;  // then a new file, as the journal does
-
-/// A directory on `parent`, removed at the end.
-class Place {
- public:
-  explicit Place(const std::filesystem::path& parent) {
-    std::string name = (parent / "sluice-bench-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr)
-      throw std::runtime_error("can't make a directory in " + parent.string());
-    path_ = name;
-  }
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
-  ~Place() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// Records with their lengths, gathered in a buffer and written when it is full; sealed first if wanted.
 class PlainAppend {
@@ -120,7 +100,7 @@ Metrics rate_of(const RunPlan& plan, std::size_t record_bytes, const std::functi
            Better::higher}};
 }
 
-Subject plain_subject(std::string name, std::string floor, const std::shared_ptr<Place>& place,
+Subject plain_subject(std::string name, std::string floor, const std::shared_ptr<TemporaryFolder>& place,
                       std::size_t bytes, bool sealing) {
   return {std::move(name), std::move(floor), [place, bytes, sealing](const Cores&, const RunPlan& plan) {
             PlainAppend file(place->path(), sealing);
@@ -129,10 +109,10 @@ Subject plain_subject(std::string name, std::string floor, const std::shared_ptr
           }};
 }
 
-Subject journal_subject(std::string name, std::string floor, const std::shared_ptr<Place>& place,
+Subject journal_subject(std::string name, std::string floor, const std::shared_ptr<TemporaryFolder>& place,
                         std::size_t bytes, crypto::SyncPolicy policy) {
   return {std::move(name), std::move(floor), [place, bytes, policy](const Cores&, const RunPlan& plan) {
-            const auto where = place->path() / "journal";
+            const auto where = *place / "journal";
             std::filesystem::remove_all(where);
             crypto::SealedJournal journal(where, crypto::SecretKey::generate(),
                                           {.sync = policy, .retain_bytes = 2 * kFileBytes});
@@ -144,7 +124,7 @@ Subject journal_subject(std::string name, std::string floor, const std::shared_p
 }
 
 void add_appends(Suite& suite) {
-  const auto memory = std::make_shared<Place>("/dev/shm");
+  const auto memory = std::make_shared<TemporaryFolder>("/dev/shm");
   for (const std::size_t bytes : {kKiB, std::size_t{100}, 16 * kKiB}) {
     Group group{.name = "append, tmpfs", .size = bytes, .subjects = {}, .length = 5};
     const std::string floor = "plain append + cipher";
@@ -156,7 +136,7 @@ void add_appends(Suite& suite) {
         journal_subject("journal, none", floor, memory, bytes, crypto::SyncPolicy::none));
     suite.add(std::move(group));
   }
-  const auto disk = std::make_shared<Place>(std::filesystem::temp_directory_path());
+  const auto disk = std::make_shared<TemporaryFolder>();
   Group each{.name = "append and fsync each, temporary directory", .size = kKiB, .subjects = {}, .length = 5};
   each.subjects.push_back({"plain append, fsync each", "", [disk](const Cores&, const RunPlan& plan) {
                              PlainAppend file(disk->path(), true);
@@ -168,7 +148,7 @@ void add_appends(Suite& suite) {
                            }});
   each.subjects.push_back(
       {"journal, each", "plain append, fsync each", [disk](const Cores&, const RunPlan& plan) {
-         const auto where = disk->path() / "journal";
+         const auto where = *disk / "journal";
          std::filesystem::remove_all(where);
          crypto::SealedJournal journal(where, crypto::SecretKey::generate(),
                                        {.sync = crypto::SyncPolicy::each});
@@ -192,11 +172,11 @@ class Crashed {
     journal.close();
     made_ = bytes;
   }
-  std::filesystem::path where() const { return place_.path() / "journal"; }
+  std::filesystem::path where() const { return place_ / "journal"; }
   const crypto::SecretKey& key() const { return key_; }
 
  private:
-  Place place_{"/dev/shm"};
+  TemporaryFolder place_{"/dev/shm"};
   crypto::SecretKey key_ = crypto::SecretKey::generate();
   std::uint64_t made_ = 0;
 };

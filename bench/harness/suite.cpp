@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <map>
 #include <optional>
 #include <regex>
 #include <set>
+#include <stdexcept>
 #include <utility>
 
 #include "machine.hpp"
@@ -27,6 +29,21 @@ constexpr double kSmokeSeconds = 0.002;
 constexpr std::chrono::seconds kMostWaiting{10};  // for the host to move the processors back, each run
 constexpr double kMostShortage = 0.25;            // of a run's time, without a processor for somebody
 constexpr std::size_t kFewestRuns = 3;            // worth printing
+
+volatile std::sig_atomic_t ending_signal = 0;
+
+/// Ctrl-C and kill end the program between two runs, so that no folder is left behind; the second one at
+/// once.
+void end_between_runs() {
+  struct sigaction action {};
+  action.sa_handler = [](int number) { ending_signal = number; };
+  action.sa_flags = static_cast<int>(SA_RESTART | SA_RESETHAND);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) ::sigaction(number, &action, nullptr);
+}
+
+void throw_if_to_end() {
+  if (ending_signal != 0) throw std::runtime_error(fmt::format("ended by signal {}", ending_signal + 0));
+}
 
 }  // namespace
 
@@ -161,6 +178,7 @@ void Suite::measure_once(const Group& group, const Subject& subject, const Setti
 
 void Suite::measure_round(Group& group, const Settings& settings, Progress& progress) {
   for (const auto& subject : group.subjects) {
+    throw_if_to_end();
     try {
       measure_once(group, subject, settings, progress);
     } catch (const std::exception& problem) {
@@ -320,6 +338,7 @@ int Suite::run(int argc, char** argv) {
         "runs", settings.runs, settings.seconds);
     for (const auto& line : skipped_) fmt::print("  {}\n", line);
 
+    end_between_runs();
     auto rows = nlohmann::ordered_json::array();
     for (const auto& group : groups_) {
       const auto measured = measure(group, settings);

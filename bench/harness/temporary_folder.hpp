@@ -1,4 +1,4 @@
-// A private folder for the socket files of peers.
+// A private folder: for the socket files of peers, and for files that are written and read.
 #pragma once
 
 #include <unistd.h>
@@ -14,8 +14,8 @@ namespace sluice::bench {
 /// Made by the constructor, removed with what is in it by the destructor of the process that made it.
 class TemporaryFolder {
  public:
-  TemporaryFolder() : owner_(getpid()) {
-    path_ = (std::filesystem::temp_directory_path() / "sluice-bench-XXXXXX").string();
+  explicit TemporaryFolder(const std::filesystem::path& parent = std::filesystem::temp_directory_path())
+      : owner_(getpid()), path_((parent / "sluice-bench-XXXXXX").string()) {
     if (mkdtemp(path_.data()) == nullptr)
       throw std::system_error(errno, std::system_category(), "mkdtemp " + path_);
   }
@@ -27,6 +27,7 @@ class TemporaryFolder {
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
   const std::string& path() const { return path_; }
+  std::filesystem::path operator/(const char* name) const { return std::filesystem::path(path_) / name; }
 
  private:
   pid_t owner_;
