@@ -10,6 +10,11 @@ namespace {
 /// So many records between two waits mean that the producer streams.
 constexpr Sequence kStreamingBurst = 16;
 
+constexpr std::size_t kCacheLineBytes = 64;
+
+/// Records of so many bytes are small: most of them lie in two lines.
+constexpr Position kTwoLines = 2 * kCacheLineBytes;
+
 }  // namespace
 
 Consumer::Consumer(const OwnView& own, const PeerView& peer, const WaitOptions& wait,
@@ -29,7 +34,7 @@ Consumer::Consumer(const OwnView& own, const PeerView& peer, const WaitOptions& 
       asymmetric_sleep_(asymmetric_barriers(peer.header.features, own.header.features)),
       wait_(wait),
       seen_tail_(read_),
-      waited_sequence_(sequence_) {
+      waited_{read_, sequence_} {
   if (!spinning_helps()) wait_.spin_polls = 0;
 }
 
@@ -77,24 +82,27 @@ Status Consumer::rewind(Sequence sequence) noexcept {
   return Status::ok;
 }
 
-void Consumer::leave_streaming_producer_alone() noexcept {
-  const bool streaming = sequence_ - waited_sequence_ >= kStreamingBurst;
-  waited_sequence_ = sequence_;
-  if (streaming) leave_other_side_alone(wait_.strategy);
+Status Consumer::poll(const WaitOptions& options, Deadline deadline) noexcept {
+  const Sequence records = sequence_ - waited_.sequence;
+  const bool small = read_ - waited_.position <= records * kTwoLines;
+  waited_ = {read_, sequence_};
+  if (records >= kStreamingBurst) leave_other_side_alone(wait_.strategy);
+  return spin(options, gate_, deadline, 1, [this, small]() noexcept {
+    // The second line of a small record comes along with the first, not after it.
+    if (small) __builtin_prefetch(at(read_) + kCacheLineBytes);
+    return record_ready();
+  });
 }
 
 Status Consumer::wait_for_record(Deadline deadline) noexcept {
-  leave_streaming_producer_alone();
-  const Status status = spin(wait_, gate_, deadline, 1, [this]() noexcept { return record_ready(); });
+  const Status status = poll(wait_, deadline);
   if (status != Status::would_block || wait_.strategy == WaitStrategy::poll) return status;
   return sleep_until_record(deadline);
 }
 
 bool Consumer::poll_for_record() noexcept {
-  leave_streaming_producer_alone();
   const bool endless = wait_.strategy == WaitStrategy::spin;
-  return spin(endless ? WaitOptions{} : wait_, gate_, kNoDeadline, 1,
-              [this]() noexcept { return record_ready(); }) == Status::ok;
+  return poll(endless ? WaitOptions{} : wait_, kNoDeadline) == Status::ok;
 }
 
 Status Consumer::sleep_until_record(Deadline deadline) noexcept {

@@ -149,7 +149,7 @@ class Consumer {
   }
 
   Status refuse_header(std::uint64_t header) noexcept;
-  void leave_streaming_producer_alone() noexcept;
+  Status poll(const WaitOptions& options, Deadline deadline) noexcept;
   Status sleep_until_record(Deadline deadline) noexcept;
   void wake_producer() noexcept;
 
@@ -171,7 +171,7 @@ class Consumer {
   bool asymmetric_sleep_;
   WaitOptions wait_;
   Position seen_tail_;            // last checked value of the peer's tail
-  Sequence waited_sequence_ = 0;  // where the last wait began: tells streaming from ping-pong
+  RecordPlace waited_;            // where the last wait began: tells streaming from ping-pong, small from large
   Counter sleep_count_;
   Counter wake_count_;
   RingFailure failure_;
