@@ -70,10 +70,10 @@ void StreamCore::begin_send(Lock& lock, const std::stop_token& stop) {
 }
 
 /// Before each block: a rejection stops the sender at once. In a dense run of small blocks, where the last
-/// look found nothing, at every fourth only: to look would cost more than a third of the block.
+/// look found nothing, at every sixteenth only: to look would cost more than a third of the block.
 inline void StreamCore::look_for_answers(std::size_t block_bytes) {
   constexpr std::size_t kSmallBytes = 4096;
-  constexpr unsigned kSkippedLooks = 3;
+  constexpr unsigned kSkippedLooks = 15;
   if (block_bytes <= kSmallBytes && skip_looks_ != 0) {
     --skip_looks_;
     return;
