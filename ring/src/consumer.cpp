@@ -95,9 +95,13 @@ Status Consumer::poll(const WaitOptions& options, Deadline deadline) noexcept {
 }
 
 Status Consumer::wait_for_record(Deadline deadline) noexcept {
-  const Status status = poll(wait_, deadline);
-  if (status != Status::would_block || wait_.strategy == WaitStrategy::poll) return status;
-  return sleep_until_record(deadline);
+  if (!slept_in_vain_) {
+    const Status status = poll(wait_, deadline);
+    if (status != Status::would_block || wait_.strategy == WaitStrategy::poll) return status;
+  }
+  const Status status = sleep_until_record(deadline);
+  slept_in_vain_ = status == Status::timed_out;
+  return status;
 }
 
 bool Consumer::poll_for_record() noexcept {

@@ -131,14 +131,18 @@ Status Producer::wait_until_consumed(Deadline deadline) noexcept {
 }
 
 Status Producer::wait_until_released(Position target, Deadline deadline) noexcept {
-  Status broken = Status::ok;
-  const Status status = spin(wait_, gate_, deadline, kPausesBetweenLooksForRoom, [&]() noexcept {
-    broken = refresh_released();
-    return broken != Status::ok || !before(released_, target);
-  });
-  if (broken != Status::ok) return broken;
-  if (status != Status::would_block || wait_.strategy == WaitStrategy::poll) return status;
-  return sleep_until_released(target, deadline);
+  if (!slept_in_vain_) {
+    Status broken = Status::ok;
+    const Status status = spin(wait_, gate_, deadline, kPausesBetweenLooksForRoom, [&]() noexcept {
+      broken = refresh_released();
+      return broken != Status::ok || !before(released_, target);
+    });
+    if (broken != Status::ok) return broken;
+    if (status != Status::would_block || wait_.strategy == WaitStrategy::poll) return status;
+  }
+  const Status status = sleep_until_released(target, deadline);
+  slept_in_vain_ = status == Status::timed_out;
+  return status;
 }
 
 Status Producer::sleep_until_released(Position target, Deadline deadline) noexcept {

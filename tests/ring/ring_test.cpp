@@ -210,6 +210,23 @@ TEST(ByteRing, PollsNoLongerThanItsDeadline) {
   EXPECT_LT(cpu_time() - before, 1s);
 }
 
+TEST(ByteRing, SleepsAtOnceAfterASleepInVain) {
+  const test::Watchdog watchdog(60s, "waits for a peer that is idle");
+  const RingPair pair({.capacity = 4096, .wait = {.spin_polls = 200'000}});
+  const auto producer = pair.producer();
+  const auto consumer = pair.same_mapping_consumer();
+  const auto cpu_time_of_ten = [](auto wait) {
+    EXPECT_EQ(wait(deadline_in(1s)), Status::timed_out);
+    const auto before = cpu_time();
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(wait(deadline_in(20ms)), Status::timed_out);
+    return cpu_time() - before;
+  };
+  EXPECT_LT(cpu_time_of_ten([&](Deadline until) { return consumer->wait_for_record(until); }), 20ms);
+  publish(*producer, 8);
+  EXPECT_LT(cpu_time_of_ten([&](Deadline until) { return producer->wait_until_consumed(until); }), 20ms);
+  EXPECT_EQ(consumer->wait_for_record(deadline_in(20s)), Status::ok);
+}
+
 TEST(ByteRing, CountsItsWakeUpsWhileAnotherThreadLooks) {
   const RingPair pair({.capacity = 4096, .wait = kSleep});
   const auto producer = pair.same_mapping_producer();

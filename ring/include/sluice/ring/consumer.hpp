@@ -170,8 +170,9 @@ class Consumer {
   Sequence replay_end_;     // the first record that had not been read when rewind was called last
   bool asymmetric_sleep_;
   WaitOptions wait_;
-  Position seen_tail_;            // last checked value of the peer's tail
-  RecordPlace waited_;            // where the last wait began: tells streaming from ping-pong, small from large
+  bool slept_in_vain_ = false;  // the last wait did: the other side is idle, and the next one doesn't spin
+  Position seen_tail_;          // last checked value of the peer's tail
+  RecordPlace waited_;          // where the last wait began: tells streaming from ping-pong, small from large
   Counter sleep_count_;
   Counter wake_count_;
   RingFailure failure_;

@@ -239,6 +239,7 @@ class Producer {
   // Slow path.
   bool asymmetric_sleep_;
   WaitOptions wait_;
+  bool slept_in_vain_ = false;  // the last wait did: the other side is idle, and the next one doesn't spin
   std::uint64_t capacity_;
   std::uint64_t kept_bytes_;  // replay window and one mark step
   std::uint32_t features_;    // our own, constant

@@ -25,8 +25,8 @@ enum class WaitStrategy : std::uint8_t {
 /// How the waits of one end of a channel go.
 struct WaitOptions {
   WaitStrategy strategy = WaitStrategy::adaptive;
-  /// adaptive: polls, with a pause each, before the first sleep; 0 .. 1,000,000. Ignored on a machine with
-  /// one CPU.
+  /// adaptive: polls before the first sleep, 0 .. 1,000,000; one pause each for a record, eight for room.
+  /// None in a wait that follows one that slept until its deadline, and none on a machine with one CPU.
   std::uint32_t spin_polls = 1000;
 };
 
