@@ -238,7 +238,7 @@ std::vector<Row> Suite::measure(Group group, const Settings& settings) {
     const auto found = progress.tables.find(distance);
     return found == progress.tables.end() ? 0 : found->second.runs(group);
   };
-  const auto most = runs_at(Distance::near) > runs_at(Distance::far) ? Distance::near : Distance::far;
+  const auto most = std::ranges::max(kDistances, {}, runs_at);
   const auto reported = settings.smoke || !group.timed ? most : settings.distance.value_or(most);
   if (runs_at(reported) < runs) {
     failed_ = true;
@@ -246,7 +246,9 @@ std::vector<Row> Suite::measure(Group group, const Settings& settings) {
                group.size, runs_at(reported), runs, to_string(reported));
   }
   std::vector<Row> rows;
-  for (const auto distance : {other(reported), reported}) {
+  auto shown = kDistances;  // what is reported comes last
+  std::ranges::stable_partition(shown, [&](Distance distance) { return distance != reported; });
+  for (const auto distance : shown) {
     if (runs_at(distance) < std::min<std::size_t>(runs, kFewestRuns)) continue;
     const auto& table = progress.tables.at(distance);
     const auto found = rows_of(group, table);
@@ -302,9 +304,12 @@ int Suite::run(int argc, char** argv) {
   app.add_option("--cores", settings.cores_text, "the two processors to use, as A,B");
   app.add_option("--case", settings.pattern,
                  "only the cases GROUP/SUBJECT/SIZE that this regular expression finds");
-  const std::map<std::string, Distance> distances{{"near", Distance::near}, {"far", Distance::far}};
-  app.add_option("--distance", settings.distance,
-                 "only runs while the processors are near (they share a cache) or far (they don't)")
+  std::map<std::string, Distance> distances;
+  for (const auto distance : kDistances) distances.emplace(to_string(distance), distance);
+  app.add_option(
+         "--distance", settings.distance,
+         "only runs while the processors are threads of one core (same-core), cores that share a cache "
+         "(near), or cores that don't (far)")
       ->transform(CLI::CheckedTransformer(distances));
   app.add_flag("--list", settings.list, "print the cases and stop");
   CLI11_PARSE(app, argc, argv);

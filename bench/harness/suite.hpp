@@ -60,11 +60,9 @@ class Suite {
   /// Says on the report that something was left out, and why.
   void skip(const std::string& what, const std::string& why);
 
-  /// Parses --smoke --runs N --seconds S --json FILE --machine FILE --cores A,B --distance near|far --case
-  /// REGEX
-  /// --list, measures, prints,
-  /// writes. Returns the exit code: 0, 1 if a measurement failed, 77 (a skipped test) where there is only one
-  /// processor.
+  /// Parses --smoke --runs N --seconds S --json FILE --machine FILE --cores A,B
+  /// --distance same-core|near|far --case REGEX --list, measures, prints, writes. Returns the exit code: 0, 1
+  /// if a measurement failed, 77 (a skipped test) where there is only one processor.
   int run(int argc, char** argv);
 
  private:
