@@ -113,15 +113,18 @@ void ping(End& end, std::size_t message_bytes, const RunPlan& plan, Histogram& r
   });
 }
 
-/// The second process: checks every message and answers it with one of its own.
+/// The second process: reads and checks every message, then answers it with one of its own, which is made
+/// while it waits: what is timed is the channel.
 template <class End>
 void pong(End& end, std::size_t message_bytes) {
   Source source(message_bytes);
   Checker checker(message_bytes);
+  auto answer = source.next();
   serve(end, [&](Bytes message) {
     const auto first = checker.check(message);
-    end.send(source.next());
+    end.send(answer);
     flush(end);
+    answer = source.next();
     return (first & kLastFlag) == 0;
   });
 }
