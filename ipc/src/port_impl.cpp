@@ -38,13 +38,14 @@ Status PortCore::claim_after_interruption(std::size_t bytes, std::span<std::byte
   return waited == Status::ok ? Status::interrupted : waited;
 }
 
-Status PortCore::append_slowly(Status status, std::span<const std::byte> message,
-                               const Deadline* deadline) noexcept {
+Status PortCore::append_slowly(Status status, std::span<const std::byte> head,
+                               std::span<const std::byte> body, const Deadline* deadline) noexcept {
+  const std::size_t bytes = head.size() + body.size();
   std::span<std::byte> room;
-  status = claim_slowly(status, message.size(), room, deadline);
+  status = claim_slowly(status, bytes, room, deadline);
   if (status != Status::ok) return status;
-  ring::copy_payload(room.data(), message);
-  producer_.commit(message.size());
+  ring::copy_payload(room.data(), head, body);
+  producer_.commit(bytes);
   return Status::ok;
 }
 

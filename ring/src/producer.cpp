@@ -57,10 +57,15 @@ void Producer::rebind(const PeerView& peer) noexcept {
   futex_wake(own_->tail.tail);
 }
 
-Status Producer::append_and_publish(std::span<const std::byte> message) noexcept {
-  const Status status = try_append(message);
-  if (status == Status::ok) publish();
-  return status;
+Status Producer::append_and_publish(std::span<const std::byte> head,
+                                    std::span<const std::byte> body) noexcept {
+  const std::uint64_t bytes = head.size() + body.size();
+  std::span<std::byte> room;
+  if (const Status status = try_claim(bytes, room); status != Status::ok) return status;
+  copy_payload(room.data(), head, body);
+  commit(bytes);
+  publish();
+  return Status::ok;
 }
 
 Status Producer::make_room(Position needed) noexcept {

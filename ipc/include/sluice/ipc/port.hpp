@@ -193,6 +193,11 @@ class Port {
   Status post_message_for(std::span<const std::byte> message, std::chrono::nanoseconds timeout) noexcept {
     return post_message_until(message, deadline_in(timeout));
   }
+  /// The same with `head` followed by `body` as one message.
+  Status post_parts_until(std::span<const std::byte> head, std::span<const std::byte> body,
+                          Deadline deadline) noexcept {
+    return core_->post(head, body, &deadline);
+  }
 
   /// Ring memory to write a message of up to `bytes` bytes in place. Waits, or not, like the posting calls.
   Claim claim(std::size_t bytes) noexcept { return {*core_, bytes, &kNoDeadline}; }

@@ -57,4 +57,11 @@ inline void copy_payload(std::byte* to, std::span<const std::byte> message) noex
   }
 }
 
+/// One behind the other.
+inline void copy_payload(std::byte* to, std::span<const std::byte> head,
+                         std::span<const std::byte> body) noexcept {
+  copy_payload(to, head);
+  copy_payload(to + head.size(), body);
+}
+
 }  // namespace sluice::ring

@@ -85,19 +85,23 @@ class Producer {
   }
 
   /// The same, and publishes: in one go where nothing else is committed.
-  Status try_post(std::span<const std::byte> message) noexcept {
-    const std::uint64_t bytes = message.size();
+  Status try_post(std::span<const std::byte> message) noexcept { return try_post({}, message); }
+
+  /// The same for a message of two parts. Inlined, so that a message of one part pays for no other.
+  [[gnu::always_inline]] Status try_post(std::span<const std::byte> head,
+                                         std::span<const std::byte> body) noexcept {
+    const std::uint64_t bytes = head.size() + body.size();
     const std::uint64_t needed = record_bytes(bytes) + kRecordHeaderBytes;
     // Read once: the compiler can't know that the stores into the ring change no member.
     const Position start = tail_;
     // One comparison: there is room, the message isn't too large for the ring, and no batch is open.
     if (needed > post_end_ - start) [[unlikely]]
-      return append_and_publish(message);
+      return append_and_publish(head, body);
     const Sequence sequence = tail_sequence_;
     std::byte* const record = at(start);
     const Position end = start + record_bytes(bytes);
     clear_behind(end);
-    copy_payload(record + kRecordHeaderBytes, message);
+    copy_payload(record + kRecordHeaderBytes, head, body);
     publish_records(record, end, sequence + 1, make_header(bytes, sequence));
     return Status::ok;
   }
@@ -207,7 +211,7 @@ class Producer {
     clear_ahead(start, end);
   }
 
-  Status append_and_publish(std::span<const std::byte> message) noexcept;
+  Status append_and_publish(std::span<const std::byte> head, std::span<const std::byte> body) noexcept;
 
   Status make_room(Position needed) noexcept;
   Status refresh_released() noexcept;

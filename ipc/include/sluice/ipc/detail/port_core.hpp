@@ -93,15 +93,21 @@ class PortCore {
     const OneThreadRule::Scope scope(sending_rule_);
     Status status = may_send() ? producer_.try_append(message) : producer_.gate().reason();
     if (status != Status::ok) [[unlikely]]
-      return append_slowly(status, message, deadline);
+      return append_slowly(status, {}, message, deadline);
     return Status::ok;
   }
 
   Status post(std::span<const std::byte> message, const Deadline* deadline) noexcept {
+    return post({}, message, deadline);
+  }
+
+  /// Two parts of one message. Inlined, so that a message of one part pays for no other.
+  [[gnu::always_inline]] Status post(std::span<const std::byte> head, std::span<const std::byte> body,
+                                     const Deadline* deadline) noexcept {
     const OneThreadRule::Scope scope(sending_rule_);
-    Status status = may_send() ? producer_.try_post(message) : producer_.gate().reason();
+    Status status = may_send() ? producer_.try_post(head, body) : producer_.gate().reason();
     if (status != Status::ok) [[unlikely]] {
-      status = append_slowly(status, message, deadline);
+      status = append_slowly(status, head, body, deadline);
       if (status == Status::ok) producer_.publish();
     }
     // As in publish().
@@ -190,7 +196,8 @@ class PortCore {
                       const Deadline* deadline) noexcept;
   Status claim_after_interruption(std::size_t bytes, std::span<std::byte>& room,
                                   const Deadline* deadline) noexcept;
-  Status append_slowly(Status status, std::span<const std::byte> message, const Deadline* deadline) noexcept;
+  Status append_slowly(Status status, std::span<const std::byte> head, std::span<const std::byte> body,
+                       const Deadline* deadline) noexcept;
   Status wait_to_read(Status why, const Deadline* deadline) noexcept;
   Status receive_from_present_peer(const Deadline* deadline) noexcept;
 
