@@ -150,15 +150,14 @@ bool StreamCore::read_until(Lock& lock, Deadline deadline) {
   return take(message);
 }
 
-/// Whether something comes within a few microseconds: cheaper than to go to sleep. An answer is looked for
-/// all the time; the next block of a stream now and then only, since each look takes the line that the peer
-/// writes to away from it.
-bool StreamCore::look_again(Expected what) {
-  const int looks = what == Expected::answer ? 64 : 2;
-  const int pauses = what == Expected::answer ? 1 : 64;
+/// Whether the next block of a stream comes within a few microseconds: cheaper than to do without. Now and
+/// then only, since each look takes the line that the peer writes to away from it.
+bool StreamCore::look_again() {
+  constexpr int kLooks = 2;
+  constexpr int kPauses = 64;
   if (!polls_cheaply_) return false;
-  for (int look = 0; look < looks; ++look) {
-    for (int pause = 0; pause < pauses; ++pause) ring::cpu_pause();
+  for (int look = 0; look < kLooks; ++look) {
+    for (int pause = 0; pause < kPauses; ++pause) ring::cpu_pause();
     if (poll()) return true;
   }
   return false;

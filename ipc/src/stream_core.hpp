@@ -106,8 +106,7 @@ class StreamCore {
   bool poll();
   bool take(const ReceivedBytes& message);
   bool read_until(Lock& lock, Deadline deadline);
-  enum class Expected : std::uint8_t { answer, more_of_a_stream };
-  bool look_again(Expected what);
+  bool look_again();
   template <typename Ready, typename Until>
   Wake wait(Lock& lock, Ready ready, Until until, const std::stop_token& stop);
   void read_or_wait(Lock& lock, Deadline deadline, const std::stop_token& stop);
@@ -279,7 +278,7 @@ StreamCore::Wake StreamCore::wait(Lock& lock, Ready ready, Until until, const st
       let_change(lock);
       continue;
     }
-    if (by_caller_ && (poll() || look_again(Expected::answer))) continue;
+    if (by_caller_ && poll()) continue;
     flush_rejection(lock);
     if (ready()) return Wake::ready;
     const Deadline deadline = until();

@@ -188,8 +188,7 @@ void StreamCore::fail_receive(Lock& lock, Wake wake) {
 /// No further block is there. While the peer may send more and does, an ACK waits until it is due: to answer
 /// each block would cost a fast sender more than the block.
 void StreamCore::answer_block(Lock& lock, std::uint64_t bytes, const std::stop_token& stop) {
-  if (by_caller_ && !something_waits() && receive_.peer_may_send(bytes) &&
-      look_again(Expected::more_of_a_stream) && block_waits()) {
+  if (by_caller_ && !something_waits() && receive_.peer_may_send(bytes) && look_again() && block_waits()) {
     return;
   }
   if (const auto id = receive_.consumed_unanswered()) post_handled(lock, *id, stop);
