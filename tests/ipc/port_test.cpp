@@ -67,6 +67,44 @@ TEST(Port, DeliversMessagesOfEverySizeFromNothingToTheLargest) {
   }
 }
 
+TEST(Port, PostsTwoPartsAsOneMessage) {
+  auto [a, b] = make_port_pair({.ring_bytes = 4096});
+  const auto part = [](std::size_t size, char first) {
+    std::string bytes(size, '\0');
+    for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(first + static_cast<int>(i % 23));
+    return bytes;
+  };
+  const auto post = [&](std::size_t head, std::size_t body, Deadline deadline) {
+    return a.post_parts_until(bytes_of(part(head, 'a')), bytes_of(part(body, 'A')), deadline);
+  };
+  std::uint64_t sequence = 0;
+  for (const std::size_t head : {0U, 1U, 5U, 9U, 64U, 65U}) {
+    for (const std::size_t body : {0U, 7U, 51U, 59U, 64U, 1000U}) {
+      for (const bool in_batch : {false, true}) {
+        if (in_batch) {
+          ASSERT_EQ(a.append_message(bytes_of("first of a batch")), Status::ok);
+        }
+        ASSERT_EQ(post(head, body, kNoDeadline), Status::ok);
+        if (in_batch) {
+          EXPECT_EQ(b.receive().sequence(), ++sequence);
+        }
+        const Message message = b.receive();
+        EXPECT_EQ(text_of(message.bytes()), part(head, 'a') + part(body, 'A'));
+        EXPECT_EQ(message.sequence(), ++sequence);
+      }
+    }
+  }
+  const std::size_t most = a.max_message_bytes();
+  EXPECT_EQ(post(5, most - 4, kNoDeadline), Status::too_large);
+  EXPECT_NE(a.failure_text().find(std::to_string(most + 1)), std::string::npos);
+  while (post(5, 500, deadline_in(0s)) == Status::ok) {
+  }
+  EXPECT_EQ(post(5, 500, deadline_in(1ms)), Status::timed_out);
+  (void)b.receive();
+  (void)b.receive();
+  EXPECT_EQ(post(5, 500, deadline_in(20s)), Status::ok);
+}
+
 TEST(Port, RefusesAMessageThatIsTooLargeWithItsSizeAndTheLimit) {
   auto [a, b] = make_port_pair({.ring_bytes = 4096});
   const std::string large(a.max_message_bytes() + 1, 'x');
