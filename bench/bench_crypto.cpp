@@ -15,6 +15,7 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "floors/evp_loop.hpp"
@@ -175,7 +176,7 @@ void add_memory(Suite& suite, std::size_t chunk) {
 /// A tmpfs with huge pages that only this process sees, and that goes with it.
 class HugePageFolder {
  public:
-  explicit HugePageFolder(const std::filesystem::path& place) : place_(place) {
+  explicit HugePageFolder(std::filesystem::path place) : place_(std::move(place)) {
     if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
         ::mount("tmpfs", place_.c_str(), "tmpfs", 0, "huge=within_size,size=1g,mode=0700") != 0)
       throw std::system_error(errno, std::system_category(), "mount a tmpfs with huge pages");

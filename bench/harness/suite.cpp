@@ -247,7 +247,7 @@ std::vector<Row> Suite::measure(Group group, const Settings& settings) {
   }
   std::vector<Row> rows;
   auto shown = kDistances;  // what is reported comes last
-  std::ranges::stable_partition(shown, [&](Distance distance) { return distance != reported; });
+  std::stable_partition(shown.begin(), shown.end(), [&](Distance distance) { return distance != reported; });
   for (const auto distance : shown) {
     if (runs_at(distance) < std::min<std::size_t>(runs, kFewestRuns)) continue;
     const auto& table = progress.tables.at(distance);

@@ -74,8 +74,8 @@ TEST(Port, PostsTwoPartsAsOneMessage) {
     for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(first + static_cast<int>(i % 23));
     return bytes;
   };
-  const auto post = [&](std::size_t head, std::size_t body, Deadline deadline) {
-    return a.post_parts_until(bytes_of(part(head, 'a')), bytes_of(part(body, 'A')), deadline);
+  const auto post = [&sender = a, &part](std::size_t head, std::size_t body, Deadline deadline) {
+    return sender.post_parts_until(bytes_of(part(head, 'a')), bytes_of(part(body, 'A')), deadline);
   };
   std::uint64_t sequence = 0;
   for (const std::size_t head : {0U, 1U, 5U, 9U, 64U, 65U}) {
@@ -466,9 +466,9 @@ TEST(Port, MayBeDestroyedOnItsExecutorsThreadWhileWorkWaitsThere) {
   b->on_message([&](std::span<const std::byte>) { ++called; });
   b->on_close([&](Status) { ++called; });
   std::promise<void> destroyed;
-  loop.run([&] {
+  loop.run([&, &peer = a] {
     b->start();
-    EXPECT_EQ(a.post_message({}), Status::ok);
+    EXPECT_EQ(peer.post_message({}), Status::ok);
     loop.wait_for_queued(1);
     b.reset();
     destroyed.set_value();
