@@ -184,7 +184,7 @@ void fuzz_stream(std::span<const std::byte> input) {
   PortStreamOptions options{.ack_timeout = 20ms,
                             .idle_timeout = 20ms,
                             .window = choices.byte() * 32U,
-                            .tolerance = choices.byte() * 4U,
+                            .tolerance = choices.byte() * std::uint64_t{4},
                             .linger = 1ms,
                             .use = (mode & 1U) != 0     ? StreamUse::one_way
                                    : (mode & 128U) != 0 ? StreamUse::both_ways

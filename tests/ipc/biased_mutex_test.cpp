@@ -31,7 +31,7 @@ TEST(BiasedMutexes, KeepTwoThreadsApartWheneverTheSecondComes) {
       }
     });
     // The other one comes at another moment each round, and finds the owner inside or outside.
-    while (seen.load(std::memory_order_relaxed) < (round * 37) % kEach) {
+    while (seen.load(std::memory_order_relaxed) < (round * std::uint64_t{37}) % kEach) {
     }
     for (std::uint64_t i = 0; i < kEach; ++i) {
       const std::scoped_lock lock(mutex);

@@ -75,7 +75,9 @@ INSTANTIATE_TEST_SUITE_P(Ports, NestedPortStreams,
                          parameter_name);
 
 TEST_P(PortStreams, CarryBlocksInOrderAndWhole) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
+  auto& b = ports.second;
   std::vector<Bytes> sent;
   for (std::size_t i = 0; i < 500; ++i) sent.push_back(pattern(i % (kBlock + 1), i));
   auto sending = std::async(std::launch::async, [&] { return create_port_stream(a, options()).send(sent); });
@@ -87,7 +89,9 @@ TEST_P(PortStreams, CarryBlocksInOrderAndWhole) {
 }
 
 TEST_P(PortStreams, CarryAnEmptyStream) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
+  auto& b = ports.second;
   auto sending = std::async(std::launch::async,
                             [&] { return create_port_stream(a, options()).send(std::vector<Bytes>()); });
   auto receiver = create_port_stream(b, options());
@@ -96,7 +100,9 @@ TEST_P(PortStreams, CarryAnEmptyStream) {
 }
 
 TEST_P(PortStreams, CutBlocksAcrossPiecesAndDropEmptyOnes) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
+  auto& b = ports.second;
   auto with_chunks = options();
   with_chunks.chunk_size = 5;
   const std::vector<Bytes> pieces{pattern(3), {}, pattern(4, 1), pattern(9, 2)};
@@ -109,7 +115,9 @@ TEST_P(PortStreams, CutBlocksAcrossPiecesAndDropEmptyOnes) {
 }
 
 TEST_P(PortStreams, FollowEachOtherOnOnePort) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
+  auto& b = ports.second;
   auto sending = std::async(std::launch::async, [&] {
     auto stream = create_port_stream(a, options());
     for (std::size_t i = 0; i < 50; ++i) stream.send(std::vector<Bytes>(i % 4, pattern(100, i)));
@@ -121,7 +129,9 @@ TEST_P(PortStreams, FollowEachOtherOnOnePort) {
 }
 
 TEST_P(PortStreams, RunStopAndWaitWithoutCredits) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
+  auto& b = ports.second;
   auto no_credits = options();
   no_credits.window = 0;
   std::atomic<std::uint64_t> most_in_flight{0};
@@ -138,7 +148,9 @@ TEST_P(PortStreams, RunStopAndWaitWithoutCredits) {
 }
 
 TEST_P(PortStreams, KeepNoMoreInFlightThanTheWindow) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
+  auto& b = ports.second;
   auto small_window = options();
   small_window.window = 3000;
   std::atomic<std::uint64_t> most_in_flight{0};
@@ -154,7 +166,9 @@ TEST_P(PortStreams, KeepNoMoreInFlightThanTheWindow) {
 }
 
 TEST_P(PortStreams, AcknowledgeABlockOnlyWhenTheLoopComesBack) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
+  auto& b = ports.second;
   std::atomic<std::uint64_t> acknowledged{0};
   auto sending = std::async(std::launch::async, [&] {
     create_port_stream(a, options())
@@ -173,7 +187,9 @@ TEST_P(PortStreams, AcknowledgeABlockOnlyWhenTheLoopComesBack) {
 }
 
 TEST_P(PortStreams, TellTheSenderWhyTheConsumerFailed) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
+  auto& b = ports.second;
   std::string reason;
   auto sending = std::async(std::launch::async, [&] {
     return ending_of([&] { create_port_stream(a, options()).send(std::vector<Bytes>(5000, pattern(100))); },
@@ -191,7 +207,9 @@ TEST_P(PortStreams, TellTheSenderWhyTheConsumerFailed) {
 }
 
 TEST_P(PortStreams, StopTheSenderWhenTheLoopIsLeft) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
+  auto& b = ports.second;
   SendProgress progress;
   std::string reason;
   auto sending = std::async(std::launch::async, [&] {
@@ -213,7 +231,9 @@ TEST_P(PortStreams, StopTheSenderWhenTheLoopIsLeft) {
 }
 
 TEST_P(PortStreams, GoOnWithTheNextStreamAfterOneThatWasRefused) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
+  auto& b = ports.second;
   auto sending = std::async(std::launch::async, [&] {
     auto stream = create_port_stream(a, options());
     const auto first = ending_of([&] { stream.send(std::vector<Bytes>(3000, pattern(100))); });
@@ -227,7 +247,9 @@ TEST_P(PortStreams, GoOnWithTheNextStreamAfterOneThatWasRefused) {
 }
 
 TEST_P(PortStreams, PassOnTheSourcesExceptionAndTellTheReceiver) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
+  auto& b = ports.second;
   auto sending = std::async(std::launch::async, [&] {
     auto stream = create_port_stream(a, options());
     const Bytes block = pattern(10);
@@ -251,7 +273,9 @@ TEST_P(PortStreams, PassOnTheSourcesExceptionAndTellTheReceiver) {
 }
 
 TEST_P(PortStreams, EndAtOnceWhenThePeerCloses) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
+  auto& b = ports.second;
   auto sending = std::async(std::launch::async, [&] {
     return ending_of(
         [&] { create_port_stream(a, options()).send(std::vector<Bytes>(100'000, pattern(100))); });
@@ -270,7 +294,9 @@ TEST_P(PortStreams, EndAtOnceWhenThePeerCloses) {
 }
 
 TEST_P(PortStreams, ReportAReceiverThatWaitsWhileThePeerCloses) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
+  auto& b = ports.second;
   auto receiving = std::async(std::launch::async, [&] {
     return ending_of([&] { collect(create_port_stream(b, options()).receive()); });
   });
@@ -279,7 +305,8 @@ TEST_P(PortStreams, ReportAReceiverThatWaitsWhileThePeerCloses) {
 }
 
 TEST_P(PortStreams, TimeOutWhenNothingIsAnswered) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
   auto impatient = options();
   impatient.ack_timeout = 50ms;
   impatient.linger = 10ms;
@@ -288,7 +315,8 @@ TEST_P(PortStreams, TimeOutWhenNothingIsAnswered) {
 }
 
 TEST_P(PortStreams, TimeOutWhenNothingComesAndThatWasAskedFor) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& b = ports.second;
   auto impatient = options();
   impatient.idle_timeout = 50ms;
   impatient.linger = 10ms;
@@ -296,7 +324,9 @@ TEST_P(PortStreams, TimeOutWhenNothingComesAndThatWasAskedFor) {
 }
 
 TEST_P(PortStreams, StopWhereverTheyWaitWhenAsked) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
+  auto& b = ports.second;
   std::stop_source stop;
   auto receiving = std::async(std::launch::async, [&, token = stop.get_token()] {
     return ending_of([&] { collect(create_port_stream(b, options()).receive({.stop = token})); });
@@ -316,7 +346,9 @@ TEST_P(PortStreams, StopWhereverTheyWaitWhenAsked) {
 }
 
 TEST_P(PortStreams, BeginBeforeThePeerReceives) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
+  auto& b = ports.second;
   std::promise<void> first_block_sent;
   auto sending = std::async(std::launch::async, [&] {
     bool told = false;
@@ -331,7 +363,9 @@ TEST_P(PortStreams, BeginBeforeThePeerReceives) {
 }
 
 TEST_P(TwoWayPortStreams, RunInBothDirectionsAtOnce) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
+  auto& b = ports.second;
   for (const std::uint32_t window : {0U, 1500U, 1U << 20U}) {
     const std::vector<Bytes> blocks(2000, pattern(kBlock));
     const auto both = [&, window](MessagePort& port) {
@@ -349,7 +383,9 @@ TEST_P(TwoWayPortStreams, RunInBothDirectionsAtOnce) {
 }
 
 TEST_P(NestedPortStreams, AnswerFromInsideTheLoop) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
+  auto& b = ports.second;
   auto echoing = std::async(std::launch::async, [&] {
     auto stream = create_port_stream(b, options());
     for (const auto block : stream.receive()) stream.send(Bytes(block.begin(), block.end()));
@@ -363,7 +399,8 @@ TEST_P(NestedPortStreams, AnswerFromInsideTheLoop) {
 }
 
 TEST_P(PortStreams, RefuseASecondOperationOfTheSameKind) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
   auto stream = create_port_stream(a, options());
   const auto receiving = stream.receive();
   EXPECT_THROW((void)stream.receive(), error);
@@ -373,7 +410,8 @@ TEST_P(PortStreams, RefuseASecondOperationOfTheSameKind) {
 }
 
 TEST_P(PortStreams, EndAtOnceWhenTheStreamIsClosedHere) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
   auto stream = create_port_stream(a, options());
   std::promise<void> begun;
   auto receiving = std::async(std::launch::async, [&] {
@@ -390,7 +428,8 @@ TEST_P(PortStreams, EndAtOnceWhenTheStreamIsClosedHere) {
 }
 
 TEST_P(PortStreams, EndASendAtOnceWhenTheStreamIsClosedHere) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
   auto quick = options();
   quick.linger = 1ms;
   auto stream = create_port_stream(a, quick);
@@ -409,7 +448,9 @@ TEST_P(PortStreams, EndASendAtOnceWhenTheStreamIsClosedHere) {
 }
 
 TEST_P(TwoWayPortStreams, BeginToSendWhileTheLoopHasABlock) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
+  auto& b = ports.second;
   auto peer = std::async(std::launch::async, [&] {
     auto stream = create_port_stream(b, options());
     auto sending = std::async(std::launch::async, [&] { stream.send(std::vector<Bytes>(50, pattern(100))); });
@@ -439,7 +480,9 @@ TEST_P(TwoWayPortStreams, BeginToSendWhileTheLoopHasABlock) {
 }
 
 TEST_P(TwoWayPortStreams, ReceiveWhileTheSourceOfASendHasNothingYet) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
+  auto& b = ports.second;
   std::promise<void> received;
   auto stream = create_port_stream(a, options());
   auto sending = std::async(std::launch::async, [&] {
@@ -488,7 +531,9 @@ TEST(AdaptiveStreams, GiveUpASendThatALoopWithABlockHoldsUp) {
 }
 
 TEST_P(PortStreams, GiveThePreviousHandlersBack) {
-  auto [a, b] = test::make_ports(kind());
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
+  auto& b = ports.second;
   std::promise<std::string> heard;
   b.on_message([&](std::span<const std::byte> message) { heard.set_value(test::to_hex(message)); });
   auto sending = std::async(
@@ -502,7 +547,9 @@ TEST_P(PortStreams, GiveThePreviousHandlersBack) {
 
 TEST_P(PortStreams, LeaveNoThreadAndNoDescriptorBehind) {
   const auto once = [this] {
-    auto [a, b] = test::make_ports(kind());
+    auto ports = test::make_ports(kind());
+    auto& a = ports.first;
+    auto& b = ports.second;
     auto sending = std::async(std::launch::async, [&] {
       return ending_of(
           [&] { create_port_stream(a, options()).send(std::vector<Bytes>(1000, pattern(100))); });
