@@ -215,9 +215,9 @@ TEST_P(StreamFaults, QuoteAnErrorThatIsNoJsonString) {
   for (const auto& [payload, expected] :
        std::vector<std::pair<std::string, std::string>>{{"", "\"\""},
                                                         {"boom", "\"boom\""},
-                                                        {"{\"a\":1}", "\"{\\\"a\\\":1}\""},
-                                                        {"\"unfinished", "\"\\\"unfinished\""},
-                                                        {"\xff\xfe", "\"\\xff\\xfe\""}}) {
+                                                        {R"({"a":1})", R"("{\"a\":1}")"},
+                                                        {R"("unfinished)", R"("\"unfinished")"},
+                                                        {"\xff\xfe", R"("\xff\xfe")"}}) {
     auto receiving = receive(options());
     peer_.post("0300000000" + hex_of_text(payload));
     EXPECT_EQ(receiving.get(), stream_errc::sender_failed);
@@ -299,7 +299,7 @@ TEST_P(StreamFaults, NoticeAnEndThatCountsWrong) {
   EXPECT_EQ(peer_.next(), "010000000001");
   peer_.post("0200000007");
   EXPECT_EQ(receiving.get(), stream_errc::protocol);
-  EXPECT_NE(text_.find("7"), std::string::npos) << text_;
+  EXPECT_NE(text_.find('7'), std::string::npos) << text_;
 }
 
 /// The others leave what they don't consume in the port.
