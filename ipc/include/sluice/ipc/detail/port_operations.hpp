@@ -55,15 +55,6 @@ inline void copy_bytes(std::span<const std::byte> from, std::byte* to) noexcept 
   if (!from.empty()) std::memcpy(to, from.data(), from.size());
 }
 
-/// The same for a few bytes whose number the compiler can't know: without a call.
-inline void copy_head(std::span<const std::byte> from, std::byte* to) noexcept {
-  constexpr std::size_t kWord = 4;
-  if (from.size() < kWord || from.size() > 2 * kWord) return copy_bytes(from, to);
-  std::memcpy(to, from.data(), kWord);
-  const std::size_t last = from.size() - kWord;  // the two words overlap
-  std::memcpy(to + last, from.data() + last, kWord);
-}
-
 /// Posts `head` and `body` as one message, with one copy where the port offers its memory. Ports without
 /// timed calls ignore the deadline.
 template <typename P>
@@ -74,7 +65,7 @@ Status post_parts_until(P& port, std::span<const std::byte> head, std::span<cons
   } else if constexpr (ClaimsRoom<P>) {
     auto claim = port.claim_until(head.size() + body.size(), deadline);
     if (!claim) return claim.status();
-    copy_head(head, claim.bytes().data());
+    copy_bytes(head, claim.bytes().data());
     copy_bytes(body, claim.bytes().data() + head.size());
     return claim.commit();
   } else {
