@@ -3,7 +3,6 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
@@ -11,7 +10,7 @@
 
 #include "c2sp_header.hpp"
 #include "chunk_cipher.hpp"
-#include "run_order.hpp"
+#include "run_schedule.hpp"
 #include "scratch_buffer.hpp"
 #include "sluice/crypto/error.hpp"
 #include "sluice/crypto/streaming_decryptor.hpp"
@@ -20,20 +19,24 @@
 namespace sluice::crypto {
 namespace {
 
-// Chunks are moved in runs, so that small ones don't cost a system call and a lock each. However many threads
-// there are, their runs stay within a few MiB, or are one chunk each.
+// Chunks are moved in runs, so that small ones don't cost a system call and a lock each. However many runs
+// are on their way, they stay within a few MiB, or are one chunk each.
 constexpr std::size_t kRunBytes = std::size_t{256} << 10U;
 constexpr std::size_t kAllRunsBytes = std::size_t{4} << 20U;
 constexpr unsigned kMaxWorkers = 256;
 
 using Direction = ChunkCipher::Direction;
 
-std::size_t chunks_in_run(const StreamStart& start, unsigned workers) {
+// Runs on their way: one for every thread, and one more for a thread that is ahead of the others.
+std::size_t places_for(unsigned workers) {
   if (workers < 1 || workers > kMaxWorkers) {
     throw error(errc::bad_option, "workers: expected 1 .. 256, got " + std::to_string(workers));
   }
-  const std::size_t threads = workers + 1;
-  const std::size_t bytes = std::min(kRunBytes, kAllRunsBytes / (2 * threads));  // in and out
+  return std::size_t{workers} + 2;
+}
+
+std::size_t chunks_in_run(const StreamStart& start, std::size_t places) {
+  const std::size_t bytes = std::min(kRunBytes, kAllRunsBytes / (2 * places));  // in and out
   return std::max<std::size_t>(1, bytes / start.chunk_size);
 }
 
@@ -44,22 +47,26 @@ unsigned usable_processors() {
   return static_cast<unsigned>(CPU_COUNT(&set));
 }
 
-/// Several consecutive chunks on their way through one thread.
+/// Several consecutive chunks on their way, and memory for them where neither end lends any.
 struct Run {
-  std::uint64_t number = 0;  // in the stream of runs
   std::uint64_t first_chunk = 0;
   std::size_t chunks = 0;
   std::span<const std::byte> input{};
   std::span<std::byte> output{};  // shortened to what is verified
   bool lent_input = false;        // input is the source's own memory
   bool lent_output = false;       // output is the sink's own memory
+  bool last = false;              // the source has ended
   bool authentic = true;
 };
 
-/// Every thread takes the next run from the source, seals or opens it on its own, and delivers it in its
-/// turn: a run's bytes stay with one processor. The source is read under one lock, the sink is written by the
-/// one thread whose turn it is, and at most `workers` threads are inside the cipher. Where bytes are read or
-/// written, not lent by memory, there is one thread more than workers: the cipher goes on meanwhile.
+struct Place {
+  Run run;
+  ScratchBuffer input;
+  ScratchBuffer output;
+};
+
+/// Every thread does whatever step of whatever run is the most urgent. Where bytes are read or written, not
+/// lent by memory, there is one thread more than workers: the cipher goes on meanwhile.
 class Transfer {
  public:
   Transfer(Direction direction, ByteSource& source, ByteSink& sink, const StreamStart& start,
@@ -71,85 +78,83 @@ class Transfer {
         options_(options),
         input_chunk_(direction == Direction::seal ? start.chunk_size : start.sealed_chunk_size()),
         output_chunk_(direction == Direction::seal ? start.sealed_chunk_size() : start.chunk_size),
-        run_chunks_(chunks_in_run(start, options.workers)) {}
+        places_(places_for(options.workers)),
+        run_chunks_(chunks_in_run(start, places_.size())),
+        schedule_(options.workers, places_.size()) {}
 
   std::uint64_t run() {
     {
       std::vector<std::jthread> helpers;  // joined at the end of this block
       work([&](const Run& first) { start_helpers(first, helpers); });
     }
-    order_.rethrow();
+    schedule_.rethrow();
     return plaintext_bytes_;
   }
 
  private:
-  /// A thread's own memory, where neither end lends any.
-  struct Buffers {
-    ScratchBuffer input;
-    ScratchBuffer output;
-  };
-
-  // After the first run was taken: a short stream needs no other thread.
+  // After the first run was read: a short stream needs no other thread.
   void start_helpers(const Run& first, std::vector<std::jthread>& helpers) {
-    if (source_ended_) return;
+    if (first.last) return;
     const bool all_lent = first.lent_input && first.lent_output;
     const unsigned wanted = options_.workers + (all_lent ? 0 : 1);
     if (wanted == 1) return;
     const unsigned processors = usable_processors();
     const unsigned threads = std::min(wanted, std::max(options_.workers, processors));
-    if (threads <= processors) order_.poll_before_sleeping();
+    if (threads <= processors) schedule_.poll_before_sleeping();
     while (helpers.size() + 1 < threads) {
       helpers.emplace_back([this] { work([](const Run&) {}); });
     }
   }
 
   template <typename OnFirst>
-  void work(OnFirst on_first) noexcept {
-    std::uint64_t current = RunOrder::kNoRun;
+  void work(OnFirst on_first_read) noexcept {
+    Task task;
     try {
       ChunkCipher cipher(direction_, start_.keys);
-      Buffers buffers;
       bool first = true;
-      for (Run run; take(run, buffers, current); run = {}) {
-        if (std::exchange(first, false)) on_first(run);
-        if (!order_.enter_cipher(run.number, options_.workers)) return;
-        direction_ == Direction::seal ? seal_run(cipher, run) : open_run(cipher, run);
-        order_.leave_cipher();
-        if (!order_.await_turn(run.number)) return;
-        deliver(run);
-        order_.pass_turn();
+      while ((task = schedule_.next()).step != Step::none) {
+        Place& place = places_[task.run % places_.size()];
+        Run& run = place.run;
+        if (task.step == Step::read) {
+          read(task.run, place);
+          if (std::exchange(first, false)) on_first_read(run);
+        } else if (task.step == Step::cipher) {
+          direction_ == Direction::seal ? seal_run(cipher, run) : open_run(cipher, run);
+        } else {
+          deliver(run);
+        }
+        schedule_.done(task, run.last);
+        task = {};
       }
     } catch (...) {
-      order_.fail(current);
+      schedule_.fail(task);
     }
   }
 
-  // Reads the next run; false when there is none. `current` is its number as soon as it has one.
-  bool take(Run& run, Buffers& buffers, std::uint64_t& current) {
-    const auto lock = order_.lock(source_mutex_);
-    if (source_ended_ || order_.failed()) return false;
-    run.number = current = next_run_++;
-    run.first_chunk = run.number * run_chunks_;
+  void read(std::uint64_t number, Place& place) {
     if (options_.cancel.stop_requested()) throw error(errc::cancelled, "transfer of a sealed stream");
+    Run& run = place.run;
+    run = {};
+    run.first_chunk = number * run_chunks_;
     const std::size_t wanted = run_chunks_ * input_chunk_;
     if (const auto view = source_.take(wanted)) {
       run.input = *view;
       run.lent_input = true;
     } else {
       // Room for a tag: a run of one chunk is sealed in place.
-      const auto room = buffers.input.make(wanted + kTagSize);
+      const auto room = place.input.make(wanted + kTagSize);
       run.input = room.first(read_full(source_, room.first(wanted)));
     }
-    source_ended_ = run.input.size() < wanted;
-    place_output(run, buffers);
-    return true;
+    run.last = run.input.size() < wanted;
+    place_output(place);
   }
 
-  // Under the lock of the source, because a sink in memory hands out its places in the order of the runs.
-  void place_output(Run& run, Buffers& buffers) {
+  // While the run is read, because a sink in memory hands out its places in the order of the runs.
+  void place_output(Place& place) {
+    Run& run = place.run;
     run.chunks = run.input.size() / input_chunk_;
     std::size_t size = run.chunks * output_chunk_;
-    if (source_ended_) {
+    if (run.last) {
       const std::size_t rest = run.input.size() % input_chunk_;
       if (direction_ == Direction::seal) {
         size += rest + kTagSize;
@@ -161,14 +166,14 @@ class Transfer {
         run.authentic = false;  // the last chunk is missing, or too short to be one
       }
     }
-    const auto place = sink_.claim(size);
-    run.lent_output = place.has_value();
-    if (place) {
-      run.output = *place;
+    const auto lent = sink_.claim(size);
+    run.lent_output = lent.has_value();
+    if (lent) {
+      run.output = *lent;
     } else if (run_chunks_ == 1 && !run.lent_input) {
-      run.output = buffers.input.make(input_chunk_ + kTagSize).first(size);
+      run.output = place.input.make(input_chunk_ + kTagSize).first(size);
     } else {
-      run.output = buffers.output.make(run_chunks_ * output_chunk_ + kTagSize).first(size);
+      run.output = place.output.make(run_chunks_ * output_chunk_ + kTagSize).first(size);
     }
   }
 
@@ -196,7 +201,7 @@ class Transfer {
     }
   }
 
-  // Writes what is sound. A run that isn't ends the stream: it never passes the turn on.
+  // Writes what is sound. A run that isn't ends the stream.
   void deliver(const Run& run) {
     if (!run.lent_output) sink_.write(run.output);
     if (!run.authentic) throw_not_authentic();
@@ -211,14 +216,11 @@ class Transfer {
   const TransferOptions& options_;
   const std::size_t input_chunk_;
   const std::size_t output_chunk_;
+
+  std::vector<Place> places_;  // a run's own until it is delivered: run % size
   const std::size_t run_chunks_;
-
-  std::mutex source_mutex_;
-  std::uint64_t next_run_ = 0;
-  bool source_ended_ = false;
-
-  RunOrder order_;
-  std::uint64_t plaintext_bytes_ = 0;  // touched only by the thread whose turn it is
+  RunSchedule schedule_;
+  std::uint64_t plaintext_bytes_ = 0;  // touched only while a run is delivered
 };
 
 std::uint64_t open_legacy(ByteSource& source, ByteSink& sink, StreamStart start,
