@@ -58,7 +58,7 @@ std::optional<Task> RunSchedule::start_most_urgent() {
 }
 
 bool RunSchedule::finished() const {
-  if (failure_) return !reading_ && delivered_ >= std::min(failed_run_, read_);
+  if (failure_) return delivered_ >= std::min(failed_run_, read_);
   return ended_ && delivered_ == read_;
 }
 

@@ -337,6 +337,30 @@ TEST(RunSchedule, DeliversWhatComesBeforeTheEarliestFailureAndKeepsThatOne) {
   }
 }
 
+TEST(RunSchedule, CiphersNothingBehindAFailedRun) {
+  RunSchedule schedule(2, 4);
+  expect_next(schedule, Step::read, 0);
+  schedule.done({Step::read, 0});
+  expect_next(schedule, Step::cipher, 0);
+  expect_next(schedule, Step::read, 1);
+  schedule.done({Step::read, 1});
+  fail_with(schedule, {Step::cipher, 0}, "run 0");
+  expect_next(schedule, Step::none, 0);
+}
+
+TEST(RunSchedule, DeliversWhatWasReadWhenAThreadFailsWithoutATask) {
+  RunSchedule schedule(2, 4);
+  expect_next(schedule, Step::read, 0);
+  schedule.done({Step::read, 0});
+  fail_with(schedule, {}, "no thread");
+  expect_next(schedule, Step::cipher, 0);
+  schedule.done({Step::cipher, 0});
+  expect_next(schedule, Step::deliver, 0);
+  schedule.done({Step::deliver, 0});
+  expect_next(schedule, Step::none, 0);
+  EXPECT_THROW(schedule.rethrow(), std::runtime_error);
+}
+
 TEST(RunSchedule, EndsEveryThreadAfterAFailedRead) {
   RunSchedule schedule(2, 4);
   expect_next(schedule, Step::read, 0);
