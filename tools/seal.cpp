@@ -44,7 +44,7 @@ void run_seal(SealArguments& arguments) {
   const auto key = load_key(arguments.key_file, arguments.passphrase);
   arguments.options.context = arguments.context.value();
   Input input(arguments.input);
-  Output output(arguments.output);
+  Output output(arguments.output, input.size().value_or(0));
   ProgressBar bar(input.size());
   crypto::seal(input.source(), output.sink(), key, arguments.options,
                {.workers = arguments.workers, .progress = [&](std::uint64_t done) { bar.show(done); }});
@@ -61,7 +61,7 @@ void run_open(OpenArguments& arguments) {
         "sluice: warning: version 1 can't tell forged, reordered or missing chunks; seal the result anew\n");
   }
   Input input(arguments.input);
-  Output output(arguments.output);
+  Output output(arguments.output, input.size().value_or(0));
   ProgressBar bar(input.size());
   try {
     crypto::open(input.source(), output.sink(), keys, arguments.options,

@@ -27,8 +27,8 @@ Input::Input(const std::string& path) : file_(open_input(path)), source_(file_ ?
   if (S_ISREG(status.st_mode)) size_ = static_cast<std::uint64_t>(status.st_size);
 }
 
-Output::Output(const std::string& path) : standard_output_(STDOUT_FILENO) {
-  if (path != "-") file_.emplace(path);
+Output::Output(const std::string& path, std::uint64_t expected) : standard_output_(STDOUT_FILENO) {
+  if (path != "-") file_.emplace(path).expect(expected);
 }
 
 crypto::ByteSink& Output::sink() {

@@ -29,7 +29,8 @@ class Input {
 /// A file that appears on commit() only, or standard output for "-".
 class Output {
  public:
-  explicit Output(const std::string& path);
+  /// `expected`: about how many bytes it will get; 0: not known.
+  explicit Output(const std::string& path, std::uint64_t expected = 0);
   crypto::ByteSink& sink();
   void commit();
 

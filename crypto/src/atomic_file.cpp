@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <utility>
 
 #include "file_ops.hpp"
+#include "huge_pages.hpp"
 #include "sluice/crypto/error.hpp"
 #include "unique_fd.hpp"
 
@@ -77,6 +79,8 @@ struct AtomicFile::State {
   Options options;
   UniqueFd directory;
   UniqueFd file;
+  std::uint64_t reserved = 0;  // the length that the file was given in advance
+  std::uint64_t written = 0;
 
   State(const std::filesystem::path& target, Options chosen)
       : path(target.string()),
@@ -106,7 +110,20 @@ struct AtomicFile::State {
     return true;
   }
 
+  void write(std::span<const std::byte> bytes) {
+    write_all(file.get(), bytes, path);
+    written += bytes.size();
+  }
+
+  // The file holds what was written and nothing else.
+  void trim() {
+    if (reserved > written && ::ftruncate(file.get(), static_cast<off_t>(written)) < 0)
+      throw_errno("ftruncate " + temporary);
+    reserved = 0;
+  }
+
   void publish() {
+    trim();
     sync_fd(file.get(), temporary);
     if (options.replace) {
       if (file_ops().rename(directory.get(), temporary.c_str(), name.c_str()) < 0) {
@@ -133,11 +150,17 @@ AtomicFile::AtomicFile(AtomicFile&&) noexcept = default;
 AtomicFile& AtomicFile::operator=(AtomicFile&&) noexcept = default;
 AtomicFile::~AtomicFile() = default;
 
-void AtomicFile::write(std::span<const std::byte> bytes) {
-  write_all(fd(), bytes, state_->path);
+void AtomicFile::expect(std::uint64_t bytes) {
+  if (state_->written == 0 && state_->reserved == 0)
+    state_->reserved = reserve_huge_pages(state_->file.get(), bytes);
 }
 
-int AtomicFile::fd() const noexcept {
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  state_->write(bytes);
+}
+
+int AtomicFile::fd() {
+  state_->trim();
   return state_->file.get();
 }
 

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "secure_buffer.hpp"
 #include "sluice/crypto/atomic_file.hpp"
@@ -19,14 +20,19 @@
 namespace sluice::crypto {
 namespace {
 
-UniqueFd open_input(const std::filesystem::path& path) {
+struct InputFile {
+  UniqueFd fd;
+  std::uint64_t size = 0;  // bytes to come; 0: not known
+};
+
+InputFile open_input(const std::filesystem::path& path) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) throw_errno("open " + path.string());
   struct stat status {};
   if (::fstat(fd.get(), &status) < 0) throw_errno("fstat " + path.string());
   if (S_ISDIR(status.st_mode))
     throw error(std::make_error_code(std::errc::is_a_directory), "open " + path.string());
-  return fd;
+  return {std::move(fd), S_ISREG(status.st_mode) ? static_cast<std::uint64_t>(status.st_size) : 0};
 }
 
 // Errors of streams name no file; those of whole files do.
@@ -83,9 +89,10 @@ class PlaintextSource final : public ByteSource {
 
 std::uint64_t seal_file(const std::filesystem::path& input, const std::filesystem::path& output,
                         const SecretKey& key, const SealOptions& options, const TransferOptions& transfer) {
-  const UniqueFd fd = open_input(input);
-  FdSource source(fd.get());
+  const InputFile from = open_input(input);
+  FdSource source(from.fd.get());
   AtomicFile file(output);
+  file.expect(from.size);
   const std::uint64_t bytes =
       naming(input, [&] { return crypto::seal(source, file, key, options, transfer); });
   file.commit();
@@ -94,9 +101,10 @@ std::uint64_t seal_file(const std::filesystem::path& input, const std::filesyste
 
 std::uint64_t open_file(const std::filesystem::path& input, const std::filesystem::path& output,
                         const Keys& keys, const OpenOptions& options, const TransferOptions& transfer) {
-  const UniqueFd fd = open_input(input);
-  FdSource source(fd.get());
+  const InputFile from = open_input(input);
+  FdSource source(from.fd.get());
   AtomicFile file(output);
+  file.expect(from.size);
   const std::uint64_t bytes =
       naming(input, [&] { return crypto::open(source, file, keys, options, transfer); });
   file.commit();
@@ -107,13 +115,14 @@ std::uint64_t rekey_file(const std::filesystem::path& file, const Keys& from, co
                          const OpenOptions& open_options, const TransferOptions& transfer) {
   return naming(file, [&] {
     require_sodium();
-    const UniqueFd fd = open_input(file);
-    FdSource source(fd.get());
+    const InputFile sealed = open_input(file);
+    FdSource source(sealed.fd.get());
     StreamingDecryptor decryptor(source, from, open_options);
     SealOptions seal_options{.format = open_options.format, .chunk_size = 0, .context = open_options.context};
     if (!decryptor.is_legacy_v1()) seal_options.chunk_size = decryptor.chunk_size();
 
     AtomicFile fresh(file);
+    fresh.expect(sealed.size);
     DigestSink was(nullptr);
     PlaintextSource plaintext(decryptor, was);
     const std::uint64_t bytes = crypto::seal(plaintext, fresh, to, seal_options, transfer);

@@ -39,10 +39,14 @@ class AtomicFile final : public ByteSink {
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile() override;
 
+  /// Before the first write: about how many bytes will come. A long file on a tmpfs is then given huge pages,
+  /// where the kernel has some, and is written faster. Holds nobody to anything; a second call does nothing.
+  void expect(std::uint64_t bytes);
+
   void write(std::span<const std::byte> bytes) override;
 
-  /// The temporary file, readable and writable, for a check before commit().
-  int fd() const noexcept;
+  /// The temporary file, which holds what was written so far: to be read, for a check before commit().
+  int fd();
 
   /// Makes the bytes durable under the final name; once only. After a failure before the rename the old file
   /// is untouched; where only the last step (syncing the directory) fails, the new file stands but may not
