@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <utility>
 
 #include "file_ops.hpp"
@@ -31,7 +33,7 @@ bool same_file(int fd, int directory, const std::string& name) {
   return ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
 }
 
-// Takes the lock of a temporary file. With LOCK_NB: false where a live writer holds it.
+// Takes the lock of a file. With LOCK_NB: false where somebody else has it.
 bool lock(int fd, int how, const std::string& name) {
   while (::flock(fd, how) < 0) {
     if (errno == EWOULDBLOCK) return false;
@@ -40,10 +42,12 @@ bool lock(int fd, int how, const std::string& name) {
   return true;
 }
 
-// Removes what a killed writer left. Only the holder of its lock unlinks or renames a temporary file, so
-// after the lock the name is checked again: it may have been committed, or already removed, in between.
-void remove_leftover(int directory, const std::string& temporary, const std::string& path) {
-  const UniqueFd old(::openat(directory, temporary.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+// Removes what a killed writer left under the temporary name. Only the holder of its lock unlinks or renames
+// such a file, so after the lock the name is checked again: it may have been committed, or already removed,
+// in between. A live writer has it for the whole of its work where it has no unnamed file, and else only
+// while it commits: `wait` is for that.
+void remove_leftover(int directory, const std::string& temporary, const std::string& path, bool wait) {
+  const UniqueFd old(::openat(directory, temporary.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
   if (!old) {
     if (errno == ENOENT) return;
     throw error(errc::unsafe_target, path + ": " + temporary + " beside it can't be taken over");
@@ -53,11 +57,18 @@ void remove_leftover(int directory, const std::string& temporary, const std::str
   if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid()) {
     throw error(errc::unsafe_target, path + ": " + temporary + " beside it isn't our file");
   }
-  if (!lock(old.get(), LOCK_EX | LOCK_NB, temporary)) {
+  if (!lock(old.get(), wait ? LOCK_EX : LOCK_EX | LOCK_NB, temporary)) {
     throw error(errc::busy, path + ": another writer is replacing it");
   }
   if (!same_file(old.get(), directory, temporary)) return;
   if (::unlinkat(directory, temporary.c_str(), 0) < 0) throw_errno("unlink " + temporary);
+}
+
+std::string temporary_name(const std::string& name) {
+  const std::string suffix = ".sluice-new";
+  std::string temporary(".");
+  temporary.append(name, 0, NAME_MAX - 1 - suffix.size());
+  return temporary.append(suffix);
 }
 
 void check_target(int directory, const std::string& name, const std::string& path, bool replace) {
@@ -79,35 +90,52 @@ struct AtomicFile::State {
   Options options;
   UniqueFd directory;
   UniqueFd file;
+  bool named = false;          // the file stands under its temporary name
   std::uint64_t reserved = 0;  // the length that the file was given in advance
   std::uint64_t written = 0;
 
   State(const std::filesystem::path& target, Options chosen)
       : path(target.string()),
         name(target.filename().string()),
-        temporary("." + name + ".sluice-new"),
+        temporary(temporary_name(name)),
         options(chosen) {
     if (name.empty() || name == "." || name == "..")
       throw error(errc::unsafe_target, path + ": no file name");
     directory = open_directory(target);
     check_target(directory.get(), name, path, options.replace);
-    while (!create()) remove_leftover(directory.get(), temporary, path);
+    const bool unnamed = create_unnamed();
+    remove_leftover(directory.get(), temporary, path, unnamed);
+    try {
+      while (!unnamed && !create_named()) remove_leftover(directory.get(), temporary, path, false);
+      if (::fchmod(file.get(), options.mode) < 0) throw_errno("fchmod " + temporary);
+    } catch (...) {
+      discard();
+      throw;
+    }
   }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   ~State() { discard(); }
 
+  // False where the file system has no such files, or where there is no way to name one later.
+  bool create_unnamed() {
+    if (::access("/proc/self/fd", X_OK) < 0) return false;
+    file.reset(file_ops().open_unnamed(directory.get()));
+    if (file) lock(file.get(), LOCK_EX, temporary);
+    return static_cast<bool>(file);
+  }
+
   // False where the name is taken, or was taken away before the lock (another writer took this file for a
   // leftover).
-  bool create() {
+  bool create_named() {
     file.reset(::openat(directory.get(), temporary.c_str(),
                         O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!file && errno == EEXIST) return false;
     if (!file) throw_errno("create " + temporary + " for " + path);
+    named = true;
     lock(file.get(), LOCK_EX, temporary);  // waits only for somebody who is removing it as a leftover
-    if (!same_file(file.get(), directory.get(), temporary)) return false;
-    if (::fchmod(file.get(), options.mode) < 0) throw_errno("fchmod " + temporary);
-    return true;
+    named = same_file(file.get(), directory.get(), temporary);
+    return named;
   }
 
   void write(std::span<const std::byte> bytes) {
@@ -126,19 +154,41 @@ struct AtomicFile::State {
     trim();
     sync_fd(file.get(), temporary);
     if (options.replace) {
+      take_temporary_name();
       if (file_ops().rename(directory.get(), temporary.c_str(), name.c_str()) < 0) {
         throw_errno("rename " + temporary + " to " + path);
       }
-    } else if (::renameat2(directory.get(), temporary.c_str(), directory.get(), name.c_str(),
-                           RENAME_NOREPLACE) < 0) {
+    } else if (!(named ? move_to_free(name) : link_to(name))) {
       throw_errno("create " + path);
     }
     file.reset();
-    sync_fd(directory.get(), "the directory of " + path + " (the new file stands)");
+    sync_directory(directory.get(), "the directory of " + path + " (the new file stands)");
+  }
+
+  void take_temporary_name() {
+    while (!named && !link_to(temporary)) {
+      if (errno != EEXIST) throw_errno("link " + temporary + " for " + path);
+      remove_leftover(directory.get(), temporary, path, true);
+    }
+    named = true;
+  }
+
+  // Names the unnamed file.
+  bool link_to(const std::string& to) const {
+    const std::string self = "/proc/self/fd/" + std::to_string(file.get());
+    return ::linkat(AT_FDCWD, self.c_str(), directory.get(), to.c_str(), AT_SYMLINK_FOLLOW) == 0;
+  }
+
+  bool move_to_free(const std::string& to) const {
+    const int at = directory.get();
+    if (::renameat2(at, temporary.c_str(), at, to.c_str(), RENAME_NOREPLACE) == 0) return true;
+    if (errno != EINVAL) return false;  // EINVAL: the file system can't, NFS for one
+    return ::linkat(at, temporary.c_str(), at, to.c_str(), 0) == 0 &&
+           ::unlinkat(at, temporary.c_str(), 0) == 0;
   }
 
   void discard() noexcept {
-    if (file && same_file(file.get(), directory.get(), temporary))
+    if (named && file && same_file(file.get(), directory.get(), temporary))
       ::unlinkat(directory.get(), temporary.c_str(), 0);
     file.reset();
   }
@@ -153,6 +203,14 @@ AtomicFile::~AtomicFile() = default;
 void AtomicFile::expect(std::uint64_t bytes) {
   if (state_->written == 0 && state_->reserved == 0)
     state_->reserved = reserve_huge_pages(state_->file.get(), bytes);
+}
+
+void AtomicFile::expect_as_much_as(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)) return;
+  constexpr std::int64_t kBlock = 512;  // what st_blocks counts, see stat(3type)
+  const std::int64_t held = std::min<std::int64_t>(status.st_size, status.st_blocks * kBlock);
+  expect(static_cast<std::uint64_t>(held));
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {

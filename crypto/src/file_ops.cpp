@@ -1,5 +1,6 @@
 #include "file_ops.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -16,6 +17,8 @@ FileOps& file_ops() noexcept {
       .fsync = [](int fd) { return ::fsync(fd); },
       .rename = [](int directory, const char* from,
                    const char* to) { return ::renameat(directory, from, directory, to); },
+      .open_unnamed =
+          [](int directory) { return ::openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600); },
   };
   return table;
 }
@@ -36,6 +39,10 @@ void write_all(int fd, std::span<const std::byte> bytes, const std::string& name
 
 void sync_fd(int fd, const std::string& name) {
   if (file_ops().fsync(fd) < 0) throw_errno("fsync " + name);
+}
+
+void sync_directory(int fd, const std::string& name) {
+  if (file_ops().fsync(fd) < 0 && errno != EINVAL) throw_errno("fsync " + name);
 }
 
 }  // namespace sluice::crypto

@@ -14,6 +14,8 @@ struct FileOps {
   ssize_t (*write)(int fd, const void* bytes, std::size_t size);
   int (*fsync)(int fd);
   int (*rename)(int directory, const char* from, const char* to);
+  int (*open_unnamed)(
+      int directory);  // O_TMPFILE: a file that nobody else sees, and that needs no cleaning up
 };
 
 /// The table in use: plain system calls. Only tests write to it, before they start threads.
@@ -23,8 +25,11 @@ FileOps& file_ops() noexcept;
 /// Throws with errno and `name`.
 void write_all(int fd, std::span<const std::byte> bytes, const std::string& name);
 
-/// Makes a file's (or directory's) bytes durable. Throws with errno and `name`; a failed fsync is never
+/// Makes a file's bytes durable. Throws with errno and `name`; a failed fsync is never
 /// repeated.
 void sync_fd(int fd, const std::string& name);
+
+/// The same for the names in a directory, where its file system can do that.
+void sync_directory(int fd, const std::string& name);
 
 }  // namespace sluice::crypto

@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <sodium.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -22,17 +24,39 @@ namespace {
 
 struct InputFile {
   UniqueFd fd;
-  std::uint64_t size = 0;  // bytes to come; 0: not known
+  struct stat status {};
 };
 
 InputFile open_input(const std::filesystem::path& path) {
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) throw_errno("open " + path.string());
-  struct stat status {};
-  if (::fstat(fd.get(), &status) < 0) throw_errno("fstat " + path.string());
-  if (S_ISDIR(status.st_mode))
+  InputFile file{.fd = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC))};
+  if (!file.fd) throw_errno("open " + path.string());
+  if (::fstat(file.fd.get(), &file.status) < 0) throw_errno("fstat " + path.string());
+  if (S_ISDIR(file.status.st_mode))
     throw error(std::make_error_code(std::errc::is_a_directory), "open " + path.string());
-  return {std::move(fd), S_ISREG(status.st_mode) ? static_cast<std::uint64_t>(status.st_size) : 0};
+  return file;
+}
+
+// Two that replace the same file would each lose what the other did.
+void lock_for_replacing(const InputFile& file, const std::filesystem::path& path) {
+  if (::flock(file.fd.get(), LOCK_EX | LOCK_NB) == 0) return;
+  if (errno != EWOULDBLOCK) throw_errno("flock " + path.string());
+  throw error(errc::busy, path.string() + ": another process is replacing it");
+}
+
+void check_still_named(const InputFile& file, const std::filesystem::path& path) {
+  struct stat now {};
+  if (::lstat(path.c_str(), &now) < 0) throw_errno("stat " + path.string());
+  if (now.st_ino == file.status.st_ino && now.st_dev == file.status.st_dev) return;
+  throw error(errc::busy, path.string() + ": another file was put in its place meanwhile");
+}
+
+void keep_owner(AtomicFile& fresh, const InputFile& file, const std::filesystem::path& path) {
+  struct stat made {};
+  if (::fstat(fresh.fd(), &made) < 0) throw_errno("fstat the new " + path.string());
+  if (made.st_uid == file.status.st_uid && made.st_gid == file.status.st_gid) return;
+  if (::fchown(fresh.fd(), file.status.st_uid, file.status.st_gid) < 0 ||
+      ::fchmod(fresh.fd(), file.status.st_mode & 07777U) < 0)
+    throw_errno("keeping the owner of " + path.string());
 }
 
 // Errors of streams name no file; those of whole files do.
@@ -92,7 +116,7 @@ std::uint64_t seal_file(const std::filesystem::path& input, const std::filesyste
   const InputFile from = open_input(input);
   FdSource source(from.fd.get());
   AtomicFile file(output);
-  file.expect(from.size);
+  file.expect_as_much_as(from.fd.get());
   const std::uint64_t bytes =
       naming(input, [&] { return crypto::seal(source, file, key, options, transfer); });
   file.commit();
@@ -104,7 +128,7 @@ std::uint64_t open_file(const std::filesystem::path& input, const std::filesyste
   const InputFile from = open_input(input);
   FdSource source(from.fd.get());
   AtomicFile file(output);
-  file.expect(from.size);
+  file.expect_as_much_as(from.fd.get());
   const std::uint64_t bytes =
       naming(input, [&] { return crypto::open(source, file, keys, options, transfer); });
   file.commit();
@@ -116,13 +140,15 @@ std::uint64_t rekey_file(const std::filesystem::path& file, const Keys& from, co
   return naming(file, [&] {
     require_sodium();
     const InputFile sealed = open_input(file);
+    lock_for_replacing(sealed, file);
     FdSource source(sealed.fd.get());
     StreamingDecryptor decryptor(source, from, open_options);
     SealOptions seal_options{.format = open_options.format, .chunk_size = 0, .context = open_options.context};
     if (!decryptor.is_legacy_v1()) seal_options.chunk_size = decryptor.chunk_size();
 
-    AtomicFile fresh(file);
-    fresh.expect(sealed.size);
+    AtomicFile fresh(file, {.mode = sealed.status.st_mode & 07777U});
+    keep_owner(fresh, sealed, file);
+    fresh.expect_as_much_as(sealed.fd.get());
     DigestSink was(nullptr);
     PlaintextSource plaintext(decryptor, was);
     const std::uint64_t bytes = crypto::seal(plaintext, fresh, to, seal_options, transfer);
@@ -134,6 +160,7 @@ std::uint64_t rekey_file(const std::filesystem::path& file, const Keys& from, co
         read_back, is, to,
         {.format = open_options.format, .context = open_options.context, .allow_legacy_v1 = false});
     if (checked != bytes || was.finish() != is.finish()) throw_not_authentic();
+    check_still_named(sealed, file);
     fresh.commit();
     return bytes;
   });

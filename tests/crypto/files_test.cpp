@@ -9,10 +9,12 @@
 #include <unistd.h>
 
 #include <array>
+#include <climits>
 #include <csignal>
 #include <functional>
 #include <random>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "file_ops.hpp"
@@ -67,11 +69,113 @@ TEST_F(Files, LeaveNothingWithoutCommit) {
   expect_names({"file"});
 }
 
-TEST_F(Files, HaveOneWriterAtATime) {
+TEST_F(Files, OfTwoWritersAreTheLastOnesThatCommitted) {
+  AtomicFile first(path_);
+  AtomicFile second(path_);
+  second.write(to_bytes("second"));
+  first.write(to_bytes("first"));
+  second.commit();
+  EXPECT_EQ(read_file(path_), to_bytes("second"));
+  first.commit();
+  EXPECT_EQ(read_file(path_), to_bytes("first"));
+  expect_names({"file"});
+}
+
+TEST_F(Files, AreReplacedByManyWritersAtOnceAndStayWhole) {
+  write_file(path_, Bytes(1000));
+  std::vector<std::jthread> writers;
+  for (int writer = 1; writer <= 4; ++writer) {
+    writers.emplace_back([&, byte = static_cast<std::byte>(writer)] {
+      for (int i = 0; i < 200; ++i) {
+        AtomicFile file(path_);
+        file.write(Bytes(1000, byte));
+        file.commit();
+      }
+    });
+  }
+  for (int i = 0; i < 1000; ++i) {
+    const auto bytes = read_file(path_);
+    ASSERT_EQ(bytes, Bytes(1000, bytes.at(0)));
+  }
+  writers.clear();
+  expect_names({"file"});
+}
+
+TEST_F(Files, HaveNoNameBeforeTheyAreCommitted) {
   AtomicFile file(path_);
-  EXPECT_EQ(code_of([&] { AtomicFile second(path_); }), errc::busy);
+  file.write(to_bytes("secret"));
+  expect_names({});
+}
+
+TEST_F(Files, MayHaveNamesAsLongAsTheSystemAllows) {
+  const auto path = scratch_ / std::string(NAME_MAX, 'n');
+  AtomicFile file(path);
+  file.write(to_bytes("long"));
   file.commit();
+  EXPECT_EQ(read_file(path), to_bytes("long"));
+}
+
+TEST_F(Files, ThatAreNewNeverReplaceOneThatCameMeanwhile) {
+  AtomicFile file(path_, {.replace = false});
+  write_file(path_, to_bytes("other"));
+  EXPECT_EQ(code_of([&] { file.commit(); }), std::errc::file_exists);
+  EXPECT_EQ(read_file(path_), to_bytes("other"));
+  expect_names({"file"});
+}
+
+// Where the file system has no files without a name.
+class NamedFiles : public Files {
+ protected:
+  void SetUp() override {
+    file_ops().open_unnamed = [](int) {
+      errno = EOPNOTSUPP;
+      return -1;
+    };
+    saved_ = file_ops();
+  }
+};
+
+TEST_F(NamedFiles, HaveOneWriterAtATime) {
+  AtomicFile file(path_);
+  expect_names({".file.sluice-new"});
+  EXPECT_EQ(code_of([&] { AtomicFile second(path_); }), errc::busy);
+  file.write(to_bytes("new"));
+  file.commit();
+  EXPECT_EQ(read_file(path_), to_bytes("new"));
   AtomicFile third(path_);
+}
+
+TEST_F(NamedFiles, LeaveNothingWithoutCommit) {
+  write_file(path_, to_bytes("old"));
+  { AtomicFile(path_).write(to_bytes("new")); }
+  EXPECT_EQ(read_file(path_), to_bytes("old"));
+  expect_names({"file"});
+}
+
+TEST_F(NamedFiles, LeftByAKilledWriterAreReplaced) {
+  write_file(scratch_ / ".file.sluice-new", to_bytes("half"));
+  ASSERT_EQ(::chmod((scratch_ / ".file.sluice-new").c_str(), 0400), 0);
+  AtomicFile file(path_);
+  file.write(to_bytes("whole"));
+  file.commit();
+  EXPECT_EQ(read_file(path_), to_bytes("whole"));
+  expect_names({"file"});
+}
+
+TEST_F(NamedFiles, ThatAreNewNeverReplaceOneThatCameMeanwhile) {
+  {
+    AtomicFile file(path_, {.replace = false});
+    write_file(path_, to_bytes("other"));
+    EXPECT_EQ(code_of([&] { file.commit(); }), std::errc::file_exists);
+    EXPECT_EQ(read_file(path_), to_bytes("other"));
+  }
+  expect_names({"file"});
+  std::filesystem::remove(path_);
+  AtomicFile file(path_, {.replace = false});
+  file.write(to_bytes("new"));
+  file.commit();
+  EXPECT_EQ(read_file(path_), to_bytes("new"));
+  expect_names({"file"});
 }
 
 TEST_F(Files, LeftByAKilledWriterAreReplaced) {
@@ -126,6 +230,42 @@ TEST_F(Files, AreSealedInspectedOpenedAndRekeyed) {
     EXPECT_EQ(read_file(scratch_ / "opened"), plain);
     expect_names({"file", "sealed", "opened"});
   }
+}
+
+TEST_F(Files, KeepTheirModeAndOwnerWhenRekeyed) {
+  write_file(path_, seal_bytes(to_bytes("x"), test_key()));
+  ASSERT_EQ(::chmod(path_.c_str(), 0640), 0);
+  const bool root = ::geteuid() == 0;
+  if (root) {
+    ASSERT_EQ(::chown(path_.c_str(), 65534, 65533), 0);
+  }
+  rekey_file(path_, test_key(), test_key(1));
+  struct stat status {};
+  ASSERT_EQ(::stat(path_.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777U, 0640U);
+  EXPECT_EQ(status.st_uid, root ? 65534U : ::geteuid());
+  EXPECT_EQ(status.st_gid, root ? 65533U : ::getegid());
+}
+
+TEST_F(Files, ThatCameMeanwhileAreNotReplacedByRekey) {
+  const auto newer = seal_bytes(to_bytes("newer"), test_key());
+  write_file(path_, seal_bytes(pattern(1'000'000), test_key()));
+  write_file(scratch_ / "newer", newer);
+  const TransferOptions transfer{.progress = [&](std::uint64_t) {
+    if (std::filesystem::exists(scratch_ / "newer")) std::filesystem::rename(scratch_ / "newer", path_);
+  }};
+  EXPECT_EQ(code_of([&] { rekey_file(path_, test_key(), test_key(1), {}, transfer); }), errc::busy);
+  EXPECT_EQ(read_file(path_), newer);
+  expect_names({"file"});
+}
+
+TEST_F(Files, AreRekeyedByOneAtATime) {
+  write_file(path_, seal_bytes(pattern(1'000'000), test_key()));
+  const TransferOptions transfer{.progress = [&](std::uint64_t) {
+    EXPECT_EQ(code_of([&] { rekey_file(path_, test_key(), test_key(2)); }), errc::busy);
+  }};
+  rekey_file(path_, test_key(), test_key(1), {}, transfer);
+  EXPECT_EQ(open_bytes(read_file(path_), test_key(1)), pattern(1'000'000));
 }
 
 TEST_F(Files, CanBeSealedInPlace) {
@@ -248,6 +388,20 @@ TEST_F(Files, SayWhenOnlyTheDirectoryCouldNotBeSynced) {
   expect_names({"file"});
 }
 
+TEST_F(Files, StandWhereTheFileSystemSyncsNoDirectories) {
+  static int syncs = 0;
+  syncs = 0;
+  file_ops().fsync = [](int fd) {
+    if (++syncs == 1) return ::fsync(fd);
+    errno = EINVAL;
+    return -1;
+  };
+  AtomicFile file(path_);
+  file.write(to_bytes("new"));
+  file.commit();
+  EXPECT_EQ(read_file(path_), to_bytes("new"));
+}
+
 TEST_F(Files, ShortWritesAndInterruptionsAreGoneOnWith) {
   static int calls = 0;
   file_ops().write = [](int fd, const void* bytes, std::size_t size) -> ssize_t {
@@ -302,7 +456,19 @@ TEST_F(Files, KeepTheOldOneOnAFullDisk) {
   std::_Exit(0);
 }
 
-TEST_F(Files, OfAWriterKilledAtEveryCallAreTheOldOrTheWholeNewOne) {
+class KilledWriters : public Files, public testing::WithParamInterface<bool> {
+ protected:
+  void SetUp() override {
+    if (GetParam()) return;
+    file_ops().open_unnamed = [](int) {
+      errno = EOPNOTSUPP;
+      return -1;
+    };
+    saved_ = file_ops();
+  }
+};
+
+TEST_P(KilledWriters, LeaveTheOldOrTheWholeNewFile) {
   const auto key = test_key();
   const auto other = test_key(1);
   write_file(scratch_ / "plain", pattern(700'000));
@@ -334,6 +500,10 @@ TEST_F(Files, OfAWriterKilledAtEveryCallAreTheOldOrTheWholeNewOne) {
   seal_file(scratch_ / "plain", path_, key);  // and the next writer removes what they left
   expect_names({"plain", "start", "file"});
 }
+
+INSTANTIATE_TEST_SUITE_P(AtEveryCall, KilledWriters, testing::Bool(), [](const auto& tested) {
+  return std::string(tested.param ? "OfAnUnnamedFile" : "OfANamedFile");
+});
 
 TEST_F(Files, OfAWriterKilledAtARandomMomentAreTheOldOrTheWholeNewOne) {
   const auto key = test_key();

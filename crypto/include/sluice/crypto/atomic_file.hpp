@@ -1,8 +1,10 @@
 // A file that appears under its name only when complete and durable.
 //
-// The bytes go to ".NAME.sluice-new" beside the target, locked (flock) while its writer lives. commit() syncs
-// it, renames it over NAME and syncs the directory; without commit() it is removed. A writer that was killed
-// leaves the temporary file, which the next one for the same name finds unlocked and removes. The old file is
+// The bytes go to a file without a name (O_TMPFILE) in the target's directory. commit() syncs it, names it
+// ".NAME.sluice-new", renames that over NAME and syncs the directory; without commit(), and when the writer
+// is killed, nothing is left. Where the file system has no such files, or /proc isn't there, the file has its
+// temporary name from the start, locked (flock) while its writer lives: without commit() it is removed, and
+// what a killed writer left is found unlocked and removed by the next one for the same name. The old file is
 // there, whole, until the rename.
 #pragma once
 
@@ -29,9 +31,10 @@ class AtomicFile final : public ByteSink {
  public:
   using Options = AtomicFileOptions;
 
-  /// Starts the temporary file. Errors: errc::busy where another live writer has it, errc::unsafe_target
-  /// where the name is something else than a regular file or the temporary name belongs to another user, or
-  /// the system's.
+  /// Starts the new file. Two writers of one name don't disturb each other, and the last one to commit wins;
+  /// except that the second is refused (errc::busy) where the first one's file has a name.
+  /// errc::unsafe_target where the name is something else than a regular file or the temporary name belongs
+  /// to another user, or the system's.
   explicit AtomicFile(const std::filesystem::path& path, Options options = {});
   AtomicFile(AtomicFile&&) noexcept;
   AtomicFile& operator=(AtomicFile&&) noexcept;
@@ -42,6 +45,8 @@ class AtomicFile final : public ByteSink {
   /// Before the first write: about how many bytes will come. A long file on a tmpfs is then given huge pages,
   /// where the kernel has some, and is written faster. Holds nobody to anything; a second call does nothing.
   void expect(std::uint64_t bytes);
+  /// As many as the regular file behind `fd` holds; its holes don't count. Any other thing: not known.
+  void expect_as_much_as(int fd);
 
   void write(std::span<const std::byte> bytes) override;
 
