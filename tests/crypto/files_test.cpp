@@ -28,7 +28,16 @@ namespace {
 
 class Files : public testing::Test {
  protected:
-  void TearDown() override { file_ops() = saved_; }
+  void TearDown() override { file_ops() = original_; }
+
+  // As where the file system has no files without a name.
+  void have_only_named_files() {
+    file_ops().open_unnamed = [](int) {
+      errno = EOPNOTSUPP;
+      return -1;
+    };
+    saved_ = file_ops();
+  }
 
   // The directory holds exactly these names.
   void expect_names(const std::set<std::string>& names) const {
@@ -41,7 +50,8 @@ class Files : public testing::Test {
 
   ScratchDirectory scratch_;
   std::filesystem::path path_ = scratch_ / "file";
-  FileOps saved_ = file_ops();
+  const FileOps original_ = file_ops();
+  FileOps saved_ = original_;
 };
 
 TEST_F(Files, AppearOnCommitWithTheirModeWhateverTheUmask) {
@@ -123,16 +133,9 @@ TEST_F(Files, ThatAreNewNeverReplaceOneThatCameMeanwhile) {
   expect_names({"file"});
 }
 
-// Where the file system has no files without a name.
 class NamedFiles : public Files {
  protected:
-  void SetUp() override {
-    file_ops().open_unnamed = [](int) {
-      errno = EOPNOTSUPP;
-      return -1;
-    };
-    saved_ = file_ops();
-  }
+  void SetUp() override { have_only_named_files(); }
 };
 
 TEST_F(NamedFiles, HaveOneWriterAtATime) {
@@ -459,12 +462,7 @@ TEST_F(Files, KeepTheOldOneOnAFullDisk) {
 class KilledWriters : public Files, public testing::WithParamInterface<bool> {
  protected:
   void SetUp() override {
-    if (GetParam()) return;
-    file_ops().open_unnamed = [](int) {
-      errno = EOPNOTSUPP;
-      return -1;
-    };
-    saved_ = file_ops();
+    if (!GetParam()) have_only_named_files();
   }
 };
 
