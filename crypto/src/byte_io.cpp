@@ -1,10 +1,12 @@
 #include "sluice/crypto/byte_io.hpp"
 
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <istream>
@@ -47,17 +49,43 @@ std::size_t read_full(ByteSource& source, std::span<std::byte> into) {
   return total;
 }
 
+// A regular file is never waited for. Without an eventfd (the table of descriptors is full) a source works,
+// and can't be interrupted.
+FdSource::FdSource(int fd) noexcept : fd_(fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) == 0 && !S_ISREG(status.st_mode))
+    interruption_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+FdSource::~FdSource() {
+  if (interruption_ >= 0) ::close(interruption_);
+}
+
 std::size_t FdSource::read(std::span<std::byte> into) {
   for (;;) {
+    if (interruption_ >= 0) wait_until_readable();
     const ssize_t count = ::read(fd_, into.data(), into.size());
     if (count >= 0) return static_cast<std::size_t>(count);
     if (errno == EAGAIN) {
-      pollfd wait{.fd = fd_, .events = POLLIN, .revents = 0};
-      if (::poll(&wait, 1, -1) < 0 && errno != EINTR) throw_errno("poll " + descriptor_name(fd_));
+      wait_until_readable();
     } else if (errno != EINTR) {
       throw_errno("read " + descriptor_name(fd_));
     }
   }
+}
+
+void FdSource::wait_until_readable() const {
+  std::array<pollfd, 2> wait{pollfd{.fd = fd_, .events = POLLIN, .revents = 0},
+                             pollfd{.fd = interruption_, .events = POLLIN, .revents = 0}};
+  while (::poll(wait.data(), wait.size(), -1) < 0) {  // a negative descriptor is left out
+    if (errno != EINTR) throw_errno("poll " + descriptor_name(fd_));
+  }
+  if (wait[1].revents != 0) throw error(errc::cancelled, "read " + descriptor_name(fd_));
+}
+
+void FdSource::interrupt() noexcept {
+  constexpr std::uint64_t kOne = 1;
+  (void)!::write(interruption_, &kOne, sizeof kOne);  // an eventfd in use has room for this
 }
 
 void FdSink::write(std::span<const std::byte> bytes) {

@@ -38,6 +38,8 @@ struct StreamingDecryptor::State {
   std::span<const std::byte> next_sealed() {
     std::span<const std::byte> sealed;
     if (const auto view = source.take(buffer.size())) {
+      if (view->size() > buffer.size())
+        throw error(errc::misuse, "a byte source returned more than was asked for");
       sealed = *view;
     } else {
       sealed = std::span(buffer).first(read_full(source, buffer));

@@ -3,7 +3,9 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <stop_token>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -84,6 +86,7 @@ class Transfer {
 
   std::uint64_t run() {
     {
+      const std::stop_callback on_stop(options_.cancel, [this] { source_.interrupt(); });
       std::vector<std::jthread> helpers;  // joined at the end of this block
       work([&](const Run& first) { start_helpers(first, helpers); });
     }
@@ -101,8 +104,12 @@ class Transfer {
     const unsigned processors = usable_processors();
     const unsigned threads = std::min(wanted, std::max(options_.workers, processors));
     if (threads <= processors) schedule_.poll_before_sleeping();
-    while (helpers.size() + 1 < threads) {
-      helpers.emplace_back([this] { work([](const Run&) {}); });
+    try {
+      while (helpers.size() + 1 < threads) {
+        helpers.emplace_back([this] { work([](const Run&) {}); });
+      }
+    } catch (const std::system_error&) {
+      // The system has no more threads: those that are there do all of the work.
     }
   }
 
@@ -128,6 +135,7 @@ class Transfer {
       }
     } catch (...) {
       schedule_.fail(task);
+      source_.interrupt();  // another thread may wait there for what nobody needs any more
     }
   }
 
@@ -138,6 +146,7 @@ class Transfer {
     run.first_chunk = number * run_chunks_;
     const std::size_t wanted = run_chunks_ * input_chunk_;
     if (const auto view = source_.take(wanted)) {
+      if (view->size() > wanted) throw error(errc::misuse, "a byte source returned more than was asked for");
       run.input = *view;
       run.lent_input = true;
     } else {
@@ -169,6 +178,7 @@ class Transfer {
     const auto lent = sink_.claim(size);
     run.lent_output = lent.has_value();
     if (lent) {
+      if (lent->size() != size) throw error(errc::misuse, "a byte sink gave another size than was asked for");
       run.output = *lent;
     } else if (run_chunks_ == 1 && !run.lent_input) {
       run.output = place.input.make(input_chunk_ + kTagSize).first(size);

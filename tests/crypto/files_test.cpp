@@ -375,7 +375,8 @@ TEST_F(Files, SayWhenOnlyTheDirectoryCouldNotBeSynced) {
   write_file(path_, to_bytes("old"));
   AtomicFile file(path_);
   file.write(to_bytes("new"));
-  static int syncs = 0;
+  static int syncs;
+  syncs = 0;
   file_ops().fsync = [](int fd) {
     if (++syncs == 1) return ::fsync(fd);
     errno = EIO;
@@ -392,7 +393,7 @@ TEST_F(Files, SayWhenOnlyTheDirectoryCouldNotBeSynced) {
 }
 
 TEST_F(Files, StandWhereTheFileSystemSyncsNoDirectories) {
-  static int syncs = 0;
+  static int syncs;
   syncs = 0;
   file_ops().fsync = [](int fd) {
     if (++syncs == 1) return ::fsync(fd);
@@ -406,7 +407,8 @@ TEST_F(Files, StandWhereTheFileSystemSyncsNoDirectories) {
 }
 
 TEST_F(Files, ShortWritesAndInterruptionsAreGoneOnWith) {
-  static int calls = 0;
+  static int calls;
+  calls = 0;
   file_ops().write = [](int fd, const void* bytes, std::size_t size) -> ssize_t {
     if (++calls % 3 == 0) {
       errno = EINTR;

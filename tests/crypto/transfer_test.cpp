@@ -1,11 +1,17 @@
 // Serial, parallel and random access must agree on every byte, also about what is damaged.
 #include "sluice/crypto/transfer.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <chrono>
 #include <fstream>
+#include <future>
+#include <optional>
 #include <random>
 #include <stdexcept>
 #include <thread>
@@ -148,6 +154,89 @@ TEST(Transfer, StopsOnRequest) {
     EXPECT_EQ(code_of([&] { seal(source, sink, test_key(), {}, transfer); }), errc::cancelled);
     EXPECT_LT(sink.bytes().size(), plain.size());
   }
+}
+
+// A pipe that holds what is written to it, and whose other end stays open.
+class SilentPipe {
+ public:
+  SilentPipe() { EXPECT_EQ(::pipe2(ends_.data(), O_CLOEXEC), 0); }
+  SilentPipe(const SilentPipe&) = delete;
+  SilentPipe& operator=(const SilentPipe&) = delete;
+  ~SilentPipe() {
+    ::close(ends_[0]);
+    ::close(ends_[1]);
+  }
+  int reading_end() const { return ends_[0]; }
+  void write(std::span<const std::byte> bytes) const {
+    while (!bytes.empty()) {
+      const auto count = ::write(ends_[1], bytes.data(), bytes.size());
+      ASSERT_GT(count, 0);
+      bytes = bytes.subspan(static_cast<std::size_t>(count));
+    }
+  }
+
+ private:
+  std::array<int, 2> ends_{};
+};
+
+class SlowSink final : public ByteSink {
+ public:
+  void write(std::span<const std::byte> /*bytes*/) override {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+};
+
+TEST(Transfer, ReportsAFailureWhileItsSourceIsSilent) {
+  constexpr std::size_t kRun = 64 * (kChunk + kTagSize);
+  auto sealed = seal_bytes(pattern(3'000'000), test_key(), {.chunk_size = kChunk});
+  sealed[AgcmHeader::kSize + kRun + 5] ^= std::byte{1};
+  for (const unsigned workers : {1U, 3U}) {
+    const SilentPipe pipe;
+    FdSource source(pipe.reading_end());
+    SlowSink sink;
+    auto opening = std::async(std::launch::async, [&] {
+      return code_of([&] { open(source, sink, test_key(), {}, {.workers = workers}); });
+    });
+    // While the first run is being written another thread goes on to wait for the third one.
+    pipe.write(std::span(sealed).first(AgcmHeader::kSize + 2 * kRun + 100));
+    ASSERT_EQ(opening.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+    EXPECT_EQ(opening.get(), errc::not_authentic);
+  }
+}
+
+TEST(Transfer, StopsOnRequestWhileItsSourceIsSilent) {
+  for (const unsigned workers : {1U, 3U}) {
+    const SilentPipe pipe;
+    FdSource source(pipe.reading_end());
+    VectorSink sink;
+    std::stop_source stop;
+    auto sealing = std::async(std::launch::async, [&] {
+      return code_of(
+          [&] { seal(source, sink, test_key(), {}, {.workers = workers, .cancel = stop.get_token()}); });
+    });
+    EXPECT_EQ(sealing.wait_for(std::chrono::milliseconds(20)), std::future_status::timeout);
+    stop.request_stop();
+    ASSERT_EQ(sealing.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+    EXPECT_EQ(sealing.get(), errc::cancelled);
+  }
+}
+
+class Liar final : public ByteSource {
+ public:
+  std::size_t read(std::span<std::byte> /*into*/) override { return 0; }
+  std::optional<std::span<const std::byte>> take(std::size_t size) override {
+    bytes_.resize(size + 1);
+    return bytes_;
+  }
+
+ private:
+  Bytes bytes_;
+};
+
+TEST(Transfer, RefusesASourceThatGivesMoreThanItWasAskedFor) {
+  Liar source;
+  VectorSink sink;
+  EXPECT_EQ(code_of([&] { seal(source, sink, test_key()); }), errc::misuse);
 }
 
 TEST(Transfer, RefusesNumbersOfWorkersOutOfRange) {

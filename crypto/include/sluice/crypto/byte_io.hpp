@@ -22,6 +22,11 @@ class ByteSource {
   /// them; they must not change while they are in use. Every other source gives nullopt (the default).
   virtual std::optional<std::span<const std::byte>> take(std::size_t size);
 
+  /// Somebody waits for the end of a read() that may last for ever, because nothing that it gives will be
+  /// used: it throws soon, and so does every later one. From any thread, at any time. By default nothing
+  /// happens.
+  virtual void interrupt() noexcept {}
+
  protected:
   ByteSource() = default;
   ByteSource(const ByteSource&) = default;
@@ -66,11 +71,20 @@ std::size_t read_full(ByteSource& source, std::span<std::byte> into);
 /// A file, pipe or socket to read from. Borrows the descriptor; a non-blocking one is waited for.
 class FdSource final : public ByteSource {
  public:
-  explicit FdSource(int fd) noexcept : fd_(fd) {}
+  explicit FdSource(int fd) noexcept;
+  FdSource(const FdSource&) = delete;
+  FdSource& operator=(const FdSource&) = delete;
+  ~FdSource() override;
+
   std::size_t read(std::span<std::byte> into) override;
+  /// A read() that waits throws errc::cancelled.
+  void interrupt() noexcept override;
 
  private:
+  void wait_until_readable() const;
+
   int fd_;
+  int interruption_ = -1;  // an eventfd, for what may have to be waited for
 };
 
 /// A file, pipe or socket to write to. Borrows the descriptor; a non-blocking one is waited for.

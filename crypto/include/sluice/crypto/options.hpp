@@ -39,7 +39,8 @@ struct TransferOptions {
   /// Told the plaintext bytes done so far, in growing order, never from two threads at once; what it throws
   /// ends the transfer.
   std::function<void(std::uint64_t plaintext_bytes)> progress{};
-  /// A stop request ends the transfer with errc::cancelled.
+  /// A stop request ends the transfer with errc::cancelled, also while a source waits that can be interrupted
+  /// (see ByteSource::interrupt); a sink that waits is waited for.
   std::stop_token cancel{};
 };
 
