@@ -185,6 +185,28 @@ TEST_F(Command, SnapshotSampleTakesVerifiesAndRestoresATree) {
   EXPECT_FALSE(std::filesystem::exists(scratch_ / "again"));
 }
 
+TEST_F(Command, SnapshotSampleRestoresNothingWhenTheSecondReadingEndsBetweenTwoFiles) {
+  // Its first call opens all of the snapshot, its second as much as tar takes for 50 whole files.
+  ASSERT_EQ(shell("mkdir tree && for i in $(seq 300); do head -c 1500 plain > tree/$i; done; "
+                  "printf '#!/bin/sh\\n"
+                  "if mkdir once 2>/dev/null; then exec %s \"$@\"; fi\\n"
+                  "%s \"$@\" | head -c $((512 + 50 * 2048)); exit 1\\n' \"$sluice\" \"$sluice\" > short; "
+                  "chmod +x short")
+                .status,
+            0);
+  const std::string snapshot = "'" SLUICE_SOURCE_DIR "/samples/snapshot/snapshot' ";
+  ASSERT_EQ(shell("export SLUICE=\"$sluice\"; " + snapshot + "take key tree tree.sealed").status, 0);
+  auto outcome = shell("export SLUICE=./short; " + snapshot + "restore key tree.sealed restored");
+  EXPECT_EQ(outcome.status, 1) << outcome.text;
+  EXPECT_NE(outcome.text.find("nothing restored"), std::string::npos) << outcome.text;
+  EXPECT_NE(shell("ls -d restored*").text.find("No such file"), std::string::npos);
+
+  ASSERT_EQ(shell("mkdir restored && touch restored/other").status, 0);
+  outcome = shell("export SLUICE=\"$sluice\"; " + snapshot + "restore key tree.sealed restored");
+  EXPECT_EQ(outcome.status, 1) << outcome.text;
+  EXPECT_EQ(shell("ls restored").text, "other\n");
+}
+
 TEST_F(Command, RefusesAKeyFileThatOthersCanRead) {
   ASSERT_EQ(::chmod((scratch_ / "key").c_str(), 0644), 0);
   const auto outcome = run("seal --key-file key plain sealed");
