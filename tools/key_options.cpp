@@ -1,20 +1,19 @@
 #include "key_options.hpp"
 
 #include <fcntl.h>
-#include <fmt/core.h>
 #include <sys/resource.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <map>
 #include <stdexcept>
 #include <system_error>
 
 #include "sluice/ring/descriptor.hpp"
+#include "standard_streams.hpp"
 
 namespace sluice::tools {
 namespace {
@@ -98,8 +97,7 @@ crypto::SecretKey load_key(const std::string& path, const PassphraseOption& pass
   forbid_core_files();
   auto key = crypto::load_key_file(path, [&] { return passphrase.ask(path); });
   if (!key.locked()) {
-    fmt::print(stderr,
-               "sluice: note: the key's memory can't be locked (see ulimit -l); it may be swapped out\n");
+    say("sluice: note: the key's memory can't be locked (see ulimit -l); it may be swapped out\n");
   }
   return key;
 }

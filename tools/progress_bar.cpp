@@ -5,7 +5,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
+
+#include "standard_streams.hpp"
 
 namespace sluice::tools {
 namespace {
@@ -34,7 +35,7 @@ ProgressBar::ProgressBar(std::optional<std::uint64_t> total)
     : on_(::isatty(STDERR_FILENO) == 1), total_(total) {}
 
 ProgressBar::~ProgressBar() {
-  if (shown_ != Clock::time_point{}) fmt::print(stderr, "\n");
+  if (shown_ != Clock::time_point{}) say("\n");
 }
 
 void ProgressBar::show(std::uint64_t done) {
@@ -43,25 +44,23 @@ void ProgressBar::show(std::uint64_t done) {
   if (now - shown_ < kRedraw) return;
   shown_ = now;
   draw(done, now);
-  fmt::print(stderr, "{}", kClearToEndOfLine);
-  std::fflush(stderr);
+  say("{}", kClearToEndOfLine);
 }
 
 void ProgressBar::finish(std::uint64_t done) {
   if (!on_) return;
   shown_ = Clock::now();
   draw(done, shown_);
-  fmt::print(stderr, "  in {:.2f} s{}", seconds_between(start_, shown_), kClearToEndOfLine);
-  std::fflush(stderr);
+  say("  in {:.2f} s{}", seconds_between(start_, shown_), kClearToEndOfLine);
 }
 
 void ProgressBar::draw(std::uint64_t done, Clock::time_point now) const {
   const double rate = static_cast<double>(done) / seconds_between(start_, now);
-  fmt::print(stderr, "\r{:>10}  {:>10}/s", human_bytes(static_cast<double>(done)), human_bytes(rate));
+  say("\r{:>10}  {:>10}/s", human_bytes(static_cast<double>(done)), human_bytes(rate));
   if (!total_ || *total_ == 0) return;
   const double part = std::min(1.0, static_cast<double>(done) / static_cast<double>(*total_));
   const auto full = static_cast<unsigned>(part * kBarWidth);
-  fmt::print(stderr, "  [{:=>{}}{: >{}}] {:3.0f} %", "", full, "", kBarWidth - full, part * 100);
+  say("  [{:=>{}}{: >{}}] {:3.0f} %", "", full, "", kBarWidth - full, part * 100);
 }
 
 }  // namespace sluice::tools

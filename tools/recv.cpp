@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <csignal>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -76,7 +75,6 @@ Port accept_sender(const ChannelArguments& channel) {
 }
 
 void run_receive(const ReceiveArguments& arguments) {
-  ::signal(SIGPIPE, SIG_IGN);  // a reader of ours that goes away is an error with a sentence
   if (arguments.resume.resume) {
     receive_resumable(arguments.channel, arguments.resume, arguments.output);
     return;

@@ -4,9 +4,10 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <stdexcept>
 #include <utility>
+
+#include "standard_streams.hpp"
 
 namespace sluice::tools {
 
@@ -40,7 +41,7 @@ SessionOptions session_options(const ChannelArguments& channel, const ResumeArgu
 void tell(const std::string& text) {
   // In one piece, since two threads say something.
   const char* const clear_line = ::isatty(STDERR_FILENO) == 1 ? "\r\x1b[K" : "";
-  fmt::print(stderr, "{}sluice: {}\n", clear_line, text);
+  say("{}sluice: {}\n", clear_line, text);
 }
 
 void throw_session_ended(const Port& port, Status status, const ResumeArguments& resume,

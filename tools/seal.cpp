@@ -1,5 +1,4 @@
 // sluice seal and sluice open: streams and files, sealed and opened.
-#include <fmt/core.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -12,6 +11,7 @@
 #include "key_options.hpp"
 #include "progress_bar.hpp"
 #include "sluice/crypto/transfer.hpp"
+#include "standard_streams.hpp"
 #include "stream_ends.hpp"
 
 namespace sluice::tools {
@@ -56,9 +56,7 @@ void run_open(OpenArguments& arguments) {
   for (const auto& file : arguments.key_files) keys.add(load_key(file, arguments.passphrase));
   arguments.options.context = arguments.context.value();
   if (arguments.options.allow_legacy_v1) {
-    fmt::print(
-        stderr,
-        "sluice: warning: version 1 can't tell forged, reordered or missing chunks; seal the result anew\n");
+    say("sluice: warning: version 1 can't tell forged, reordered or missing chunks; seal the result anew\n");
   }
   Input input(arguments.input);
   Output output(arguments.output, input.size().value_or(0));
@@ -67,8 +65,7 @@ void run_open(OpenArguments& arguments) {
     crypto::open(input.source(), output.sink(), keys, arguments.options,
                  {.workers = arguments.workers, .progress = [&](std::uint64_t done) { bar.show(done); }});
   } catch (const std::exception&) {
-    if (arguments.output == "-")
-      fmt::print(stderr, "sluice: what was written is authentic, but not the whole stream\n");
+    if (arguments.output == "-") say("sluice: what was written is authentic, but not the whole stream\n");
     throw;
   }
   output.commit();

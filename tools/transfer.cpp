@@ -5,8 +5,9 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdio>
 #include <stdexcept>
+
+#include "standard_streams.hpp"
 
 namespace sluice::tools {
 namespace {
@@ -47,7 +48,7 @@ std::chrono::nanoseconds nanoseconds_of(double seconds) {
 }
 
 void announce(const std::string& text) {
-  if (::isatty(STDERR_FILENO) == 1) fmt::print(stderr, "{}\n", text);
+  if (::isatty(STDERR_FILENO) == 1) say("{}\n", text);
 }
 
 void throw_ended_early(const Port& port, Status status, const std::string& peer,

@@ -19,6 +19,13 @@ struct Outcome {
   std::string text;  // standard output and standard error
 };
 
+/// "from before" in chunks of 8 bytes of version 1, sealed with test_key().
+Bytes version_1() {
+  return from_hex(
+      "4147434d01000000000102030405060708090a0b08000000180000002170b976e587a77d7b"
+      "d255812e8050d03c14a97bfed47bb4130000002870b3aaf3938005a83557e6c374f247e28002");
+}
+
 class Command : public testing::Test {
  protected:
   void SetUp() override {
@@ -45,6 +52,46 @@ class Command : public testing::Test {
   ScratchDirectory scratch_;
   Bytes plain_ = pattern(200'000);
 };
+
+TEST_F(Command, WorksTheSameWhereStandardErrorIsClosedFullOrGone) {
+  save_key_file(scratch_ / "old", test_key());
+  write_file(scratch_ / "legacy", version_1());
+  const auto works_with = [&](const std::string& standard_error) {
+    SCOPED_TRACE(standard_error);
+    EXPECT_EQ(run(standard_error).status, 2);
+    EXPECT_EQ(run("inspect missing" + standard_error).status, 1);
+    EXPECT_EQ(run("open --key-file old missing -" + standard_error).status, 1);
+    // Something is said, and it works.
+    EXPECT_EQ(run("open --legacy-v1 --key-file old legacy opened" + standard_error).status, 0);
+    EXPECT_EQ(read_file(scratch_ / "opened"), to_bytes("from before"));
+  };
+  works_with(" 2>&-");
+  works_with(" 2>/dev/full");
+  const auto gone = shell("{ { sleep 0.2; \"$sluice\"; echo $? >&3; } 2>&1 | true; } 3>&1");
+  EXPECT_EQ(gone.text, "2\n");
+}
+
+TEST_F(Command, AClosedStandardStreamIsNeitherUsedNorTheNextFilesNumber) {
+  EXPECT_EQ(run("seal --key-file key - sealed <&-").status, 1);
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "sealed"));
+  EXPECT_EQ(run("seal --key-file key plain - >&-").status, 1);
+  EXPECT_EQ(run("inspect key >&-").status, 1);
+  // The number is taken before the command opens anything.
+  for (const auto* stream : {"0 sealed 0>&-", "1 sealed 1>&-", "2 sealed 2>&-"}) {
+    const auto outcome = run(std::string("seal --key-file key /proc/self/fd/") + stream);
+    EXPECT_EQ(outcome.status, 0) << stream << ": " << outcome.text;
+  }
+}
+
+TEST_F(Command, FailsWhereStandardOutputDoesntTakeEverything) {
+  ASSERT_EQ(run("seal --key-file key plain sealed").status, 0);
+  for (const std::string words : {"inspect sealed", "keygen full", "--help", "seal --help"}) {
+    const auto outcome = run(words + " >/dev/full");
+    EXPECT_EQ(outcome.status, 1) << words;
+    EXPECT_NE(outcome.text.find("No space left on device"), std::string::npos) << words << outcome.text;
+  }
+  EXPECT_EQ(run("keygen closed >&-").status, 1);
+}
 
 TEST_F(Command, KeygenMakesAPrivateKeyFileAndNeverReplacesOne) {
   struct stat status {};
