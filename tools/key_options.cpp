@@ -125,8 +125,11 @@ std::string ContextOption::value() const {
 void add_format_option(CLI::App& command, crypto::Format& format) {
   static const std::map<std::string, crypto::Format> names{{"agcm", crypto::Format::agcm},
                                                            {"c2sp", crypto::Format::c2sp}};
-  command.add_option("--format", format, "agcm (default), or c2sp: C2SP chunked encryption, Cobblestone-256")
-      ->transform(CLI::CheckedTransformer(names))
+  command
+      .add_option_function<std::string>(
+          "--format", [&format](const std::string& name) { format = names.at(name); },
+          "agcm (default), or c2sp: C2SP chunked encryption, Cobblestone-256")
+      ->check(CLI::IsMember(names).description(""))
       ->type_name("agcm|c2sp");
 }
 

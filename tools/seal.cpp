@@ -10,6 +10,7 @@
 #include "commands.hpp"
 #include "key_options.hpp"
 #include "progress_bar.hpp"
+#include "sluice/crypto/agcm_header.hpp"
 #include "sluice/crypto/transfer.hpp"
 #include "standard_streams.hpp"
 #include "stream_ends.hpp"
@@ -83,6 +84,7 @@ void add_seal(CLI::App& app) {
   command
       ->add_option("--chunk", arguments->options.chunk_size,
                    "Chunk size in bytes, a power of two (default 65536)")
+      ->check(CLI::Range(crypto::AgcmHeader::kMinChunkSize, crypto::AgcmHeader::kMaxChunkSize))
       ->type_name("N");
   add_workers_option(*command, arguments->workers);
   add_format_option(*command, arguments->options.format);

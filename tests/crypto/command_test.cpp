@@ -200,6 +200,13 @@ TEST_F(Command, RekeyWithTheWrongKeyLeavesTheFileAsItWas) {
   EXPECT_EQ(read_file(scratch_ / "sealed"), before);
 }
 
+TEST_F(Command, RefusesOptionsOutOfTheirRange) {
+  for (const std::string option : {"--chunk 0", "--chunk 4095", "--format 0", "--format 1"}) {
+    EXPECT_EQ(run("seal --key-file key " + option + " plain sealed").status, 2) << option;
+  }
+  EXPECT_NE(run("seal --help").text.find("--format agcm|c2sp  "), std::string::npos);
+}
+
 TEST_F(Command, TakesPassphraseKeys) {
   ASSERT_EQ(shell("printf 'correct horse\\n' > words; printf 'wrong\\n' > wrong").status, 0);
   ASSERT_EQ(run("keygen --passphrase --passphrase-file words --memory 8 --passes 1 secret").status, 0);
