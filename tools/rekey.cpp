@@ -7,6 +7,7 @@
 
 #include "commands.hpp"
 #include "key_options.hpp"
+#include "legacy_warning.hpp"
 #include "progress_bar.hpp"
 #include "sluice/crypto/files.hpp"
 
@@ -27,6 +28,7 @@ void run_rekey(RekeyArguments& arguments) {
   const auto from = load_key(arguments.from, arguments.passphrase);
   const auto to = load_key(arguments.to, arguments.passphrase);
   arguments.options.context = arguments.context.value();
+  warn_of_legacy(arguments.file, arguments.options);
   ProgressBar bar({});
   crypto::rekey_file(arguments.file, from, to, arguments.options,
                      {.workers = arguments.workers, .progress = [&](std::uint64_t done) { bar.show(done); }});

@@ -9,6 +9,7 @@
 
 #include "commands.hpp"
 #include "key_options.hpp"
+#include "legacy_warning.hpp"
 #include "progress_bar.hpp"
 #include "sluice/crypto/agcm_header.hpp"
 #include "sluice/crypto/transfer.hpp"
@@ -56,9 +57,7 @@ void run_open(OpenArguments& arguments) {
   crypto::KeyRing keys;
   for (const auto& file : arguments.key_files) keys.add(load_key(file, arguments.passphrase));
   arguments.options.context = arguments.context.value();
-  if (arguments.options.allow_legacy_v1) {
-    say("sluice: warning: version 1 can't tell forged, reordered or missing chunks; seal the result anew\n");
-  }
+  warn_of_legacy(arguments.input, arguments.options);
   Input input(arguments.input);
   Output output(arguments.output, input.size().value_or(0));
   ProgressBar bar(input.size());

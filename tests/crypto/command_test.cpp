@@ -207,6 +207,22 @@ TEST_F(Command, RefusesOptionsOutOfTheirRange) {
   EXPECT_NE(run("seal --help").text.find("--format agcm|c2sp  "), std::string::npos);
 }
 
+TEST_F(Command, WarnsOfVersion1AndOfNothingElse) {
+  save_key_file(scratch_ / "old", test_key());
+  write_file(scratch_ / "legacy", version_1());
+  ASSERT_EQ(run("seal --key-file key plain sealed").status, 0);
+  const std::string warning = "warning: version 1 can't tell forged";
+  EXPECT_NE(run("open --legacy-v1 --key-file old legacy opened").text.find(warning), std::string::npos);
+  EXPECT_EQ(run("open --legacy-v1 --key-file key sealed opened").text.find("warning"), std::string::npos);
+  const auto piped = run("open --legacy-v1 --key-file key - opened < sealed");
+  EXPECT_NE(piped.text.find("warning: if this is version 1, it"), std::string::npos) << piped.text;
+
+  EXPECT_EQ(run("rekey --legacy-v1 --from key --to old sealed").text.find("warning"), std::string::npos);
+  const auto outcome = run("rekey --legacy-v1 --from old --to key legacy");
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_NE(outcome.text.find(warning), std::string::npos) << outcome.text;
+}
+
 TEST_F(Command, TakesPassphraseKeys) {
   ASSERT_EQ(shell("printf 'correct horse\\n' > words; printf 'wrong\\n' > wrong").status, 0);
   ASSERT_EQ(run("keygen --passphrase --passphrase-file words --memory 8 --passes 1 secret").status, 0);
