@@ -1,14 +1,14 @@
 // sluice rekey: the same file under another key.
-#include <fmt/core.h>
-
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "commands.hpp"
 #include "key_options.hpp"
 #include "legacy_warning.hpp"
 #include "progress_bar.hpp"
+#include "sluice/crypto/error.hpp"
 #include "sluice/crypto/files.hpp"
 
 namespace sluice::tools {
@@ -30,8 +30,15 @@ void run_rekey(RekeyArguments& arguments) {
   arguments.options.context = arguments.context.value();
   warn_of_legacy(arguments.file, arguments.options);
   ProgressBar bar({});
-  crypto::rekey_file(arguments.file, from, to, arguments.options,
-                     {.workers = arguments.workers, .progress = [&](std::uint64_t done) { bar.show(done); }});
+  try {
+    crypto::rekey_file(
+        arguments.file, from, to, arguments.options,
+        {.workers = arguments.workers, .progress = [&](std::uint64_t done) { bar.show(done); }});
+  } catch (const crypto::error& failure) {
+    // A failed read names no file, and it can only be this one.
+    if (std::string_view(failure.what()).find(arguments.file) != std::string_view::npos) throw;
+    throw failure.about(arguments.file);
+  }
 }
 
 }  // namespace

@@ -46,10 +46,12 @@ void run_seal(SealArguments& arguments) {
   const auto key = load_key(arguments.key_file, arguments.passphrase);
   arguments.options.context = arguments.context.value();
   Input input(arguments.input);
-  Output output(arguments.output, input.size().value_or(0));
+  Output output(arguments.output, input);
   ProgressBar bar(input.size());
-  crypto::seal(input.source(), output.sink(), key, arguments.options,
-               {.workers = arguments.workers, .progress = [&](std::uint64_t done) { bar.show(done); }});
+  naming(input.name(), [&] {
+    crypto::seal(input, output, key, arguments.options,
+                 {.workers = arguments.workers, .progress = [&](std::uint64_t done) { bar.show(done); }});
+  });
   output.commit();
 }
 
@@ -59,11 +61,13 @@ void run_open(OpenArguments& arguments) {
   arguments.options.context = arguments.context.value();
   warn_of_legacy(arguments.input, arguments.options);
   Input input(arguments.input);
-  Output output(arguments.output, input.size().value_or(0));
+  Output output(arguments.output, input);
   ProgressBar bar(input.size());
   try {
-    crypto::open(input.source(), output.sink(), keys, arguments.options,
-                 {.workers = arguments.workers, .progress = [&](std::uint64_t done) { bar.show(done); }});
+    naming(input.name(), [&] {
+      crypto::open(input, output, keys, arguments.options,
+                   {.workers = arguments.workers, .progress = [&](std::uint64_t done) { bar.show(done); }});
+    });
   } catch (const std::exception&) {
     if (arguments.output == "-") say("sluice: what was written is authentic, but not the whole stream\n");
     throw;

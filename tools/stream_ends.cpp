@@ -1,10 +1,10 @@
 #include "stream_ends.hpp"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <stdexcept>
 #include <system_error>
 
 namespace sluice::tools {
@@ -19,21 +19,51 @@ Descriptor open_input(const std::string& path) {
 
 }  // namespace
 
-Input::Input(const std::string& path) : file_(open_input(path)), source_(file_ ? file_.get() : STDIN_FILENO) {
-  struct stat status {};
-  if (::fstat(file_ ? file_.get() : STDIN_FILENO, &status) < 0) {
-    throw std::system_error(errno, std::system_category(), "fstat " + path);
+Input::Input(const std::string& path)
+    : name_(path == "-" ? "standard input" : path),
+      file_(open_input(path)),
+      source_(file_ ? file_.get() : STDIN_FILENO) {
+  if (::fstat(file_ ? file_.get() : STDIN_FILENO, &status_) < 0)
+    throw std::system_error(errno, std::system_category(), "fstat " + name_);
+}
+
+std::size_t Input::read(std::span<std::byte> into) {
+  try {
+    return source_.read(into);
+  } catch (const crypto::error& failure) {
+    throw crypto::error(failure.code(), "read " + name_);
   }
-  if (S_ISREG(status.st_mode)) size_ = static_cast<std::uint64_t>(status.st_size);
 }
 
-Output::Output(const std::string& path, std::uint64_t expected) : standard_output_(STDOUT_FILENO) {
-  if (path != "-") file_.emplace(path).expect(expected);
+std::optional<std::uint64_t> Input::size() const {
+  if (!S_ISREG(status_.st_mode)) return std::nullopt;
+  return static_cast<std::uint64_t>(status_.st_size);
 }
 
-crypto::ByteSink& Output::sink() {
-  if (file_) return *file_;
-  return standard_output_;
+bool Input::is_file_of(int fd) const {
+  struct stat other {};
+  return S_ISREG(status_.st_mode) && ::fstat(fd, &other) == 0 && other.st_dev == status_.st_dev &&
+         other.st_ino == status_.st_ino;
+}
+
+Output::Output(const std::string& path, const Input& input) {
+  if (path != "-") {
+    file_.emplace(path).expect(input.size().value_or(0));
+  } else if (input.is_file_of(STDOUT_FILENO)) {
+    throw std::runtime_error(input.name() + " is also standard output: it would be written into itself");
+  }
+}
+
+void Output::write(std::span<const std::byte> bytes) {
+  if (file_) {
+    file_->write(bytes);
+    return;
+  }
+  try {
+    crypto::FdSink(STDOUT_FILENO).write(bytes);
+  } catch (const crypto::error& failure) {
+    throw crypto::error(failure.code(), "write standard output");
+  }
 }
 
 void Output::commit() {

@@ -223,6 +223,33 @@ TEST_F(Command, WarnsOfVersion1AndOfNothingElse) {
   EXPECT_NE(outcome.text.find(warning), std::string::npos) << outcome.text;
 }
 
+TEST_F(Command, NamesTheFileThatAnErrorIsAbout) {
+  ASSERT_EQ(run("keygen other").status, 0);
+  ASSERT_EQ(run("seal --key-file key plain sealed").status, 0);
+  const auto says = [&](const std::string& words, const std::string& expected) {
+    const auto outcome = run(words);
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_NE(outcome.text.find("sluice: " + expected), std::string::npos) << outcome.text;
+  };
+  // Reading this file fails at the first address, which isn't mapped.
+  says("seal --key-file key /proc/self/mem out", "read /proc/self/mem: Input/output error");
+  says("seal --key-file key - out < /proc/self/mem", "read standard input: Input/output error");
+  says("rekey --from key --to other /proc/self/mem", "/proc/self/mem: ");
+  says("seal --key-file key plain - > /dev/full", "write standard output: No space left on device");
+  says("open --key-file key plain out", "plain: ");
+  says("open --key-file other sealed out", "sealed: ");
+}
+
+TEST_F(Command, RefusesToWriteAFileIntoItself) {
+  for (const std::string input : {"plain - >> plain", "- - < plain >> plain", "plain - 1<> plain"}) {
+    // A limit, for the case that it doesn't.
+    const auto outcome = shell("ulimit -f 2000; \"$sluice\" seal --key-file key " + input);
+    EXPECT_EQ(outcome.status, 1) << input;
+    EXPECT_NE(outcome.text.find("is also standard output"), std::string::npos) << outcome.text;
+    EXPECT_EQ(read_file(scratch_ / "plain"), plain_);
+  }
+}
+
 TEST_F(Command, TakesPassphraseKeys) {
   ASSERT_EQ(shell("printf 'correct horse\\n' > words; printf 'wrong\\n' > wrong").status, 0);
   ASSERT_EQ(run("keygen --passphrase --passphrase-file words --memory 8 --passes 1 secret").status, 0);
