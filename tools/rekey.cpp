@@ -8,8 +8,10 @@
 #include "key_options.hpp"
 #include "legacy_warning.hpp"
 #include "progress_bar.hpp"
+#include "remove_on_signal.hpp"
 #include "sluice/crypto/error.hpp"
 #include "sluice/crypto/files.hpp"
+#include "stream_ends.hpp"
 
 namespace sluice::tools {
 namespace {
@@ -29,6 +31,7 @@ void run_rekey(RekeyArguments& arguments) {
   const auto to = load_key(arguments.to, arguments.passphrase);
   arguments.options.context = arguments.context.value();
   warn_of_legacy(arguments.file, arguments.options);
+  const RemoveOnSignal remove_unfinished(temporary_name_of(arguments.file));
   ProgressBar bar({});
   try {
     crypto::rekey_file(

@@ -49,6 +49,8 @@ bool Input::is_file_of(int fd) const {
 Output::Output(const std::string& path, const Input& input) {
   if (path != "-") {
     file_.emplace(path).expect(input.size().value_or(0));
+    // Not before: until then the name may be another writer's.
+    remove_on_signal_.emplace(temporary_name_of(path));
   } else if (input.is_file_of(STDOUT_FILENO)) {
     throw std::runtime_error(input.name() + " is also standard output: it would be written into itself");
   }
@@ -67,7 +69,16 @@ void Output::write(std::span<const std::byte> bytes) {
 }
 
 void Output::commit() {
-  if (file_) file_->commit();
+  if (!file_) return;
+  file_->commit();
+  remove_on_signal_.reset();
+}
+
+std::filesystem::path temporary_name_of(const std::filesystem::path& path) {
+  std::filesystem::path name = ".";
+  name += path.filename();
+  name += ".sluice-new";
+  return path.parent_path() / name;
 }
 
 }  // namespace sluice::tools

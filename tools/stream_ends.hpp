@@ -4,9 +4,11 @@
 #include <sys/stat.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 
+#include "remove_on_signal.hpp"
 #include "sluice/crypto/atomic_file.hpp"
 #include "sluice/crypto/byte_io.hpp"
 #include "sluice/crypto/error.hpp"
@@ -44,8 +46,12 @@ class Output final : public crypto::ByteSink {
   void commit();
 
  private:
+  std::optional<RemoveOnSignal> remove_on_signal_;  // until the file is gone, or has its name
   std::optional<crypto::AtomicFile> file_;
 };
+
+/// The name that a new file may have beside `path` while it isn't complete, see crypto::AtomicFile.
+std::filesystem::path temporary_name_of(const std::filesystem::path& path);
 
 /// Runs `work`. What it finds wrong with a stream names no file: it is told about `name`.
 template <class Work>
