@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
-#include <termios.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
@@ -12,62 +10,11 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "quiet_terminal.hpp"
 #include "sluice/ring/descriptor.hpp"
 #include "standard_streams.hpp"
 
 namespace sluice::tools {
-namespace {
-
-constexpr std::size_t kMaxPassphraseBytes = 1024;
-
-// Up to the first line end. One byte at a time: what follows in a pipe belongs to somebody else.
-std::string read_line(int fd, const std::string& name) {
-  std::string line;
-  line.reserve(kMaxPassphraseBytes);  // no growing: it would leave copies behind
-  char next = 0;
-  for (;;) {
-    const ssize_t count = ::read(fd, &next, 1);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw std::system_error(errno, std::system_category(), "read " + name);
-    if (count == 0 || next == '\n') return line;
-    if (line.size() == kMaxPassphraseBytes)
-      throw std::runtime_error(name + ": passphrase longer than 1024 bytes");
-    line += next;
-  }
-}
-
-/// The terminal with its echo off.
-class QuietTerminal {
- public:
-  QuietTerminal() : fd_(::open("/dev/tty", O_RDWR | O_CLOEXEC)) {
-    if (!fd_ || ::tcgetattr(fd_.get(), &before_) != 0) {
-      throw std::runtime_error("no terminal to ask for the passphrase; use --passphrase-file");
-    }
-    termios quiet = before_;
-    quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-    ::tcsetattr(fd_.get(), TCSAFLUSH, &quiet);
-  }
-  QuietTerminal(const QuietTerminal&) = delete;
-  QuietTerminal& operator=(const QuietTerminal&) = delete;
-  ~QuietTerminal() { ::tcsetattr(fd_.get(), TCSAFLUSH, &before_); }
-
-  std::string ask(const std::string& question) {
-    say(question + ": ");
-    auto line = read_line(fd_.get(), "the terminal");
-    say("\n");
-    return line;
-  }
-
- private:
-  void say(const std::string& text) {
-    if (::write(fd_.get(), text.data(), text.size()) < 0)
-      throw std::runtime_error("the terminal can't be written");
-  }
-  Descriptor fd_;
-  termios before_{};
-};
-
-}  // namespace
 
 void PassphraseOption::add_to(CLI::App& command) {
   command
@@ -80,7 +27,7 @@ std::string PassphraseOption::ask(const std::string& what, bool confirm) const {
   if (given()) {
     const Descriptor fd(::open(file_.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) throw std::system_error(errno, std::system_category(), "open " + file_);
-    return read_line(fd.get(), file_);
+    return read_passphrase(fd.get(), file_);
   }
   QuietTerminal terminal;
   auto passphrase = terminal.ask("Passphrase for " + what);

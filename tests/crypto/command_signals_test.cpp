@@ -1,5 +1,6 @@
 // The sluice command's sealing subcommands, ended and stopped by signals.
 #include <sys/ioctl.h>
+#include <termios.h>
 
 #include <csignal>
 #include <filesystem>
@@ -93,6 +94,99 @@ TEST_F(CommandSignals, LeaveTheOldFileAloneWhereItIsRekeyed) {
     std::swap(from, to);
   }
   EXPECT_TRUE(run({"open", "--key-file", key(from), output(), directory_.file("opened")}).wait().ok());
+}
+
+// ---- at the prompt for a passphrase ----
+
+/// A pseudo terminal that the calling process leads a session on.
+class Terminal {
+ public:
+  Terminal() : keyboard_(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) {
+    std::array<char, 100> name{};
+    if (!keyboard_ || ::grantpt(keyboard_.get()) != 0 || ::unlockpt(keyboard_.get()) != 0 ||
+        ::ptsname_r(keyboard_.get(), name.data(), name.size()) != 0 || ::setsid() < 0) {
+      throw std::system_error(errno, std::system_category(), "a pseudo terminal");
+    }
+    screen_ = open_file(name.data(), O_RDWR);  // and so it becomes the session's
+  }
+
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+  ~Terminal() { std::signal(SIGHUP, SIG_IGN); }  // the session's leader is told that the terminal goes
+
+  /// For a new process: a job of its own in the foreground, as a shell starts them.
+  void take_foreground() const {
+    ::setpgid(0, 0);
+    std::signal(SIGTTOU, SIG_IGN);
+    ::tcsetpgrp(screen_.get(), ::getpid());
+    std::signal(SIGTTOU, SIG_DFL);
+  }
+  void type(const std::string& keys) const {
+    if (::write(keyboard_.get(), keys.data(), keys.size()) < 0)
+      throw std::system_error(errno, std::system_category(), "typing");
+  }
+  bool shows_what_is_typed() const {
+    termios settings{};
+    return ::tcgetattr(screen_.get(), &settings) == 0 && (settings.c_lflag & ECHO) != 0;
+  }
+
+ private:
+  Descriptor keyboard_;
+  Descriptor screen_;
+};
+
+class PassphrasePrompt : public CommandSignals {
+ protected:
+  Command keygen(const Terminal& terminal) const {
+    return run({"keygen", "--passphrase", "--memory", "8", "--passes", "1", output()}, {},
+               [&] { terminal.take_foreground(); });
+  }
+  /// A process can lead a session only once.
+  static void in_a_session(const std::function<void(const Terminal&)>& body) {
+    ChildProcess session([&] {
+      const Terminal terminal;
+      body(terminal);
+    });
+    const auto status = session.wait_for(kPatience);
+    EXPECT_TRUE(status && status->ok());
+  }
+  static bool is_stopped(const Command& command) {
+    const std::string stat = read_file("/proc/" + std::to_string(command.pid()) + "/stat");
+    return stat.find(") T ") != std::string::npos;
+  }
+};
+
+TEST_F(PassphrasePrompt, ShowsWhatIsTypedAgainWhenASignalEndsIt) {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
+    in_a_session([&](const Terminal& terminal) {
+      Command command = keygen(terminal);
+      ASSERT_TRUE(comes_true([&] { return !terminal.shows_what_is_typed(); }));
+      if (number == SIGINT) {
+        terminal.type("part\x03");
+      } else {
+        command.signal(number);
+      }
+      EXPECT_EQ(command.wait().signal, number);
+      EXPECT_TRUE(terminal.shows_what_is_typed()) << number;
+    });
+  }
+}
+
+TEST_F(PassphrasePrompt, ShowsWhatIsTypedWhileItIsStoppedAndGoesOnWithout) {
+  in_a_session([&](const Terminal& terminal) {
+    Command command = keygen(terminal);
+    ASSERT_TRUE(comes_true([&] { return !terminal.shows_what_is_typed(); }));
+    for (int i = 0; i < 2; ++i) {
+      terminal.type("\x1a");
+      ASSERT_TRUE(comes_true([&] { return is_stopped(command); }));
+      EXPECT_TRUE(terminal.shows_what_is_typed());
+      command.signal(SIGCONT);
+      ASSERT_TRUE(comes_true([&] { return !terminal.shows_what_is_typed() && is_asleep(command.pid()); }));
+    }
+    terminal.type("secret\nsecret\n");
+    EXPECT_TRUE(command.wait().ok()) << command.errors();
+    EXPECT_TRUE(terminal.shows_what_is_typed());
+  });
 }
 
 }  // namespace
