@@ -9,9 +9,9 @@
 #include "legacy_warning.hpp"
 #include "progress_bar.hpp"
 #include "remove_on_signal.hpp"
+#include "sluice/crypto/atomic_file.hpp"
 #include "sluice/crypto/error.hpp"
 #include "sluice/crypto/files.hpp"
-#include "stream_ends.hpp"
 
 namespace sluice::tools {
 namespace {
@@ -31,7 +31,7 @@ void run_rekey(RekeyArguments& arguments) {
   const auto to = load_key(arguments.to, arguments.passphrase);
   arguments.options.context = arguments.context.value();
   warn_of_legacy(arguments.file, arguments.options);
-  const RemoveOnSignal remove_unfinished(temporary_name_of(arguments.file));
+  const RemoveOnSignal remove_unfinished(crypto::AtomicFile::temporary_path(arguments.file));
   ProgressBar bar({});
   try {
     crypto::rekey_file(

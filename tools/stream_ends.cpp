@@ -20,11 +20,8 @@ Descriptor open_input(const std::string& path) {
 }  // namespace
 
 Input::Input(const std::string& path)
-    : name_(path == "-" ? "standard input" : path),
-      file_(open_input(path)),
-      source_(file_ ? file_.get() : STDIN_FILENO) {
-  if (::fstat(file_ ? file_.get() : STDIN_FILENO, &status_) < 0)
-    throw std::system_error(errno, std::system_category(), "fstat " + name_);
+    : name_(path == "-" ? "standard input" : path), file_(open_input(path)), source_(fd()) {
+  if (::fstat(fd(), &status_) < 0) throw std::system_error(errno, std::system_category(), "fstat " + name_);
 }
 
 std::size_t Input::read(std::span<std::byte> into) {
@@ -33,6 +30,10 @@ std::size_t Input::read(std::span<std::byte> into) {
   } catch (const crypto::error& failure) {
     throw crypto::error(failure.code(), "read " + name_);
   }
+}
+
+int Input::fd() const {
+  return file_ ? file_.get() : STDIN_FILENO;
 }
 
 std::optional<std::uint64_t> Input::size() const {
@@ -48,9 +49,9 @@ bool Input::is_file_of(int fd) const {
 
 Output::Output(const std::string& path, const Input& input) {
   if (path != "-") {
-    file_.emplace(path).expect(input.size().value_or(0));
+    file_.emplace(path).expect_as_much_as(input.fd());
     // Not before: until then the name may be another writer's.
-    remove_on_signal_.emplace(temporary_name_of(path));
+    remove_on_signal_.emplace(crypto::AtomicFile::temporary_path(path));
   } else if (input.is_file_of(STDOUT_FILENO)) {
     throw std::runtime_error(input.name() + " is also standard output: it would be written into itself");
   }
@@ -72,13 +73,6 @@ void Output::commit() {
   if (!file_) return;
   file_->commit();
   remove_on_signal_.reset();
-}
-
-std::filesystem::path temporary_name_of(const std::filesystem::path& path) {
-  std::filesystem::path name = ".";
-  name += path.filename();
-  name += ".sluice-new";
-  return path.parent_path() / name;
 }
 
 }  // namespace sluice::tools

@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -22,7 +21,9 @@ class Input final : public crypto::ByteSource {
   explicit Input(const std::string& path);
 
   std::size_t read(std::span<std::byte> into) override;
+  void interrupt() noexcept override { source_.interrupt(); }
 
+  int fd() const;
   /// Bytes to come, where that is known.
   std::optional<std::uint64_t> size() const;
   const std::string& name() const { return name_; }
@@ -49,9 +50,6 @@ class Output final : public crypto::ByteSink {
   std::optional<RemoveOnSignal> remove_on_signal_;  // until the file is gone, or has its name
   std::optional<crypto::AtomicFile> file_;
 };
-
-/// The name that a new file may have beside `path` while it isn't complete, see crypto::AtomicFile.
-std::filesystem::path temporary_name_of(const std::filesystem::path& path);
 
 /// Runs `work`. What it finds wrong with a stream names no file: it is told about `name`.
 template <class Work>

@@ -200,6 +200,10 @@ AtomicFile::AtomicFile(AtomicFile&&) noexcept = default;
 AtomicFile& AtomicFile::operator=(AtomicFile&&) noexcept = default;
 AtomicFile::~AtomicFile() = default;
 
+std::filesystem::path AtomicFile::temporary_path(const std::filesystem::path& path) {
+  return path.parent_path() / temporary_name(path.filename().string());
+}
+
 void AtomicFile::expect(std::uint64_t bytes) {
   if (state_->written == 0 && state_->reserved == 0)
     state_->reserved = reserve_huge_pages(state_->file.get(), bytes);

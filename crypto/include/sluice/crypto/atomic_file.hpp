@@ -42,6 +42,9 @@ class AtomicFile final : public ByteSink {
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile() override;
 
+  /// Where an unfinished file for `path` may be found, see above: to be removed by who is about to be killed.
+  static std::filesystem::path temporary_path(const std::filesystem::path& path);
+
   /// Before the first write: about how many bytes will come. A long file on a tmpfs is then given huge pages,
   /// where the kernel has some, and is written faster. Holds nobody to anything; a second call does nothing.
   void expect(std::uint64_t bytes);
