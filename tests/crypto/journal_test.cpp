@@ -1,6 +1,8 @@
 // The sealed journal: what is appended is read, in order; what a crash leaves is recovered; damage is called
 // damage.
 #include <gtest/gtest.h>
+#include <malloc.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +33,35 @@ const JournalOptions kManual{.context = "j", .sync = SyncPolicy::none};
 Bytes record(std::uint64_t number) {
   return pattern(20 + number % 50, static_cast<std::uint32_t>(number + 1));
 }
+
+// While it lives, the process can have so many bytes of memory more, and that only where a limit stands on
+// plain memory.
+class ScarceMemory {
+ public:
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  static constexpr bool kWorks = false;  // their own memory is far larger
+#else
+  static constexpr bool kWorks = true;
+#endif
+
+  explicit ScarceMemory(std::size_t bytes) {
+    ::malloc_trim(0);
+    std::size_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    ::getrlimit(RLIMIT_AS, &before_);
+    auto tight = before_;
+    tight.rlim_cur = pages * static_cast<std::size_t>(::getpagesize()) + bytes;
+    ::setrlimit(RLIMIT_AS, &tight);
+  }
+  ScarceMemory(const ScarceMemory&) = delete;
+  ScarceMemory& operator=(const ScarceMemory&) = delete;
+  ~ScarceMemory() {
+    ::setrlimit(RLIMIT_AS, &before_);
+  }
+
+ private:
+  rlimit before_{};
+};
 
 class Journal : public testing::Test {
  protected:
@@ -293,6 +324,22 @@ TEST_F(Journal, SyncsWithinTheIntervalOnItsOwn) {
 }
 
 // ---- what a crash leaves ----
+
+TEST_F(Journal, RecoveryNeedsTheSameMemoryForManyFramesAsForFew) {
+  if (!ScarceMemory::kWorks) GTEST_SKIP() << "needs a limit on plain memory";
+  constexpr std::uint64_t kFrames = 200'000;
+  {
+    SealedJournal journal(place_, key_, kManual);
+    for (std::uint64_t i = 0; i < kFrames; ++i) {
+      journal.append({});
+      journal.flush();
+    }
+    journal.close();
+  }
+  const ScarceMemory scarce(4U << 20U);
+  const SealedJournal journal(place_, key_, kManual);
+  EXPECT_EQ(journal.next_sequence(), kFrames + 1);
+}
 
 TEST_F(Journal, CutAtEveryLengthIsATornTailCutAtTheLastCompleteRecord) {
   const auto offsets = make_frames(4);

@@ -52,8 +52,19 @@ bool has_unwritten_sector(const SegmentFile& segment, std::uint64_t begin, std::
 struct Position {
   std::uint64_t offset;
   std::uint64_t sequence;
-  FrameHeader header;
 };
+
+// From frame to frame, from the first one on, as far as they are whole and `good`; where that ends.
+template <typename Good>
+Position walk(const SegmentFile& segment, Good good) {
+  Position at{.offset = SegmentHeader::kSize, .sequence = segment.header().first_sequence};
+  auto frame = segment.frame_at(at.offset);
+  while (frame.state == FrameAt::State::whole && good(at.offset, frame.header)) {
+    at = {.offset = at.offset + frame.size(), .sequence = at.sequence + frame.header.records};
+    frame = segment.frame_at(at.offset);
+  }
+  return at;
+}
 
 }  // namespace
 
@@ -74,35 +85,23 @@ bool is_torn(const SegmentFile& segment, std::uint64_t offset) {
   return unwritten || frame.state == FrameAt::State::incomplete;
 }
 
+// Walks twice: a frame near the end may say of all before it that they were durable. Keeping the positions
+// of the frames instead would take memory for each of them.
 SegmentEnd find_end(SegmentFile& segment) {
-  std::uint64_t offset = SegmentHeader::kSize;
-  std::uint64_t sequence = segment.header().first_sequence;
   std::uint64_t durable = 0;
-  std::vector<Position> doubtful;  // frames that may not have been durable
-  FrameAt frame = segment.frame_at(offset);
-  for (; frame.state == FrameAt::State::whole; frame = segment.frame_at(offset)) {
-    if (frame.header.durable > durable) {
-      durable = frame.header.durable;
-      std::erase_if(doubtful, [&](const Position& earlier) { return earlier.offset < durable; });
-    }
-    doubtful.push_back({offset, sequence, frame.header});
-    offset += frame.size();
-    sequence += frame.header.records;
-  }
-  bool clean = frame.state == FrameAt::State::end;
+  walk(segment, [&](std::uint64_t, const FrameHeader& header) {
+    durable = std::max(durable, header.durable);
+    return true;
+  });
   std::vector<std::byte> plain;
-  for (const Position& position : doubtful) {
-    if (segment.open_frame(position.offset, position.header, plain)) continue;
-    offset = position.offset;
-    sequence = position.sequence;
-    clean = false;
-    break;
-  }
-  SegmentEnd end{.offset = offset, .next_sequence = sequence, .torn_bytes = 0};
-  if (clean) return end;
-  if (!is_torn(segment, offset))
-    throw_corrupt(segment, offset, "a damaged frame, which no interrupted write explains");
-  end.torn_bytes = segment.size() - offset;
+  const Position last = walk(segment, [&](std::uint64_t offset, const FrameHeader& header) {
+    return offset < durable || segment.open_frame(offset, header, plain);
+  });
+  SegmentEnd end{.offset = last.offset, .next_sequence = last.sequence, .torn_bytes = 0};
+  if (segment.frame_at(end.offset).state == FrameAt::State::end) return end;
+  if (!is_torn(segment, end.offset))
+    throw_corrupt(segment, end.offset, "a damaged frame, which no interrupted write explains");
+  end.torn_bytes = segment.size() - end.offset;
   return end;
 }
 
