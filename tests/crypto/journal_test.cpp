@@ -1,8 +1,10 @@
 // The sealed journal: what is appended is read, in order; what a crash leaves is recovered; damage is called
 // damage.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <malloc.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,6 +12,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <future>
 #include <random>
 #include <set>
 #include <thread>
@@ -275,6 +278,34 @@ TEST_F(Journal, HasOneWriter) {
   SealedJournal journal(place_, key_, kManual);
   EXPECT_EQ(code_of([&] { SealedJournal(place_, key_, kManual); }), errc::busy);
   journal.close();
+}
+
+TEST_F(Journal, SegmentThatIsNoRegularFileIsRefusedByName) {
+  make_frames(1);
+  const auto path = segments().front();
+  std::filesystem::remove(path);
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const auto check = [&](auto open) {
+    auto opened = std::async(std::launch::async, [&] {
+      try {
+        open();
+        ADD_FAILURE() << "nothing was thrown";
+      } catch (const error& refused) {
+        EXPECT_EQ(refused.code(), errc::corrupt);
+        EXPECT_NE(std::string(refused.what()).find(path.string() + ": expected a regular file"),
+                  std::string::npos)
+            << refused.what();
+      }
+    });
+    if (opened.wait_for(10s) == std::future_status::ready) return;
+    ADD_FAILURE() << "it waits for somebody to write into the FIFO";
+    ::close(::open(path.c_str(), O_RDWR | O_NONBLOCK));
+  };
+  check([&] { SealedJournal(place_, key_, kManual); });
+  check([&] { JournalReader(place_, key_, "j"); });
+  std::filesystem::remove(path);
+  std::filesystem::create_directory(path);
+  check([&] { SealedJournal(place_, key_, kManual); });
 }
 
 TEST_F(Journal, IsRefusedWithAnotherKeyOrContext) {

@@ -88,8 +88,7 @@ void JournalDirectory::recover(const Keys& keys, const JournalOptions& options) 
 }
 
 void JournalDirectory::cut(const std::string& path, std::uint64_t offset) const {
-  const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
-  if (!fd) throw_errno("open " + path);
+  const UniqueFd fd = open_segment(path, O_RDWR);
   struct stat status {};
   if (::fstat(fd.get(), &status) < 0) throw_errno("fstat " + path);
   if (static_cast<std::uint64_t>(status.st_size) > offset &&
@@ -116,8 +115,7 @@ JournalDirectory::NewSegment JournalDirectory::create_segment(const SecretKey& k
   AtomicFile file(path);
   file.write(header.encode());
   file.commit();
-  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
-  if (!fd) throw_errno("open " + path.string());
+  UniqueFd fd = open_segment(path.string(), O_WRONLY | O_APPEND);
 
   std::erase_if(segments_, [&](const Segment& segment) { return segment.first_sequence == first_sequence; });
   segments_.push_back({first_sequence, header.created_ns, SegmentHeader::kSize});

@@ -55,15 +55,23 @@ std::vector<std::uint64_t> list_segments(const std::filesystem::path& directory)
   return segments;
 }
 
+// O_NONBLOCK: a FIFO put in a segment's place must not make us wait.
+UniqueFd open_segment(const std::string& path, int flags) {
+  UniqueFd fd(::open(path.c_str(), flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) throw_errno("open " + path);
+  struct stat status {};
+  if (::fstat(fd.get(), &status) < 0) throw_errno("fstat " + path);
+  if (!S_ISREG(status.st_mode)) throw error(errc::corrupt, path + ": expected a regular file");
+  return fd;
+}
+
 struct SegmentFile::Opened {
   UniqueFd fd;
   SegmentHeader header;
   SegmentKeys keys;
 
-  static Opened open(const std::string& path, std::uint64_t first_sequence, const Keys& keys,
+  static Opened read(UniqueFd fd, const std::string& path, std::uint64_t first_sequence, const Keys& keys,
                      const std::string& context) {
-    UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-    if (!fd) throw_errno("open " + path);
     std::array<std::byte, SegmentHeader::kSize> memory{};
     const auto bytes = std::span(memory).first(read_up_to(fd.get(), 0, memory, path));
     const auto header = SegmentHeader::decode(bytes);
@@ -84,8 +92,9 @@ SegmentFile::SegmentFile(const std::filesystem::path& directory, std::uint64_t f
                          const Keys& keys, const std::string& context)
     : SegmentFile((directory / segment_name(first_sequence)).string(), [&] {
         const std::string path = (directory / segment_name(first_sequence)).string();
+        UniqueFd fd = open_segment(path, O_RDONLY);
         try {
-          return Opened::open(path, first_sequence, keys, context);
+          return Opened::read(std::move(fd), path, first_sequence, keys, context);
         } catch (const error& failure) {
           if (failure.code().category() != category()) throw;
           throw failure.about(path);

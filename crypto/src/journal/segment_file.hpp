@@ -20,6 +20,10 @@ std::string segment_name(std::uint64_t first_sequence);
 /// First sequence numbers of the segments in a directory, ascending. Other files are passed over.
 std::vector<std::uint64_t> list_segments(const std::filesystem::path& directory);
 
+/// Opens a segment with these flags (besides those that keep it safe). Never waits, and refuses what is no
+/// regular file: errc::corrupt.
+UniqueFd open_segment(const std::string& path, int flags);
+
 /// What stands at an offset of a segment.
 struct FrameAt {
   enum class State {
@@ -38,7 +42,7 @@ struct FrameAt {
 class SegmentFile {
  public:
   /// Errors: as SegmentHeader::decode, unknown_key, not_authentic (wrong key or context, or a changed
-  /// header), errc::corrupt where name and header differ, or the system's.
+  /// header), errc::corrupt where name and header differ or it is no regular file, or the system's.
   SegmentFile(const std::filesystem::path& directory, std::uint64_t first_sequence, const Keys& keys,
               const std::string& context);
 
