@@ -51,14 +51,25 @@ class SealedJournal::Writer {
  private:
   using Lock = std::unique_lock<std::mutex>;
 
-  // Runs `work` with the mutex; the first failure of a write is kept.
+  // Runs `work` with the mutex, on a journal that is open.
   template <typename Work>
   auto locked(Work work) {
     Lock lock(mutex_);
-    if (closed_) throw error(errc::misuse, "journal used after close");
+    check_open();
+    return work(lock);
+  }
+
+  // Again after every wait that comes before a call has done something: others may have closed it meanwhile.
+  void check_open() const {
     if (failure_) std::rethrow_exception(failure_);
+    if (closed_) throw error(errc::misuse, "journal used after close");
+  }
+
+  // Runs a write or an fsync; nobody knows what a failed one left on the disk, so the first failure is kept.
+  template <typename Work>
+  void kept(Work work) {
     try {
-      return work(lock);
+      work();
     } catch (...) {
       keep_failure();
       throw;
@@ -101,8 +112,7 @@ class SealedJournal::Writer {
                                         " bytes, got " + std::to_string(record.size()));
     }
     return locked([&](Lock& lock) {
-      if (buffer_.records() > 0 && buffer_.length_with(record.size()) > options_.frame_bytes)
-        write_frame(lock);
+      make_room(lock, record.size());
       buffer_.add(record);
       const std::uint64_t sequence = next_++;
       if (buffer_.length() >= options_.frame_bytes) write_frame(lock);
@@ -124,7 +134,8 @@ class SealedJournal::Writer {
   void roll() {
     locked([&](Lock& lock) {
       write_frame(lock);
-      finish_segment(lock);
+      await_sync(lock);
+      if (segment_) finish_segment();
     });
   }
 
@@ -132,7 +143,9 @@ class SealedJournal::Writer {
   std::size_t prune(Prune how) {
     return locked([&](Lock&) {
       if (segment_) directory_.set_newest_bytes(offset_);
-      return how(directory_);
+      std::size_t removed = 0;
+      kept([&] { removed = how(directory_); });
+      return removed;
     });
   }
 
@@ -150,28 +163,49 @@ class SealedJournal::Writer {
   }
 
   void close() {
+    const std::lock_guard alone(closing_);
     syncer_.request_stop();
     if (syncer_.joinable()) syncer_.join();
-    {
-      const std::lock_guard lock(mutex_);
-      if (closed_) return;
-    }
-    locked([&](Lock& lock) {
-      sync_up_to(lock, next_);
-      closed_ = true;
-    });
+    Lock lock(mutex_);
+    if (!std::exchange(closed_, true)) finish(lock);
+    if (failure_) std::rethrow_exception(failure_);
   }
 
  private:
-  // May let go of the mutex while it waits, like everything that takes a Lock&.
+  // The end of a journal that takes no more records. What is in it is synced, or the failure is kept.
+  void finish(Lock& lock) {
+    try {
+      sync_up_to(lock, next_);
+    } catch (...) {
+      keep_failure();
+    }
+    synced_.wait(lock, [&] { return !syncing_; });  // an fsync that still runs needs its descriptor
+    segment_.reset();
+    cipher_.reset();
+    directory_.unlock();
+  }
+
+  // Others may take the room while this one waits for it.
+  void make_room(Lock& lock, std::size_t record_bytes) {
+    while (buffer_.records() > 0 && buffer_.length_with(record_bytes) > options_.frame_bytes) {
+      write_frame(lock);
+      check_open();
+    }
+  }
+
+  // May let go of the mutex while it waits, like everything that takes a Lock&. Then others may append, roll
+  // and close; whatever was in the buffer when it was called is written when it returns.
   void write_frame(Lock& lock) {
+    finish_full_segment(lock);
     if (buffer_.records() == 0) return;
-    if (!segment_) start_segment();
-    const auto frame = buffer_.seal(segment_->keys, *cipher_, offset_, durable_offset_);
-    write_all(segment_->fd.get(), frame, segment_->path);
-    offset_ += frame.size();
+    kept([&] {
+      if (!segment_) start_segment();
+      const auto frame = buffer_.seal(segment_->keys, *cipher_, offset_, durable_offset_);
+      write_all(segment_->fd.get(), frame, segment_->path);
+      offset_ += frame.size();
+    });
     written_ = next_;
-    if (offset_ >= options_.segment_bytes) finish_segment(lock);
+    finish_full_segment(lock);
   }
 
   void start_segment() {
@@ -180,18 +214,29 @@ class SealedJournal::Writer {
     offset_ = durable_offset_ = SegmentHeader::kSize;
   }
 
-  // A finished segment is durable before a newer one exists: recovery finds torn tails only in the newest.
-  void finish_segment(Lock& lock) {
+  void finish_full_segment(Lock& lock) {
+    const auto full = [&] { return segment_ && offset_ >= options_.segment_bytes; };
+    if (!full()) return;
+    await_sync(lock);
+    if (full()) finish_segment();  // else another thread did
+  }
+
+  void await_sync(Lock& lock) {
     synced_.wait(lock, [&] { return !syncing_; });
     if (failure_) std::rethrow_exception(failure_);
-    if (!segment_) return;
-    sync_fd(segment_->fd.get(), segment_->path);
+  }
+
+  // A finished segment is durable before a newer one exists: recovery finds torn tails only in the newest.
+  void finish_segment() {
+    kept([&] { sync_fd(segment_->fd.get(), segment_->path); });
     durable_ = written_;
     directory_.set_newest_bytes(offset_);
     segment_.reset();
     cipher_.reset();
-    if (options_.retain_bytes > 0) directory_.prune_to_bytes(options_.retain_bytes);
-    if (options_.retain_age > std::chrono::seconds(0)) directory_.prune_older_than(options_.retain_age);
+    kept([&] {
+      if (options_.retain_bytes > 0) directory_.prune_to_bytes(options_.retain_bytes);
+      if (options_.retain_age > std::chrono::seconds(0)) directory_.prune_older_than(options_.retain_age);
+    });
   }
 
   // One thread syncs, without the mutex, for all that was written before; the others collect the next group
@@ -242,8 +287,7 @@ class SealedJournal::Writer {
       try {
         sync_up_to(lock, next_);
       } catch (...) {
-        keep_failure();
-        return;
+        return;  // it is kept, and the next call throws it
       }
     }
   }
@@ -251,6 +295,7 @@ class SealedJournal::Writer {
   const JournalOptions options_;
   const SecretKey key_;
 
+  std::mutex closing_;  // held by the one that closes, before the other
   mutable std::mutex mutex_;
   JournalDirectory directory_;
   GroupBuffer buffer_;

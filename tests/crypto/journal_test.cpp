@@ -13,12 +13,14 @@
 #include <chrono>
 #include <csignal>
 #include <future>
+#include <new>
 #include <random>
 #include <set>
 #include <thread>
 
 #include "file_ops.hpp"
 #include "hex.hpp"
+#include "journal/group_buffer.hpp"
 #include "sluice/crypto/agcm_header.hpp"
 #include "sluice/crypto/journal_format.hpp"
 #include "sluice/crypto/journal_reader.hpp"
@@ -280,6 +282,28 @@ TEST_F(Journal, HasOneWriter) {
   journal.close();
 }
 
+TEST_F(Journal, CloseGivesUpTheLockAndTheNumbersKeepAnswering) {
+  SealedJournal journal(place_, key_, kManual);
+  append(journal, 3);
+  journal.close();
+  {
+    SealedJournal next(place_, key_, kManual);
+    EXPECT_EQ(next.next_sequence(), 4U);
+    journal.close();
+    EXPECT_EQ(code_of([&] { SealedJournal(place_, key_, kManual); }), errc::busy)
+        << "a second close() must not give up somebody else's lock";
+  }
+  EXPECT_EQ(journal.recovery().next_sequence, 1U);
+  EXPECT_EQ(journal.oldest_sequence(), 1U);
+  EXPECT_EQ(journal.next_sequence(), 4U);
+  EXPECT_EQ(journal.durable_sequence(), 4U);
+  EXPECT_EQ(code_of([&] { journal.append(record(4)); }), errc::misuse);
+  EXPECT_EQ(code_of([&] { journal.flush(); }), errc::misuse);
+  EXPECT_EQ(code_of([&] { journal.sync(); }), errc::misuse);
+  EXPECT_EQ(code_of([&] { journal.roll(); }), errc::misuse);
+  EXPECT_EQ(code_of([&] { journal.prune_before(4); }), errc::misuse);
+}
+
 TEST_F(Journal, SegmentThatIsNoRegularFileIsRefusedByName) {
   make_frames(1);
   const auto path = segments().front();
@@ -352,6 +376,29 @@ TEST_F(Journal, SyncsWithinTheIntervalOnItsOwn) {
     std::this_thread::yield();
   EXPECT_EQ(journal.durable_sequence(), 4U);
   EXPECT_EQ(read_all(1), 3U);
+}
+
+TEST(GroupBuffer, RefusesWhatAFrameCannotHold) {
+  GroupBuffer group;
+  group.add(pattern(100));
+  const Bytes largest(SealedJournal::kMaxRecordBytes);
+  EXPECT_EQ(code_of([&] { group.add(largest); }), errc::misuse);
+  EXPECT_EQ(group.records(), 1U);
+  EXPECT_EQ(group.length(), 104U);
+}
+
+TEST_F(Journal, ARecordThatFindsNoMemoryIsNotKept) {
+  if (!ScarceMemory::kWorks) GTEST_SKIP() << "needs a limit on plain memory";
+  SealedJournal journal(place_, key_, kManual);
+  append(journal, 1);
+  const Bytes large(SealedJournal::kMaxRecordBytes);
+  {
+    const ScarceMemory scarce(4U << 20U);
+    EXPECT_THROW(journal.append(large), std::bad_alloc);
+  }
+  EXPECT_EQ(append(journal, 1), 2U);
+  journal.close();
+  EXPECT_EQ(read_all(1), 2U);
 }
 
 // ---- what a crash leaves ----
@@ -572,6 +619,22 @@ TEST_F(JournalFaults, AFailedWriteIsKeptAndLosesNothingThatWasWritten) {
   SealedJournal journal(place_, key_, kManual);
   EXPECT_EQ(journal.next_sequence(), 4U);
   EXPECT_GT(journal.recovery().torn_bytes, 0U);
+}
+
+TEST_F(JournalFaults, AFailedCloseGivesUpTheLockAndTellsItAgain) {
+  SealedJournal journal(place_, key_, kManual);
+  append(journal, 2);
+  journal.flush();
+  file_ops().fsync = [](int) {
+    errno = EIO;
+    return -1;
+  };
+  EXPECT_EQ(code_of([&] { journal.close(); }), std::errc::io_error);
+  file_ops() = saved_;
+  SealedJournal next(place_, key_, kManual);
+  EXPECT_EQ(next.next_sequence(), 3U);
+  EXPECT_EQ(code_of([&] { journal.close(); }), std::errc::io_error);
+  EXPECT_EQ(code_of([&] { journal.append(record(3)); }), std::errc::io_error);
 }
 
 TEST_F(JournalFaults, AFailedFsyncIsNeverTakenForDurable) {

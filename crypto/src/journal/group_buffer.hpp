@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "journal/segment_codec.hpp"
 #include "little_endian.hpp"
 #include "secure_buffer.hpp"
+#include "sluice/crypto/error.hpp"
 
 namespace sluice::crypto {
 
@@ -26,7 +28,13 @@ class GroupBuffer {
   }
   std::size_t length() const { return length_; }
 
+  /// Where it throws, nothing was added. errc::misuse where a frame can't hold it with what is here already:
+  /// a longer frame would be sealed, but never read again.
   void add(std::span<const std::byte> record) {
+    if (length_with(record.size()) > FrameHeader::kMaxLength) {
+      throw error(errc::misuse, "journal frame: expected at most " + std::to_string(FrameHeader::kMaxLength) +
+                                    " bytes, got " + std::to_string(length_with(record.size())));
+    }
     const std::size_t at = FrameHeader::kSize + length_;
     const std::size_t needed = FrameHeader::kSize + length_with(record.size()) + kTagSize;
     if (bytes_.size() < needed) grow(needed);

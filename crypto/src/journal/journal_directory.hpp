@@ -34,6 +34,9 @@ class JournalDirectory {
   /// segments and cuts a torn tail. Errors as SealedJournal's constructor.
   JournalDirectory(std::filesystem::path path, const Keys& keys, const JournalOptions& options);
 
+  /// Gives up the lock: from here on the directory may be another writer's, and only the getters may be used.
+  void unlock() { lock_.reset(); }
+
   const JournalRecovery& recovery() const { return recovery_; }
   const std::vector<Segment>& segments() const { return segments_; }
 

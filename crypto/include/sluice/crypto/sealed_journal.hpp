@@ -101,8 +101,9 @@ class SealedJournal {
   /// All records before this number are durable.
   std::uint64_t durable_sequence() const;
 
-  /// Writes and syncs everything and gives up the lock; a second call does nothing. Any other call after it:
-  /// errc::misuse.
+  /// Writes and syncs everything and gives up the lock, also where it throws; a second call does nothing.
+  /// From its beginning on, errc::misuse for every other call but recovery() and the three numbers above,
+  /// which keep answering what was so at the end.
   void close();
 
  private:
