@@ -56,6 +56,7 @@ class SealedJournal::Writer {
   auto locked(Work work) {
     Lock lock(mutex_);
     check_open();
+    report_retention();
     return work(lock);
   }
 
@@ -80,6 +81,10 @@ class SealedJournal::Writer {
   void keep_failure() {
     if (!failure_) failure_ = std::current_exception();
     synced_.notify_all();
+  }
+
+  void report_retention() {
+    if (retention_failure_) std::rethrow_exception(std::exchange(retention_failure_, nullptr));
   }
 
  public:
@@ -143,9 +148,7 @@ class SealedJournal::Writer {
   std::size_t prune(Prune how) {
     return locked([&](Lock&) {
       if (segment_) directory_.set_newest_bytes(offset_);
-      std::size_t removed = 0;
-      kept([&] { removed = how(directory_); });
-      return removed;
+      return how(directory_);
     });
   }
 
@@ -169,6 +172,7 @@ class SealedJournal::Writer {
     Lock lock(mutex_);
     if (!std::exchange(closed_, true)) finish(lock);
     if (failure_) std::rethrow_exception(failure_);
+    report_retention();
   }
 
  private:
@@ -233,10 +237,17 @@ class SealedJournal::Writer {
     directory_.set_newest_bytes(offset_);
     segment_.reset();
     cipher_.reset();
-    kept([&] {
+    remove_old_segments();
+  }
+
+  // A failure harms no record: it is thrown by the next call, since the record of this one is in.
+  void remove_old_segments() {
+    try {
       if (options_.retain_bytes > 0) directory_.prune_to_bytes(options_.retain_bytes);
       if (options_.retain_age > std::chrono::seconds(0)) directory_.prune_older_than(options_.retain_age);
-    });
+    } catch (...) {
+      retention_failure_ = std::current_exception();
+    }
   }
 
   // One thread syncs, without the mutex, for all that was written before; the others collect the next group
@@ -309,6 +320,7 @@ class SealedJournal::Writer {
   bool syncing_ = false;
   bool closed_ = false;
   std::exception_ptr failure_;
+  std::exception_ptr retention_failure_;
   std::condition_variable synced_;
   bool unsynced_ = false;
   std::condition_variable_any unsynced_changed_;

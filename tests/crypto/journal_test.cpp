@@ -401,6 +401,42 @@ TEST_F(Journal, ARecordThatFindsNoMemoryIsNotKept) {
   EXPECT_EQ(read_all(1), 2U);
 }
 
+TEST_F(Journal, ARemovalThatFailsIsNotKept) {
+  SealedJournal journal(place_, key_, kManual);
+  append(journal, 1);
+  journal.roll();
+  append(journal, 1);
+  journal.roll();
+  const auto oldest = segments().front();
+  std::filesystem::remove(oldest);
+  std::filesystem::create_directory(oldest);  // can't be unlinked
+  EXPECT_EQ(code_of([&] { journal.prune_before(2); }), std::errc::is_a_directory);
+  EXPECT_EQ(append(journal, 1), 3U);
+  std::filesystem::remove(oldest);
+  EXPECT_EQ(journal.prune_before(2), 1U);
+  journal.close();
+  EXPECT_EQ(read_all(2), 2U);
+}
+
+TEST_F(Journal, SegmentThatTheOptionsCannotRemoveIsToldOnceByTheNextCall) {
+  SealedJournal journal(place_, key_, {.context = "j", .sync = SyncPolicy::none, .retain_bytes = 1});
+  append(journal, 1);
+  journal.roll();
+  const auto oldest = segments().front();
+  std::filesystem::remove(oldest);
+  std::filesystem::create_directory(oldest);
+  append(journal, 1);
+  journal.roll();
+  EXPECT_EQ(code_of([&] { journal.append(record(3)); }), std::errc::is_a_directory);
+  EXPECT_EQ(append(journal, 1), 3U) << "it was the removal that failed, not the journal";
+  journal.roll();
+  EXPECT_EQ(code_of([&] { journal.close(); }), std::errc::is_a_directory);
+  EXPECT_EQ(journal.oldest_sequence(), 1U);
+  std::filesystem::remove(oldest);
+  EXPECT_EQ(read_all(2), 2U);
+  EXPECT_EQ(SealedJournal(place_, key_, kManual).next_sequence(), 4U);
+}
+
 // ---- what a crash leaves ----
 
 TEST_F(Journal, RecoveryNeedsTheSameMemoryForManyFramesAsForFew) {

@@ -31,7 +31,8 @@ struct JournalOptions {
   /// this process's memory only, unless flush() or the policy sends them on.
   std::uint32_t frame_bytes = 64 * 1024;
   /// When a segment is finished, the oldest ones go while all together are larger than this; 0 keeps
-  /// everything.
+  /// everything. What can't be removed is tried again with the next one; the error is thrown once, by the
+  /// next call to the journal, which then did nothing else (close() does its work all the same).
   std::uint64_t retain_bytes = 0;
   /// The same for segments whose records are all older than this; 0 keeps everything.
   std::chrono::seconds retain_age{0};
@@ -52,9 +53,10 @@ struct JournalRecovery {
 ///     std::uint64_t number = journal.append(record);
 ///     journal.close();
 ///
-/// Thread-safe. A failed write or fsync is kept: every later call throws it again, because nobody can know
-/// what is on the disk; opening the journal anew finds out. The destructor writes what is buffered but can't
-/// report; close() does.
+/// Thread-safe. A failed write or fsync of records, or of a segment to put them in, is kept: every later call
+/// throws it again, because nobody can know what is on the disk; opening the journal anew finds out. Where
+/// anything else fails (memory for a record, the removal of old segments), the journal goes on, and append()
+/// has added nothing if it throws. The destructor writes what is buffered but can't report; close() does.
 class SealedJournal {
  public:
   static constexpr std::size_t kMaxRecordBytes = (std::size_t{64} << 20) - 4;
