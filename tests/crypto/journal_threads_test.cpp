@@ -26,6 +26,7 @@ TEST(JournalThreads, ConcurrentAppendsShareFsyncsAndAreDurableOnReturn) {
   constexpr int kThreads = 8;
   constexpr int kEach = 50;
   const FileOps saved = file_ops();
+  fsyncs = 0;
   // A slow disk: while one fsync runs, the other threads queue up, and the next one serves them all.
   file_ops().fsync = [](int) {
     fsyncs.fetch_add(1);
