@@ -329,7 +329,8 @@ TEST_P(PortStreams, StopWhereverTheyWaitWhenAsked) {
   auto& b = ports.second;
   std::stop_source stop;
   auto receiving = std::async(std::launch::async, [&, token = stop.get_token()] {
-    return ending_of([&] { collect(create_port_stream(b, options()).receive(ReceiveOptions{.stop = token})); });
+    return ending_of(
+        [&] { collect(create_port_stream(b, options()).receive(ReceiveOptions{.stop = token})); });
   });
   stop.request_stop();
   EXPECT_EQ(receiving.get(), stream_errc::cancelled);
