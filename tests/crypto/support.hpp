@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <span>
 #include <string>
 #include <string_view>
@@ -119,9 +118,11 @@ class ScratchDirectory {
 };
 
 inline Bytes read_file(const std::filesystem::path& path) {
+  Bytes bytes(std::filesystem::exists(path) ? std::filesystem::file_size(path) : 0);
   std::ifstream stream(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(stream), {}};
-  return to_bytes(text);
+  stream.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  bytes.resize(static_cast<std::size_t>(stream.gcount()));
+  return bytes;
 }
 
 inline void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes) {
