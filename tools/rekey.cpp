@@ -2,7 +2,6 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
-#include <string_view>
 
 #include "commands.hpp"
 #include "key_options.hpp"
@@ -10,7 +9,6 @@
 #include "progress_bar.hpp"
 #include "remove_on_signal.hpp"
 #include "sluice/crypto/atomic_file.hpp"
-#include "sluice/crypto/error.hpp"
 #include "sluice/crypto/files.hpp"
 
 namespace sluice::tools {
@@ -33,15 +31,8 @@ void run_rekey(RekeyArguments& arguments) {
   warn_of_legacy(arguments.file, arguments.options);
   const RemoveOnSignal remove_unfinished(crypto::AtomicFile::temporary_path(arguments.file));
   ProgressBar bar({});
-  try {
-    crypto::rekey_file(
-        arguments.file, from, to, arguments.options,
-        {.workers = arguments.workers, .progress = [&](std::uint64_t done) { bar.show(done); }});
-  } catch (const crypto::error& failure) {
-    // A failed read names no file, and it can only be this one.
-    if (std::string_view(failure.what()).find(arguments.file) != std::string_view::npos) throw;
-    throw failure.about(arguments.file);
-  }
+  crypto::rekey_file(arguments.file, from, to, arguments.options,
+                     {.workers = arguments.workers, .progress = [&](std::uint64_t done) { bar.show(done); }});
 }
 
 }  // namespace

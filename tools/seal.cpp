@@ -12,6 +12,7 @@
 #include "legacy_warning.hpp"
 #include "progress_bar.hpp"
 #include "sluice/crypto/agcm_header.hpp"
+#include "sluice/crypto/error.hpp"
 #include "sluice/crypto/transfer.hpp"
 #include "standard_streams.hpp"
 #include "stream_ends.hpp"
@@ -48,8 +49,8 @@ void run_seal(SealArguments& arguments) {
   Input input(arguments.input);
   Output output(arguments.output, input);
   ProgressBar bar(input.size());
-  naming(input.name(), [&] {
-    crypto::seal(input, output, key, arguments.options,
+  crypto::naming(input.name(), [&] {
+    crypto::seal(input.source(), output.sink(), key, arguments.options,
                  {.workers = arguments.workers, .progress = [&](std::uint64_t done) { bar.show(done); }});
   });
   output.commit();
@@ -64,8 +65,8 @@ void run_open(OpenArguments& arguments) {
   Output output(arguments.output, input);
   ProgressBar bar(input.size());
   try {
-    naming(input.name(), [&] {
-      crypto::open(input, output, keys, arguments.options,
+    crypto::naming(input.name(), [&] {
+      crypto::open(input.source(), output.sink(), keys, arguments.options,
                    {.workers = arguments.workers, .progress = [&](std::uint64_t done) { bar.show(done); }});
     });
   } catch (const std::exception&) {

@@ -20,16 +20,8 @@ Descriptor open_input(const std::string& path) {
 }  // namespace
 
 Input::Input(const std::string& path)
-    : name_(path == "-" ? "standard input" : path), file_(open_input(path)), source_(fd()) {
+    : name_(path == "-" ? "standard input" : path), file_(open_input(path)), source_(fd(), name_) {
   if (::fstat(fd(), &status_) < 0) throw std::system_error(errno, std::system_category(), "fstat " + name_);
-}
-
-std::size_t Input::read(std::span<std::byte> into) {
-  try {
-    return source_.read(into);
-  } catch (const crypto::error& failure) {
-    throw crypto::error(failure.code(), "read " + name_);
-  }
 }
 
 int Input::fd() const {
@@ -47,7 +39,8 @@ bool Input::is_file_of(int fd) const {
          other.st_ino == status_.st_ino;
 }
 
-Output::Output(const std::string& path, const Input& input) {
+Output::Output(const std::string& path, const Input& input)
+    : standard_output_(STDOUT_FILENO, "standard output") {
   if (path != "-") {
     file_.emplace(path).expect_as_much_as(input.fd());
     // Not before: until then the name may be another writer's.
@@ -57,16 +50,9 @@ Output::Output(const std::string& path, const Input& input) {
   }
 }
 
-void Output::write(std::span<const std::byte> bytes) {
-  if (file_) {
-    file_->write(bytes);
-    return;
-  }
-  try {
-    crypto::FdSink(STDOUT_FILENO).write(bytes);
-  } catch (const crypto::error& failure) {
-    throw crypto::error(failure.code(), "write standard output");
-  }
+crypto::ByteSink& Output::sink() {
+  if (file_) return *file_;
+  return standard_output_;
 }
 
 void Output::commit() {

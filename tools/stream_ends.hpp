@@ -10,19 +10,16 @@
 #include "remove_on_signal.hpp"
 #include "sluice/crypto/atomic_file.hpp"
 #include "sluice/crypto/byte_io.hpp"
-#include "sluice/crypto/error.hpp"
 #include "sluice/ring/descriptor.hpp"
 
 namespace sluice::tools {
 
 /// A file, or standard input for "-".
-class Input final : public crypto::ByteSource {
+class Input {
  public:
   explicit Input(const std::string& path);
 
-  std::size_t read(std::span<std::byte> into) override;
-  void interrupt() noexcept override { source_.interrupt(); }
-
+  crypto::ByteSource& source() { return source_; }
   int fd() const;
   /// Bytes to come, where that is known.
   std::optional<std::uint64_t> size() const;
@@ -38,28 +35,18 @@ class Input final : public crypto::ByteSource {
 };
 
 /// A file that appears on commit() only, or standard output for "-".
-class Output final : public crypto::ByteSink {
+class Output {
  public:
   /// Throws where standard output is the input's file, which would never end.
   Output(const std::string& path, const Input& input);
 
-  void write(std::span<const std::byte> bytes) override;
+  crypto::ByteSink& sink();
   void commit();
 
  private:
   std::optional<RemoveOnSignal> remove_on_signal_;  // until the file is gone, or has its name
   std::optional<crypto::AtomicFile> file_;
+  crypto::FdSink standard_output_;
 };
-
-/// Runs `work`. What it finds wrong with a stream names no file: it is told about `name`.
-template <class Work>
-void naming(const std::string& name, Work work) {
-  try {
-    work();
-  } catch (const crypto::error& failure) {
-    if (failure.code().category() != crypto::category()) throw;
-    throw failure.about(name);
-  }
-}
 
 }  // namespace sluice::tools

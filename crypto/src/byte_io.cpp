@@ -51,7 +51,8 @@ std::size_t read_full(ByteSource& source, std::span<std::byte> into) {
 
 // A regular file is never waited for. Without an eventfd (the table of descriptors is full) a source works,
 // and can't be interrupted.
-FdSource::FdSource(int fd) noexcept : fd_(fd) {
+FdSource::FdSource(int fd, const std::string& name)
+    : fd_(fd), name_(name.empty() ? descriptor_name(fd) : name) {
   struct stat status {};
   if (::fstat(fd, &status) == 0 && !S_ISREG(status.st_mode))
     interruption_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -69,7 +70,7 @@ std::size_t FdSource::read(std::span<std::byte> into) {
     if (errno == EAGAIN) {
       wait_until_readable();
     } else if (errno != EINTR) {
-      throw_errno("read " + descriptor_name(fd_));
+      throw_errno("read " + name_);
     }
   }
 }
@@ -78,9 +79,9 @@ void FdSource::wait_until_readable() const {
   std::array<pollfd, 2> wait{pollfd{.fd = fd_, .events = POLLIN, .revents = 0},
                              pollfd{.fd = interruption_, .events = POLLIN, .revents = 0}};
   while (::poll(wait.data(), wait.size(), -1) < 0) {  // a negative descriptor is left out
-    if (errno != EINTR) throw_errno("poll " + descriptor_name(fd_));
+    if (errno != EINTR) throw_errno("poll " + name_);
   }
-  if (wait[1].revents != 0) throw error(errc::cancelled, "read " + descriptor_name(fd_));
+  if (wait[1].revents != 0) throw error(errc::cancelled, "read " + name_);
 }
 
 void FdSource::interrupt() noexcept {
@@ -88,8 +89,10 @@ void FdSource::interrupt() noexcept {
   (void)!::write(interruption_, &kOne, sizeof kOne);  // an eventfd in use has room for this
 }
 
+FdSink::FdSink(int fd, const std::string& name) : fd_(fd), name_(name.empty() ? descriptor_name(fd) : name) {}
+
 void FdSink::write(std::span<const std::byte> bytes) {
-  write_all(fd_, bytes, descriptor_name(fd_));
+  write_all(fd_, bytes, name_);
 }
 
 FdRandomAccess::FdRandomAccess(int fd) : fd_(fd) {

@@ -59,17 +59,6 @@ void keep_owner(AtomicFile& fresh, const InputFile& file, const std::filesystem:
     throw_errno("keeping the owner of " + path.string());
 }
 
-// Errors of streams name no file; those of whole files do.
-template <typename Work>
-auto naming(const std::filesystem::path& path, Work work) {
-  try {
-    return work();
-  } catch (const error& failure) {
-    if (failure.code().category() != category()) throw;
-    throw failure.about(path.string());
-  }
-}
-
 // Passes bytes on and remembers what passed.
 class DigestSink final : public ByteSink {
  public:
@@ -114,11 +103,11 @@ class PlaintextSource final : public ByteSource {
 std::uint64_t seal_file(const std::filesystem::path& input, const std::filesystem::path& output,
                         const SecretKey& key, const SealOptions& options, const TransferOptions& transfer) {
   const InputFile from = open_input(input);
-  FdSource source(from.fd.get());
+  FdSource source(from.fd.get(), input.string());
   AtomicFile file(output);
   file.expect_as_much_as(from.fd.get());
   const std::uint64_t bytes =
-      naming(input, [&] { return crypto::seal(source, file, key, options, transfer); });
+      naming(input.string(), [&] { return crypto::seal(source, file, key, options, transfer); });
   file.commit();
   return bytes;
 }
@@ -126,22 +115,22 @@ std::uint64_t seal_file(const std::filesystem::path& input, const std::filesyste
 std::uint64_t open_file(const std::filesystem::path& input, const std::filesystem::path& output,
                         const Keys& keys, const OpenOptions& options, const TransferOptions& transfer) {
   const InputFile from = open_input(input);
-  FdSource source(from.fd.get());
+  FdSource source(from.fd.get(), input.string());
   AtomicFile file(output);
   file.expect_as_much_as(from.fd.get());
   const std::uint64_t bytes =
-      naming(input, [&] { return crypto::open(source, file, keys, options, transfer); });
+      naming(input.string(), [&] { return crypto::open(source, file, keys, options, transfer); });
   file.commit();
   return bytes;
 }
 
 std::uint64_t rekey_file(const std::filesystem::path& file, const Keys& from, const SecretKey& to,
                          const OpenOptions& open_options, const TransferOptions& transfer) {
-  return naming(file, [&] {
+  return naming(file.string(), [&] {
     require_sodium();
     const InputFile sealed = open_input(file);
     lock_for_replacing(sealed, file);
-    FdSource source(sealed.fd.get());
+    FdSource source(sealed.fd.get(), file.string());
     StreamingDecryptor decryptor(source, from, open_options);
     SealOptions seal_options{.format = open_options.format, .chunk_size = 0, .context = open_options.context};
     if (!decryptor.is_legacy_v1()) seal_options.chunk_size = decryptor.chunk_size();
@@ -154,7 +143,7 @@ std::uint64_t rekey_file(const std::filesystem::path& file, const Keys& from, co
     const std::uint64_t bytes = crypto::seal(plaintext, fresh, to, seal_options, transfer);
 
     if (::lseek(fresh.fd(), 0, SEEK_SET) < 0) throw_errno("lseek " + file.string());
-    FdSource read_back(fresh.fd());
+    FdSource read_back(fresh.fd(), "the new " + file.string());
     DigestSink is(nullptr);
     const std::uint64_t checked = crypto::open(
         read_back, is, to,

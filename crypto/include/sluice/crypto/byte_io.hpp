@@ -6,6 +6,7 @@
 #include <iosfwd>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace sluice::crypto {
@@ -68,10 +69,11 @@ class RandomAccessSource {
 /// Reads until `into` is full or the source ends; returns how much came.
 std::size_t read_full(ByteSource& source, std::span<std::byte> into);
 
-/// A file, pipe or socket to read from. Borrows the descriptor; a non-blocking one is waited for.
+/// A file, pipe or socket to read from. Borrows the descriptor; a non-blocking one is waited for. `name` is
+/// what errors call it, "descriptor N" where it is empty.
 class FdSource final : public ByteSource {
  public:
-  explicit FdSource(int fd) noexcept;
+  explicit FdSource(int fd, const std::string& name = {});
   FdSource(const FdSource&) = delete;
   FdSource& operator=(const FdSource&) = delete;
   ~FdSource() override;
@@ -84,17 +86,20 @@ class FdSource final : public ByteSource {
   void wait_until_readable() const;
 
   int fd_;
+  std::string name_;
   int interruption_ = -1;  // an eventfd, for what may have to be waited for
 };
 
-/// A file, pipe or socket to write to. Borrows the descriptor; a non-blocking one is waited for.
+/// A file, pipe or socket to write to. Borrows the descriptor; a non-blocking one is waited for. `name` as
+/// for a FdSource.
 class FdSink final : public ByteSink {
  public:
-  explicit FdSink(int fd) noexcept : fd_(fd) {}
+  explicit FdSink(int fd, const std::string& name = {});
   void write(std::span<const std::byte> bytes) override;
 
  private:
   int fd_;
+  std::string name_;
 };
 
 /// A file read by position (pread). Borrows the descriptor; the size is taken once, here.

@@ -57,6 +57,18 @@ class error : public std::system_error {
 /// Throws crypto::error with the system category and the current errno; `what` names the call and its object.
 [[noreturn]] void throw_errno(const std::string& what);
 
+/// Runs `work`. What it finds wrong with a stream (errors of our category) names no file: it is told about
+/// `name`.
+template <typename Work>
+auto naming(const std::string& name, Work work) {
+  try {
+    return work();
+  } catch (const error& failure) {
+    if (failure.code().category() != category()) throw;
+    throw failure.about(name);
+  }
+}
+
 }  // namespace sluice::crypto
 
 template <>
