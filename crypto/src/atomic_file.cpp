@@ -33,15 +33,6 @@ bool same_file(int fd, int directory, const std::string& name) {
   return ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
 }
 
-// Takes the lock of a file. With LOCK_NB: false where somebody else has it.
-bool lock(int fd, int how, const std::string& name) {
-  while (::flock(fd, how) < 0) {
-    if (errno == EWOULDBLOCK) return false;
-    if (errno != EINTR) throw_errno("flock " + name);
-  }
-  return true;
-}
-
 // Removes what a killed writer left under the temporary name. Only the holder of its lock unlinks or renames
 // such a file, so after the lock the name is checked again: it may have been committed, or already removed,
 // in between. A live writer has it for the whole of its work where it has no unnamed file, and else only
@@ -57,7 +48,7 @@ void remove_leftover(int directory, const std::string& temporary, const std::str
   if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid()) {
     throw error(errc::unsafe_target, path + ": " + temporary + " beside it isn't our file");
   }
-  if (!lock(old.get(), wait ? LOCK_EX : LOCK_EX | LOCK_NB, temporary)) {
+  if (!lock_file(old.get(), wait ? LOCK_EX : LOCK_EX | LOCK_NB, temporary)) {
     throw error(errc::busy, path + ": another writer is replacing it");
   }
   if (!same_file(old.get(), directory, temporary)) return;
@@ -121,7 +112,7 @@ struct AtomicFile::State {
   bool create_unnamed() {
     if (::access("/proc/self/fd", X_OK) < 0) return false;
     file.reset(file_ops().open_unnamed(directory.get()));
-    if (file) lock(file.get(), LOCK_EX, temporary);
+    if (file) lock_file(file.get(), LOCK_EX, temporary);
     return static_cast<bool>(file);
   }
 
@@ -133,7 +124,7 @@ struct AtomicFile::State {
     if (!file && errno == EEXIST) return false;
     if (!file) throw_errno("create " + temporary + " for " + path);
     named = true;
-    lock(file.get(), LOCK_EX, temporary);  // waits only for somebody who is removing it as a leftover
+    lock_file(file.get(), LOCK_EX, temporary);  // waits only for somebody who is removing it as a leftover
     named = same_file(file.get(), directory.get(), temporary);
     return named;
   }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -43,6 +44,14 @@ void sync_fd(int fd, const std::string& name) {
 
 void sync_directory(int fd, const std::string& name) {
   if (file_ops().fsync(fd) < 0 && errno != EINVAL) throw_errno("fsync " + name);
+}
+
+bool lock_file(int fd, int how, const std::string& name) {
+  while (::flock(fd, how) < 0) {
+    if (errno == EWOULDBLOCK) return false;
+    if (errno != EINTR) throw_errno("flock " + name);
+  }
+  return true;
 }
 
 }  // namespace sluice::crypto

@@ -32,4 +32,8 @@ void sync_fd(int fd, const std::string& name);
 /// The same for the names in a directory, where its file system can do that.
 void sync_directory(int fd, const std::string& name);
 
+/// Takes the lock of an open file (flock, with LOCK_EX or LOCK_EX | LOCK_NB), which ends with the descriptor.
+/// With LOCK_NB: false where somebody else has it. Throws with errno and `name`.
+bool lock_file(int fd, int how, const std::string& name);
+
 }  // namespace sluice::crypto

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "file_ops.hpp"
 #include "secure_buffer.hpp"
 #include "sluice/crypto/atomic_file.hpp"
 #include "sluice/crypto/byte_io.hpp"
@@ -38,8 +39,7 @@ InputFile open_input(const std::filesystem::path& path) {
 
 // Two that replace the same file would each lose what the other did.
 void lock_for_replacing(const InputFile& file, const std::filesystem::path& path) {
-  if (::flock(file.fd.get(), LOCK_EX | LOCK_NB) == 0) return;
-  if (errno != EWOULDBLOCK) throw_errno("flock " + path.string());
+  if (lock_file(file.fd.get(), LOCK_EX | LOCK_NB, path.string())) return;
   throw error(errc::busy, path.string() + ": another process is replacing it");
 }
 

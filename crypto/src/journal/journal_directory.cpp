@@ -44,11 +44,8 @@ JournalDirectory::JournalDirectory(std::filesystem::path path, const Keys& keys,
 void JournalDirectory::lock() {
   lock_.reset(::openat(directory_.get(), "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!lock_) throw_errno("open " + (path_ / "lock").string());
-  while (::flock(lock_.get(), LOCK_EX | LOCK_NB) < 0) {
-    if (errno == EWOULDBLOCK)
-      throw error(errc::busy, "journal " + path_.string() + ": another writer has it");
-    if (errno != EINTR) throw_errno("flock " + (path_ / "lock").string());
-  }
+  if (!lock_file(lock_.get(), LOCK_EX | LOCK_NB, (path_ / "lock").string()))
+    throw error(errc::busy, "journal " + path_.string() + ": another writer has it");
 }
 
 // Temporary files of segments: with the lock held, nobody is writing them.
