@@ -22,12 +22,12 @@
 #include "harness/clock.hpp"
 #include "harness/suite.hpp"
 #include "harness/temporary_folder.hpp"
-#include "sluice/crypto/agcm_header.hpp"
 #include "sluice/crypto/atomic_file.hpp"
-#include "sluice/crypto/files.hpp"
-#include "sluice/crypto/streaming_decryptor.hpp"
-#include "sluice/crypto/streaming_encryptor.hpp"
-#include "sluice/crypto/transfer.hpp"
+#include "sluice/crypto/seal/agcm_header.hpp"
+#include "sluice/crypto/seal/files.hpp"
+#include "sluice/crypto/seal/streaming_decryptor.hpp"
+#include "sluice/crypto/seal/streaming_encryptor.hpp"
+#include "sluice/crypto/seal/transfer.hpp"
 
 namespace sluice::bench {
 namespace {

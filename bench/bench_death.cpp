@@ -17,7 +17,7 @@
 #include "harness/shared_memory.hpp"
 #include "harness/suite.hpp"
 #include "harness/temporary_folder.hpp"
-#include "sluice/ipc/session.hpp"
+#include "sluice/ipc/connect/session.hpp"
 #include "sluice_channel.hpp"
 
 namespace sluice::bench {

@@ -16,8 +16,8 @@
 #include "harness/clock.hpp"
 #include "harness/suite.hpp"
 #include "harness/temporary_folder.hpp"
-#include "sluice/crypto/journal_reader.hpp"
-#include "sluice/crypto/sealed_journal.hpp"
+#include "sluice/crypto/journal/journal_reader.hpp"
+#include "sluice/crypto/journal/sealed_journal.hpp"
 
 namespace sluice::bench {
 namespace {

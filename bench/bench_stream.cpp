@@ -8,7 +8,7 @@
 
 #include "harness/measure.hpp"
 #include "harness/suite.hpp"
-#include "sluice/ipc/port_stream.hpp"
+#include "sluice/ipc/stream/port_stream.hpp"
 #include "sluice_channel.hpp"
 
 namespace sluice::bench {

@@ -13,7 +13,7 @@
 
 #include "harness/channel.hpp"
 #include "harness/temporary_folder.hpp"
-#include "sluice/ipc/endpoint.hpp"
+#include "sluice/ipc/connect/endpoint.hpp"
 
 namespace sluice::bench {
 

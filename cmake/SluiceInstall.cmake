@@ -18,7 +18,10 @@ function(sluice_install_room name)
   install(TARGETS sluice_${name} EXPORT sluice-${name}-targets
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
     RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-  install(DIRECTORY "${PROJECT_SOURCE_DIR}/${name}/include/" DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+  file(GLOB headers LIST_DIRECTORIES true "${PROJECT_SOURCE_DIR}/${name}/include" "${PROJECT_SOURCE_DIR}/${name}/*/include")
+  foreach(folder IN LISTS headers)
+    install(DIRECTORY "${folder}/" DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+  endforeach()
   install(EXPORT sluice-${name}-targets NAMESPACE sluice:: DESTINATION ${sluice_config_dir})
 
   set(SLUICE_ROOMS ${SLUICE_ROOMS} ${name} PARENT_SCOPE)
@@ -45,9 +48,10 @@ function(sluice_install_room name)
   install(FILES "${PROJECT_BINARY_DIR}/sluice-${name}.pc" DESTINATION ${sluice_pkg_config_dir})
 endfunction()
 
-sluice_install_room(ring DESCRIPTION "Shared-memory regions and the byte ring between two processes")
-sluice_install_room(ipc DESCRIPTION "Message ports between two processes" ROOMS ring)
-sluice_install_room(crypto DESCRIPTION "Sealed streams and files, and their keys" PKG_CONFIG libcrypto libsodium)
+sluice_install_room(base DESCRIPTION "Errors, descriptors and files of the sluice libraries")
+sluice_install_room(ring DESCRIPTION "Shared-memory regions and the byte ring between two processes" ROOMS base)
+sluice_install_room(ipc DESCRIPTION "Message ports between two processes" ROOMS ring base)
+sluice_install_room(crypto DESCRIPTION "Sealed streams and files, and their keys" ROOMS base PKG_CONFIG libcrypto libsodium)
 
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/sluice-config.cmake.in"
   "${PROJECT_BINARY_DIR}/sluice-config.cmake" INSTALL_DESTINATION ${sluice_config_dir}

@@ -26,16 +26,41 @@ function(sluice_own_flags target)
   endif()
 endfunction()
 
-# sluice_room(NAME SOURCES... ): the library target sluice::NAME with its own include root.
+# sluice_room(NAME SOURCES...): the library target sluice::NAME with its own include root.
+# sluice_room(NAME PARTS part...): the same made of parts, each of them a folder that sluice_part() has built.
 function(sluice_room name)
-  add_library(sluice_${name} ${ARGN})
+  cmake_parse_arguments(ARG "" "" "PARTS" ${ARGN})
+  set(folders ${CMAKE_CURRENT_SOURCE_DIR})
+  set(sources ${ARG_UNPARSED_ARGUMENTS})
+  if(ARG_PARTS)
+    list(TRANSFORM ARG_PARTS PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/" OUTPUT_VARIABLE folders)
+    list(TRANSFORM ARG_PARTS REPLACE "(.+)" "$<TARGET_OBJECTS:sluice_${name}_\\1>" OUTPUT_VARIABLE sources)
+  endif()
+  add_library(sluice_${name} ${sources})
   add_library(sluice::${name} ALIAS sluice_${name})
   sluice_own_flags(sluice_${name})
-  set_target_properties(sluice_${name} PROPERTIES EXPORT_NAME ${name} OUTPUT_NAME sluice_${name}
+  set_target_properties(sluice_${name} PROPERTIES EXPORT_NAME ${name} OUTPUT_NAME sluice_${name} LINKER_LANGUAGE CXX
     VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
-  target_include_directories(sluice_${name}
-    PUBLIC $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
-    PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/src)
+  foreach(folder IN LISTS folders)
+    target_include_directories(sluice_${name}
+      PUBLIC $<BUILD_INTERFACE:${folder}/include> PRIVATE ${folder}/src)
+  endforeach()
+  target_include_directories(sluice_${name} PUBLIC $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+endfunction()
+
+# sluice_part(ROOM NAME SOURCES s... [PARTS part...] [LIBRARIES l...]): the folder ROOM/NAME of a room. Its sources
+# see their own headers, those of the parts named here and of what those stand on, and no others: an include that
+# points upwards doesn't compile.
+function(sluice_part room name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;PARTS;LIBRARIES" ${ARGN})
+  list(TRANSFORM ARG_SOURCES PREPEND "${name}/src/")
+  set(target sluice_${room}_${name})
+  add_library(${target} OBJECT ${ARG_SOURCES})
+  sluice_own_flags(${target})
+  target_include_directories(${target} PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/${name}/include
+    ${CMAKE_CURRENT_SOURCE_DIR}/${name}/src)
+  list(TRANSFORM ARG_PARTS PREPEND "sluice_${room}_")
+  target_link_libraries(${target} PUBLIC ${ARG_PARTS} ${ARG_LIBRARIES})
 endfunction()
 
 # sluice_program(NAME SOURCES...): an executable with the project's own flags.

@@ -10,7 +10,7 @@
 #include <cctype>
 #include <future>
 #include <iostream>
-#include <sluice/ipc/endpoint.hpp>
+#include <sluice/ipc/connect/endpoint.hpp>
 #include <span>
 #include <string>
 

@@ -11,7 +11,7 @@
 #include <system_error>
 
 #include "quiet_terminal.hpp"
-#include "sluice/ring/descriptor.hpp"
+#include "sluice/base/descriptor.hpp"
 #include "standard_streams.hpp"
 
 namespace sluice::tools {

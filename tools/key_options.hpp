@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "sluice/crypto/key_file.hpp"
-#include "sluice/crypto/key_ring.hpp"
-#include "sluice/crypto/options.hpp"
+#include "sluice/crypto/key/key_file.hpp"
+#include "sluice/crypto/key/key_ring.hpp"
+#include "sluice/crypto/seal/options.hpp"
 
 namespace sluice::tools {
 

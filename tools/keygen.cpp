@@ -7,7 +7,7 @@
 
 #include "commands.hpp"
 #include "key_options.hpp"
-#include "sluice/crypto/key_file.hpp"
+#include "sluice/crypto/key/key_file.hpp"
 
 namespace sluice::tools {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "sluice/crypto/options.hpp"
+#include "sluice/crypto/seal/options.hpp"
 
 namespace sluice::tools {
 

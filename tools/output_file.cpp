@@ -11,7 +11,7 @@
 #include <system_error>
 
 #include "file_io.hpp"
-#include "sluice/ring/error.hpp"
+#include "sluice/base/error.hpp"
 
 namespace sluice::tools {
 namespace {

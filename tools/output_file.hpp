@@ -10,7 +10,7 @@
 
 #include "file_io.hpp"
 #include "remove_on_signal.hpp"
-#include "sluice/ring/descriptor.hpp"
+#include "sluice/base/descriptor.hpp"
 
 namespace sluice::tools {
 

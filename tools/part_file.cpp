@@ -13,7 +13,7 @@
 #include <thread>
 
 #include "file_io.hpp"
-#include "sluice/ring/error.hpp"
+#include "sluice/base/error.hpp"
 
 namespace sluice::tools {
 namespace {

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "sha256.hpp"
-#include "sluice/ring/descriptor.hpp"
+#include "sluice/base/descriptor.hpp"
 
 namespace sluice::tools {
 

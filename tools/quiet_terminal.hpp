@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "sluice/ring/descriptor.hpp"
+#include "sluice/base/descriptor.hpp"
 
 namespace sluice::tools {
 

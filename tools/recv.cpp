@@ -13,7 +13,7 @@
 #include "progress_bar.hpp"
 #include "remove_on_signal.hpp"
 #include "resume_transfer.hpp"
-#include "sluice/ipc/endpoint.hpp"
+#include "sluice/ipc/connect/endpoint.hpp"
 #include "stream_transfer.hpp"
 #include "transfer.hpp"
 

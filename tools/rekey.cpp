@@ -9,7 +9,7 @@
 #include "progress_bar.hpp"
 #include "remove_on_signal.hpp"
 #include "sluice/crypto/atomic_file.hpp"
-#include "sluice/crypto/files.hpp"
+#include "sluice/crypto/seal/files.hpp"
 
 namespace sluice::tools {
 namespace {

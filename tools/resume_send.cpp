@@ -12,8 +12,8 @@
 #include "progress_bar.hpp"
 #include "resume_messages.hpp"
 #include "resume_transfer.hpp"
-#include "sluice/ring/descriptor.hpp"
-#include "sluice/ring/error.hpp"
+#include "sluice/base/descriptor.hpp"
+#include "sluice/base/error.hpp"
 
 namespace sluice::tools {
 namespace {

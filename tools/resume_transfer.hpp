@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "sluice/ipc/session.hpp"
+#include "sluice/ipc/connect/session.hpp"
 #include "transfer.hpp"
 
 namespace sluice::tools {

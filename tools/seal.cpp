@@ -11,9 +11,9 @@
 #include "key_options.hpp"
 #include "legacy_warning.hpp"
 #include "progress_bar.hpp"
-#include "sluice/crypto/agcm_header.hpp"
 #include "sluice/crypto/error.hpp"
-#include "sluice/crypto/transfer.hpp"
+#include "sluice/crypto/seal/agcm_header.hpp"
+#include "sluice/crypto/seal/transfer.hpp"
 #include "standard_streams.hpp"
 #include "stream_ends.hpp"
 

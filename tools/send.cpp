@@ -17,9 +17,9 @@
 #include "commands.hpp"
 #include "progress_bar.hpp"
 #include "resume_transfer.hpp"
-#include "sluice/ipc/endpoint.hpp"
-#include "sluice/ring/descriptor.hpp"
-#include "sluice/ring/error.hpp"
+#include "sluice/base/descriptor.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/ipc/connect/endpoint.hpp"
 #include "stream_transfer.hpp"
 #include "transfer.hpp"
 

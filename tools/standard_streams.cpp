@@ -5,7 +5,7 @@
 
 #include <cstdio>
 
-#include "sluice/ring/error.hpp"
+#include "sluice/base/error.hpp"
 
 namespace sluice::tools {
 namespace {

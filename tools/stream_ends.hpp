@@ -8,9 +8,9 @@
 #include <string>
 
 #include "remove_on_signal.hpp"
+#include "sluice/base/descriptor.hpp"
 #include "sluice/crypto/atomic_file.hpp"
-#include "sluice/crypto/byte_io.hpp"
-#include "sluice/ring/descriptor.hpp"
+#include "sluice/crypto/seal/byte_io.hpp"
 
 namespace sluice::tools {
 

@@ -11,9 +11,9 @@
 #include <utility>
 
 #include "progress_bar.hpp"
-#include "sluice/ipc/native_port.hpp"
-#include "sluice/ipc/port_stream.hpp"
-#include "sluice/ring/error.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/ipc/port/native_port.hpp"
+#include "sluice/ipc/stream/port_stream.hpp"
 #include "transfer.hpp"
 
 namespace sluice::tools {

@@ -10,7 +10,7 @@
 #include <span>
 #include <string>
 
-#include "sluice/ipc/message_port.hpp"
+#include "sluice/ipc/port/message_port.hpp"
 
 namespace sluice::tools {
 

@@ -12,7 +12,7 @@
 #include <optional>
 #include <string>
 
-#include "sluice/ipc/port.hpp"
+#include "sluice/ipc/port/port.hpp"
 
 namespace sluice::tools {
 

@@ -12,15 +12,15 @@
 
 #include "file_ops.hpp"
 #include "huge_pages.hpp"
+#include "sluice/base/descriptor.hpp"
 #include "sluice/crypto/error.hpp"
-#include "unique_fd.hpp"
 
 namespace sluice::crypto {
 namespace {
 
-UniqueFd open_directory(const std::filesystem::path& path) {
+Descriptor open_directory(const std::filesystem::path& path) {
   const auto parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-  UniqueFd fd(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  Descriptor fd(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) throw_errno("open directory " + parent.string());
   return fd;
 }
@@ -38,7 +38,8 @@ bool same_file(int fd, int directory, const std::string& name) {
 // in between. A live writer has it for the whole of its work where it has no unnamed file, and else only
 // while it commits: `wait` is for that.
 void remove_leftover(int directory, const std::string& temporary, const std::string& path, bool wait) {
-  const UniqueFd old(::openat(directory, temporary.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  const Descriptor old(
+      ::openat(directory, temporary.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
   if (!old) {
     if (errno == ENOENT) return;
     throw error(errc::unsafe_target, path + ": " + temporary + " beside it can't be taken over");
@@ -79,8 +80,8 @@ struct AtomicFile::State {
   std::string name;
   std::string temporary;
   Options options;
-  UniqueFd directory;
-  UniqueFd file;
+  Descriptor directory;
+  Descriptor file;
   bool named = false;          // the file stands under its temporary name
   std::uint64_t reserved = 0;  // the length that the file was given in advance
   std::uint64_t written = 0;

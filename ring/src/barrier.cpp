@@ -1,4 +1,4 @@
-#include "sluice/ring/barrier.hpp"
+#include "sluice/ring/detail/barrier.hpp"
 
 #include <linux/membarrier.h>
 #include <sched.h>

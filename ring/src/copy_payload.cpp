@@ -1,4 +1,4 @@
-#include "sluice/ring/copy_payload.hpp"
+#include "sluice/ring/detail/copy_payload.hpp"
 
 namespace sluice::ring {
 

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <utility>
 
-#include "sluice/ring/barrier.hpp"
+#include "sluice/ring/detail/barrier.hpp"
 
 namespace sluice::ring {
 namespace {

@@ -16,7 +16,7 @@
 
 #include "region_file.hpp"
 #include "region_mapping.hpp"
-#include "sluice/ring/error.hpp"
+#include "sluice/base/error.hpp"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U

@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-#include "sluice/ring/error.hpp"
+#include "sluice/base/error.hpp"
 
 namespace sluice::ring {
 

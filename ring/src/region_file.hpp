@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-#include "sluice/ring/descriptor.hpp"
+#include "sluice/base/descriptor.hpp"
 
 namespace sluice::ring {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "sluice/ring/error.hpp"
+#include "sluice/base/error.hpp"
 
 namespace sluice::ring {
 namespace {

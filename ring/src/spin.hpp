@@ -3,7 +3,8 @@
 
 #include <cstdint>
 
-#include "sluice/ring/barrier.hpp"
+#include "sluice/base/detail/cpu_pause.hpp"
+#include "sluice/ring/detail/barrier.hpp"
 #include "sluice/ring/waiting.hpp"
 
 namespace sluice::ring {
@@ -19,7 +20,7 @@ bool spinning_helps() noexcept;
 inline void leave_other_side_alone(WaitStrategy strategy) noexcept {
   constexpr unsigned kPauses = 100;
   if (strategy == WaitStrategy::poll || !spinning_helps()) return;
-  for (unsigned pause = 0; pause < kPauses; ++pause) cpu_pause();
+  for (unsigned pause = 0; pause < kPauses; ++pause) base::cpu_pause();
 }
 
 /// Polls `ready` as the strategy says. ok: ready. would_block: not ready, and the strategy polls no longer;
@@ -42,7 +43,7 @@ Status spin(const WaitOptions& options, const WaitGate& gate, Deadline deadline,
         std::chrono::steady_clock::now() >= deadline) {
       return Status::timed_out;
     }
-    for (unsigned pause = 0; pause < pauses; ++pause) cpu_pause();
+    for (unsigned pause = 0; pause < pauses; ++pause) base::cpu_pause();
   }
 }
 

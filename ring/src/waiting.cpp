@@ -4,14 +4,7 @@
 
 #include "futex.hpp"
 
-namespace sluice {
-
-Deadline deadline_in(std::chrono::nanoseconds timeout) noexcept {
-  const Deadline now = std::chrono::steady_clock::now();
-  return timeout >= kNoDeadline - now ? kNoDeadline : now + timeout;
-}
-
-namespace ring {
+namespace sluice::ring {
 
 void WaitGate::raise(Status reason) noexcept {
   const auto is_final = [](std::uint64_t word) { return decode(word & ~kInterrupted) != Status::ok; };
@@ -55,5 +48,4 @@ bool WaitGate::sleep(const std::atomic<std::uint64_t>& word, std::uint32_t expec
   return in_time;
 }
 
-}  // namespace ring
-}  // namespace sluice
+}  // namespace sluice::ring

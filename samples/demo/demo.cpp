@@ -20,7 +20,7 @@
 #include "report.hpp"
 #include "resumption.hpp"
 #include "session_worker.hpp"
-#include "sluice/ipc/endpoint.hpp"
+#include "sluice/ipc/connect/endpoint.hpp"
 #include "streaming.hpp"
 #include "worker.hpp"
 

@@ -7,8 +7,8 @@
 #include <cerrno>
 #include <stdexcept>
 
-#include "sluice/ring/descriptor.hpp"
-#include "sluice/ring/error.hpp"
+#include "sluice/base/descriptor.hpp"
+#include "sluice/base/error.hpp"
 
 namespace demo {
 

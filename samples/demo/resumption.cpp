@@ -11,7 +11,7 @@
 #include <string>
 
 #include "session_worker.hpp"
-#include "sluice/ipc/session.hpp"
+#include "sluice/ipc/connect/session.hpp"
 #include "streaming.hpp"
 #include "worker.hpp"
 

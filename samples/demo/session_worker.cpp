@@ -9,7 +9,7 @@
 #include <exception>
 #include <optional>
 
-#include "sluice/ipc/session.hpp"
+#include "sluice/ipc/connect/session.hpp"
 
 namespace demo {
 namespace {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "lap.hpp"
-#include "sluice/ipc/port.hpp"
+#include "sluice/ipc/port/port.hpp"
 
 namespace demo {
 

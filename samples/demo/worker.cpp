@@ -12,8 +12,8 @@
 #include <exception>
 
 #include "running_digest.hpp"
-#include "sluice/ipc/endpoint.hpp"
-#include "sluice/ring/error.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/ipc/connect/endpoint.hpp"
 
 namespace demo {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "sluice/ipc/endpoint.hpp"
+#include "sluice/ipc/connect/endpoint.hpp"
 #include "temp_directory.hpp"
 
 int main(int argc, char** argv) {

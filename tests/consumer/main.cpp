@@ -4,8 +4,8 @@
 
 #include <cstdio>
 #include <exception>
-#include <sluice/ipc/endpoint.hpp>
-#include <sluice/ipc/message_port.hpp>
+#include <sluice/ipc/connect/endpoint.hpp>
+#include <sluice/ipc/port/message_port.hpp>
 #include <span>
 #include <string>
 

@@ -15,10 +15,10 @@
 #include <vector>
 
 #include "sluice/crypto/error.hpp"
-#include "sluice/crypto/options.hpp"
-#include "sluice/crypto/secret_key.hpp"
-#include "sluice/crypto/streaming_decryptor.hpp"
-#include "sluice/crypto/streaming_encryptor.hpp"
+#include "sluice/crypto/key/secret_key.hpp"
+#include "sluice/crypto/seal/options.hpp"
+#include "sluice/crypto/seal/streaming_decryptor.hpp"
+#include "sluice/crypto/seal/streaming_encryptor.hpp"
 
 namespace sluice::crypto::test {
 

@@ -10,18 +10,18 @@
 #include <string>
 #include <vector>
 
-#include "journal/segment_file.hpp"
-#include "sluice/crypto/agcm_header.hpp"
+#include "segment_file.hpp"
 #include "sluice/crypto/error.hpp"
-#include "sluice/crypto/files.hpp"
-#include "sluice/crypto/inspect.hpp"
-#include "sluice/crypto/journal_format.hpp"
-#include "sluice/crypto/journal_reader.hpp"
-#include "sluice/crypto/key_file.hpp"
-#include "sluice/crypto/random_access_decryptor.hpp"
-#include "sluice/crypto/sealed_journal.hpp"
-#include "sluice/crypto/streaming_decryptor.hpp"
-#include "sluice/crypto/transfer.hpp"
+#include "sluice/crypto/journal/journal_format.hpp"
+#include "sluice/crypto/journal/journal_reader.hpp"
+#include "sluice/crypto/journal/sealed_journal.hpp"
+#include "sluice/crypto/key/key_file.hpp"
+#include "sluice/crypto/seal/agcm_header.hpp"
+#include "sluice/crypto/seal/files.hpp"
+#include "sluice/crypto/seal/inspect.hpp"
+#include "sluice/crypto/seal/random_access_decryptor.hpp"
+#include "sluice/crypto/seal/streaming_decryptor.hpp"
+#include "sluice/crypto/seal/transfer.hpp"
 
 namespace sluice::crypto::fuzz {
 namespace {

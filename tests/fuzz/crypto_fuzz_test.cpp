@@ -10,7 +10,7 @@
 #include <random>
 
 #include "../crypto/support.hpp"
-#include "sluice/crypto/sealed_journal.hpp"
+#include "sluice/crypto/journal/sealed_journal.hpp"
 
 namespace sluice::crypto::test {
 namespace {

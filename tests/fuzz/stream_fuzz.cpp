@@ -9,17 +9,17 @@
 #include <thread>
 #include <vector>
 
-#include "sluice/ipc/endpoint.hpp"
-#include "sluice/ipc/port_stream.hpp"
-#include "sluice/ipc/receive_state.hpp"
-#include "sluice/ipc/send_state.hpp"
+#include "sluice/ipc/connect/endpoint.hpp"
+#include "sluice/ipc/stream/port_stream.hpp"
+#include "sluice/ipc/stream/receive_state.hpp"
+#include "sluice/ipc/stream/send_state.hpp"
 
 namespace sluice::test {
 namespace {
 
 using namespace std::chrono_literals;
-using stream::ReceiveState;
-using stream::SendState;
+using ipc::ReceiveState;
+using ipc::SendState;
 
 void require(bool holds) {
   if (!holds) std::abort();
@@ -71,7 +71,7 @@ void fuzz_sender(Choices& choices) {
       require(alone || state.bytes_in_flight() <= state.window());
     }
     if (choices.byte() % 3 == 0) {
-      stream::Answer answer{.handled = choices.byte() % 16 != 0};
+      ipc::Answer answer{.handled = choices.byte() % 16 != 0};
       if (choices.byte() % 2 == 0) answer.window = choices.word() >> (choices.byte() % 32U);
       const auto oldest = state.next_id() - static_cast<std::uint32_t>(state.blocks_in_flight());
       const bool nothing = state.all_answered();
@@ -79,15 +79,15 @@ void fuzz_sender(Choices& choices) {
       require(!nothing || effect == SendState::AckEffect::stale ||
               effect == SendState::AckEffect::never_sent);
     }
-    require(state.blocks_in_flight() <= stream::kMaxBlocksInFlight);
+    require(state.blocks_in_flight() <= ipc::kMaxBlocksInFlight);
     require(state.blocks_sent() == begun);
     require(state.bytes_acknowledged() + state.bytes_in_flight() <= state.bytes_sent());
   }
 }
 
 void fuzz_receiver(Choices& choices) {
-  const stream::ReceiveLimits limits{.window_bytes = choices.word() >> (choices.byte() % 32U),
-                                     .tolerance_bytes = choices.byte() * 16ULL};
+  const ipc::ReceiveLimits limits{.window_bytes = choices.word() >> (choices.byte() % 32U),
+                                  .tolerance_bytes = choices.byte() * 16ULL};
   ReceiveState state(limits);
   // -1 is an END. What the consumer sees is what was accepted.
   std::deque<std::int64_t> queue;
@@ -151,21 +151,21 @@ void fuzz_receiver(Choices& choices) {
 }  // namespace
 
 void fuzz_frames(std::span<const std::byte> input) {
-  const auto frame = stream::decode_frame(input);
+  const auto frame = ipc::decode_frame(input);
   require(frame.has_value() == (input.size() >= 5 && std::to_integer<int>(input[0]) <= 3));
   if (!frame) return;
   require(frame->payload.size() == input.size() - 5);
-  const stream::FrameHead head(frame->type, frame->id);
+  const ipc::FrameHead head(frame->type, frame->id);
   require(std::ranges::equal(head.bytes(), input.first(5)));
-  const auto answer = stream::decode_answer(frame->payload);
+  const auto answer = ipc::decode_answer(frame->payload);
   require(!answer.window || answer.handled);
-  const std::string text = stream::text_of_peer(frame->payload);
-  require(text.size() <= 4 * stream::kMaxTextBytes);
-  const std::string json = stream::to_json_string(text);
+  const std::string text = ipc::text_of_peer(frame->payload);
+  require(text.size() <= 4 * ipc::kMaxTextBytes);
+  const std::string json = ipc::to_json_string(text);
   require(json.size() >= 2 && json.front() == '"' && json.back() == '"');
   // What was decoded from JSON survives the way back.
   const auto payload = std::as_bytes(std::span(json));
-  if (text.size() < stream::kMaxTextBytes / 8) require(stream::text_of_peer(payload).size() >= text.size());
+  if (text.size() < ipc::kMaxTextBytes / 8) require(ipc::text_of_peer(payload).size() >= text.size());
 }
 
 void fuzz_states(std::span<const std::byte> input) {

@@ -14,7 +14,7 @@
 #include "number_message.hpp"
 #include "report.hpp"
 #include "session_parts.hpp"
-#include "sluice/ipc/session.hpp"
+#include "sluice/ipc/connect/session.hpp"
 #include "throws.hpp"
 #include "two_processes.hpp"
 #include "watchdog.hpp"

@@ -14,7 +14,7 @@
 
 #include "open_descriptors.hpp"
 #include "running_threads.hpp"
-#include "sluice/ring/error.hpp"
+#include "sluice/base/error.hpp"
 #include "throws.hpp"
 #include "two_processes.hpp"
 #include "watchdog.hpp"

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "sluice/ipc/session.hpp"
+#include "sluice/ipc/connect/session.hpp"
 
 namespace sluice::test {
 

@@ -1,5 +1,5 @@
 // Sessions between two processes: one is killed, comes back, and goes on.
-#include "sluice/ipc/session.hpp"
+#include "sluice/ipc/connect/session.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

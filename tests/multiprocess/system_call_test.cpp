@@ -17,6 +17,7 @@
 #include <ctime>
 #include <thread>
 
+#include "sluice/base/detail/cpu_pause.hpp"
 #include "two_processes.hpp"
 #include "watchdog.hpp"
 
@@ -67,7 +68,7 @@ int calls_while_streaming() {
     for (std::uint32_t i = 0; i < kMessages; ++i) {
       if (port.post_message(std::as_bytes(std::span(&i, 1))) != Status::ok) ::_exit(kBroken);
     }
-    for (;;) ring::cpu_pause();
+    for (;;) base::cpu_pause();
   });
   // The first message, before the calls count: the other thread is there, and symbols are bound.
   if (!b.receive() || !count_system_calls()) ::_exit(kNotAllowed);

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "child_process.hpp"
-#include "sluice/ipc/endpoint.hpp"
+#include "sluice/ipc/connect/endpoint.hpp"
 #include "temp_directory.hpp"
 
 namespace sluice::test {

@@ -1,5 +1,5 @@
 // The copy of small payloads against a plain loop, at every size up to well beyond the last special case.
-#include "sluice/ring/copy_payload.hpp"
+#include "sluice/ring/detail/copy_payload.hpp"
 
 #include <gtest/gtest.h>
 

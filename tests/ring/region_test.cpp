@@ -17,7 +17,7 @@
 #include "child_process.hpp"
 #include "full_descriptor_table.hpp"
 #include "open_descriptors.hpp"
-#include "sluice/ring/error.hpp"
+#include "sluice/base/error.hpp"
 #include "throws.hpp"
 
 namespace sluice::ring::testing {

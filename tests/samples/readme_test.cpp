@@ -6,12 +6,13 @@
 #include <vector>
 
 #include "command.hpp"
+#include "places.hpp"
 
 namespace sluice::test {
 namespace {
 
 std::filesystem::path source_file(const std::string& name) {
-  return std::filesystem::path(SLUICE_SOURCE_DIR) / name;
+  return std::filesystem::path(sluice::test::source_dir()) / name;
 }
 
 /// What stands between two lines of a text, without them.

@@ -19,7 +19,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "sluice/ring/descriptor.hpp"
+#include "sluice/base/descriptor.hpp"
 
 namespace sluice::test {
 

@@ -23,7 +23,8 @@
 #include <vector>
 
 #include "child_process.hpp"
-#include "sluice/ring/descriptor.hpp"
+#include "places.hpp"
+#include "sluice/base/descriptor.hpp"
 #include "temp_directory.hpp"
 
 namespace sluice::test {
@@ -133,7 +134,7 @@ class Command {
     ::dup2(input >= 0 ? input : nothing.get(), STDIN_FILENO);
     ::dup2(output >= 0 ? output : nothing.get(), STDOUT_FILENO);
     ::dup2(errors.get(), STDERR_FILENO);
-    words.front() = std::string(SLUICE_BIN_DIR "/") + words.front();
+    words.front() = sluice::test::bin_dir() + "/" + words.front();
     std::vector<char*> arguments;
     arguments.reserve(words.size() + 1);
     for (std::string& word : words) arguments.push_back(word.data());

@@ -6,7 +6,7 @@
 
 #include <vector>
 
-#include "sluice/ring/descriptor.hpp"
+#include "sluice/base/descriptor.hpp"
 
 namespace sluice::test {
 

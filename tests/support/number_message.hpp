@@ -6,7 +6,7 @@
 #include <cstring>
 #include <span>
 
-#include "sluice/ipc/port.hpp"
+#include "sluice/ipc/port/port.hpp"
 
 namespace sluice::test {
 

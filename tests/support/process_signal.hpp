@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <system_error>
 
-#include "sluice/ring/descriptor.hpp"
+#include "sluice/base/descriptor.hpp"
 
 namespace sluice::test {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "sluice/ring/error.hpp"
+#include "sluice/base/error.hpp"
 
 namespace sluice::test {
 

@@ -8,7 +8,7 @@
 #include <random>
 #include <thread>
 
-#include "sluice/ipc/session.hpp"
+#include "sluice/ipc/connect/session.hpp"
 #include "transfer_fixture.hpp"
 
 namespace sluice::test {

@@ -9,6 +9,7 @@
 #include <iterator>
 #include <string>
 
+#include "places.hpp"
 #include "temp_directory.hpp"
 #include "watchdog.hpp"
 
@@ -22,9 +23,8 @@ class StreamTransfer : public ::testing::Test {
   /// Runs a shell script in which $sluice, $python, $in, $out, $dir are set; its exit code.
   int shell(const std::string& script) const {
     const std::string all =
-        "sluice='" SLUICE_BIN_DIR "/sluice'; python='python3 " SLUICE_SOURCE_DIR
-        "/tests/ipc/streams/published_endpoint.py'; dir='" +
-        directory_.path().string() +
+        "sluice='" + sluice::test::bin_dir() + "/sluice'; python='python3 " + sluice::test::source_dir() +
+        "/tests/ipc/stream/published_endpoint.py'; dir='" + directory_.path().string() +
         "'; trap 'kill $(jobs -p) 2> /dev/null' EXIT; in=$dir/in; out=$dir/out; cd $dir; set -o pipefail\n" +
         "join() { rm -f back; mkfifo back; eval \"$1\" < back | eval \"$2\" > back; }\n" + script;
     std::ofstream(directory_.file("script")) << all;

@@ -17,7 +17,7 @@
 #include <span>
 #include <string>
 
-#include "sluice/crypto/byte_io.hpp"
+#include "sluice/crypto/seal/byte_io.hpp"
 
 namespace sluice::crypto {
 

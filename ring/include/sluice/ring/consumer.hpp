@@ -16,8 +16,8 @@
 #include <cstdint>
 #include <span>
 
-#include "sluice/ring/barrier.hpp"
-#include "sluice/ring/counter.hpp"
+#include "sluice/ring/detail/barrier.hpp"
+#include "sluice/ring/detail/counter.hpp"
 #include "sluice/ring/failure.hpp"
 #include "sluice/ring/history.hpp"
 #include "sluice/ring/layout.hpp"

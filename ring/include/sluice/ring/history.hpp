@@ -14,9 +14,9 @@
 #include <memory>
 #include <vector>
 
+#include "sluice/base/status.hpp"
 #include "sluice/ring/layout.hpp"
 #include "sluice/ring/region.hpp"
-#include "sluice/ring/status.hpp"
 
 namespace sluice::ring {
 

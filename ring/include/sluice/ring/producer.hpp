@@ -20,9 +20,9 @@
 #include <cstdint>
 #include <span>
 
-#include "sluice/ring/barrier.hpp"
-#include "sluice/ring/copy_payload.hpp"
-#include "sluice/ring/counter.hpp"
+#include "sluice/ring/detail/barrier.hpp"
+#include "sluice/ring/detail/copy_payload.hpp"
+#include "sluice/ring/detail/counter.hpp"
 #include "sluice/ring/failure.hpp"
 #include "sluice/ring/layout.hpp"
 #include "sluice/ring/region.hpp"

@@ -12,7 +12,7 @@
 #include <memory>
 #include <string>
 
-#include "sluice/ring/descriptor.hpp"
+#include "sluice/base/descriptor.hpp"
 #include "sluice/ring/layout.hpp"
 
 namespace sluice::ring {

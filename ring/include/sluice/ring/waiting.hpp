@@ -2,11 +2,11 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 
-#include "sluice/ring/status.hpp"
-#include "sluice/ring/wiped_word.hpp"
+#include "sluice/base/deadline.hpp"
+#include "sluice/base/detail/wiped_word.hpp"
+#include "sluice/base/status.hpp"
 
 namespace sluice {
 
@@ -29,13 +29,6 @@ struct WaitOptions {
   /// None in a wait that follows one that slept until its deadline, and none on a machine with one CPU.
   std::uint32_t spin_polls = 1000;
 };
-
-/// A point of the steady clock, or kNoDeadline.
-using Deadline = std::chrono::steady_clock::time_point;
-inline constexpr Deadline kNoDeadline = Deadline::max();
-
-/// The deadline that lies `timeout` from now; a timeout too far away to add is kNoDeadline.
-Deadline deadline_in(std::chrono::nanoseconds timeout) noexcept;
 
 namespace ring {
 
@@ -85,7 +78,7 @@ class WaitGate {
 
   // Publishes why waiting is over. Release in raise and interrupt, acquire in load(); sequentially consistent
   // there and in sleep: either raise sees the sleeper in sleeping_on_, or the sleeper sees the reason.
-  WipedWord word_{encode(Status::ok)};
+  base::WipedWord word_{encode(Status::ok)};
   // The word that the waiting thread sleeps on, or null. Written by the waiting thread, read by raise().
   std::atomic<const std::atomic<std::uint64_t>*> sleeping_on_{nullptr};
 };

@@ -1,0 +1,56 @@
+// Reads a sealed journal in order, also while it is being written.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "sluice/crypto/key/key_ring.hpp"
+
+namespace sluice::crypto {
+
+struct JournalRecord {
+  std::uint64_t sequence = 0;
+  std::span<const std::byte> bytes{};  ///< valid until the reader's next call
+};
+
+/// Any number of readers, in any process; they take no lock. A record is handed out only after its frame is
+/// verified. One thread at a time.
+///
+///     JournalReader reader("state/orders", key, "orders", 1000);
+///     while (auto record = reader.next()) use(record->sequence, record->bytes);
+class JournalReader {
+ public:
+  /// Starts at `from_sequence`, which must be held or be the next to come; errc::gap names what is held. 0
+  /// starts at the oldest. The keys must outlive the reader. Errors: also unknown_key, not_authentic,
+  /// corrupt, the system's.
+  JournalReader(const std::filesystem::path& directory, const Keys& keys, const std::string& context = {},
+                std::uint64_t from_sequence = 0);
+  JournalReader(JournalReader&&) noexcept;
+  JournalReader& operator=(JournalReader&&) noexcept;
+  JournalReader(const JournalReader&) = delete;
+  JournalReader& operator=(const JournalReader&) = delete;
+  ~JournalReader();
+
+  /// The next record, or nullopt where there is none yet: call again later. errc::corrupt at damage (a torn
+  /// tail is no damage: it reads as the end), errc::gap where what comes next was pruned meanwhile.
+  std::optional<JournalRecord> next();
+
+  /// The number that next() will return.
+  std::uint64_t position() const noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Reads and verifies everything that a journal holds: chain, frames, records. Returns the number of records;
+/// throws as the reader does.
+std::uint64_t verify_journal(const std::filesystem::path& directory, const Keys& keys,
+                             const std::string& context = {});
+
+}  // namespace sluice::crypto

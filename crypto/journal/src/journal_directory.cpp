@@ -1,0 +1,160 @@
+#include "journal_directory.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+
+#include "file_ops.hpp"
+#include "recovery.hpp"
+#include "segment_file.hpp"
+#include "sluice/crypto/atomic_file.hpp"
+#include "sluice/crypto/error.hpp"
+
+namespace sluice::crypto {
+namespace {
+
+std::uint64_t now_ns() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+}
+
+std::array<std::byte, 16> link_to(const SegmentHeader& header) {
+  std::array<std::byte, 16> link{};
+  std::copy_n(header.commitment.begin(), link.size(), link.begin());
+  return link;
+}
+
+}  // namespace
+
+JournalDirectory::JournalDirectory(std::filesystem::path path, const Keys& keys,
+                                   const JournalOptions& options)
+    : path_(std::move(path)) {
+  if (::mkdir(path_.c_str(), 0700) < 0 && errno != EEXIST) throw_errno("create journal " + path_.string());
+  directory_.reset(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory_) throw_errno("open journal " + path_.string());
+  lock();
+  remove_leftovers();
+  recover(keys, options);
+}
+
+void JournalDirectory::lock() {
+  lock_.reset(::openat(directory_.get(), "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!lock_) throw_errno("open " + (path_ / "lock").string());
+  if (!lock_file(lock_.get(), LOCK_EX | LOCK_NB, (path_ / "lock").string()))
+    throw error(errc::busy, "journal " + path_.string() + ": another writer has it");
+}
+
+// Temporary files of segments: with the lock held, nobody is writing them.
+void JournalDirectory::remove_leftovers() const {
+  for (const auto& entry : std::filesystem::directory_iterator(path_)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with('.') && name.ends_with(".agcj.sluice-new")) {
+      ::unlinkat(directory_.get(), name.c_str(), 0);
+    }
+  }
+}
+
+void JournalDirectory::recover(const Keys& keys, const JournalOptions& options) {
+  std::optional<SegmentFile> newest;
+  for (const std::uint64_t first : list_segments(path_)) {
+    SegmentFile segment(path_, first, keys, options.context);
+    if (newest && segment.header().previous != link_to(newest->header())) {
+      throw_corrupt(segment, 48, "this segment doesn't follow the one before it; one is missing or foreign");
+    }
+    segments_.push_back({first, segment.header().created_ns, segment.size()});
+    newest.emplace(std::move(segment));
+  }
+  recovery_.next_sequence = options.first_sequence;
+  if (!newest) return;
+
+  const auto end = find_end(*newest);
+  recovery_.next_sequence = end.next_sequence;
+  recovery_.torn_bytes = end.torn_bytes;
+  if (end.torn_bytes > 0) recovery_.segment = newest->path();
+  // Synced also after a clean end: what a killed writer left in the page cache must not get lost once a newer
+  // segment says that it is there.
+  cut(newest->path(), end.offset);
+  segments_.back().bytes = end.offset;
+  // A segment without records is replaced by the next one, which has its name.
+  const bool empty = end.next_sequence == newest->header().first_sequence;
+  previous_ = empty ? newest->header().previous : link_to(newest->header());
+}
+
+void JournalDirectory::cut(const std::string& path, std::uint64_t offset) const {
+  const Descriptor fd = open_segment(path, O_RDWR);
+  struct stat status {};
+  if (::fstat(fd.get(), &status) < 0) throw_errno("fstat " + path);
+  if (static_cast<std::uint64_t>(status.st_size) > offset &&
+      ::ftruncate(fd.get(), static_cast<off_t>(offset)) < 0) {
+    throw_errno("cut " + path);
+  }
+  sync_fd(fd.get(), path);
+}
+
+JournalDirectory::NewSegment JournalDirectory::create_segment(const SecretKey& key,
+                                                              std::uint64_t first_sequence,
+                                                              const std::string& context) {
+  SegmentHeader header;
+  fill_random(header.salt);
+  header.first_sequence = first_sequence;
+  header.created_ns = now_ns();
+  header.previous = previous_;
+  header.key_id = key.id();
+  const auto bound = header.encode();
+  SegmentKeys keys(key, std::span(bound).first(SegmentHeader::kBoundSize), context);
+  std::ranges::copy(keys.commitment(), header.commitment.begin());
+
+  const auto path = path_ / segment_name(first_sequence);
+  AtomicFile file(path);
+  file.write(header.encode());
+  file.commit();
+  Descriptor fd = open_segment(path.string(), O_WRONLY | O_APPEND);
+
+  std::erase_if(segments_, [&](const Segment& segment) { return segment.first_sequence == first_sequence; });
+  segments_.push_back({first_sequence, header.created_ns, SegmentHeader::kSize});
+  previous_ = link_to(header);
+  return {std::move(fd), path.string(), std::move(keys)};
+}
+
+std::size_t JournalDirectory::prune_to_bytes(std::uint64_t bytes) {
+  std::uint64_t total = 0;
+  for (const auto& segment : segments_) total += segment.bytes;
+  std::size_t count = 0;
+  while (count + 1 < segments_.size() && total > bytes) total -= segments_[count++].bytes;
+  return remove_oldest(count);
+}
+
+// A segment's records are all older than the creation of the next one.
+std::size_t JournalDirectory::prune_older_than(std::chrono::seconds age) {
+  const auto age_ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(age).count());
+  const std::uint64_t now = now_ns();
+  const std::uint64_t limit = now > age_ns ? now - age_ns : 0;
+  std::size_t count = 0;
+  while (count + 1 < segments_.size() && segments_[count + 1].created_ns <= limit) ++count;
+  return remove_oldest(count);
+}
+
+std::size_t JournalDirectory::prune_before(std::uint64_t sequence) {
+  std::size_t count = 0;
+  while (count + 1 < segments_.size() && segments_[count + 1].first_sequence <= sequence) ++count;
+  return remove_oldest(count);
+}
+
+// Oldest first, so that what a crash leaves is a journal with fewer of its oldest segments.
+std::size_t JournalDirectory::remove_oldest(std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto name = segment_name(segments_.front().first_sequence);
+    if (::unlinkat(directory_.get(), name.c_str(), 0) < 0 && errno != ENOENT) {
+      throw_errno("remove " + (path_ / name).string());
+    }
+    segments_.erase(segments_.begin());
+  }
+  if (count > 0) sync_fd(directory_.get(), path_.string());
+  return count;
+}
+
+}  // namespace sluice::crypto

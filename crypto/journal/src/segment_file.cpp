@@ -1,0 +1,144 @@
+#include "segment_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <utility>
+
+#include "sluice/crypto/error.hpp"
+
+namespace sluice::crypto {
+namespace {
+
+constexpr std::string_view kSuffix = ".agcj";
+constexpr std::size_t kDigits = 20;
+
+// Up to into.size() bytes; fewer only at the end of the file.
+std::size_t read_up_to(int fd, std::uint64_t offset, std::span<std::byte> into, const std::string& path) {
+  std::size_t done = 0;
+  while (done < into.size()) {
+    const ssize_t count =
+        ::pread(fd, into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw_errno("read " + path);
+    if (count == 0) break;
+    done += static_cast<std::size_t>(count);
+  }
+  return done;
+}
+
+}  // namespace
+
+std::string segment_name(std::uint64_t first_sequence) {
+  std::array<char, kDigits + kSuffix.size() + 1> name{};
+  std::snprintf(name.data(), name.size(), "%020llu.agcj", static_cast<unsigned long long>(first_sequence));
+  return name.data();
+}
+
+std::vector<std::uint64_t> list_segments(const std::filesystem::path& directory) {
+  std::vector<std::uint64_t> segments;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    const std::string name = entry.path().filename().string();
+    std::uint64_t first = 0;
+    const auto [end, failure] =
+        std::from_chars(name.data(), name.data() + std::min(name.size(), kDigits), first);
+    if (failure == std::errc() && end == name.data() + kDigits && segment_name(first) == name) {
+      segments.push_back(first);
+    }
+  }
+  std::ranges::sort(segments);
+  return segments;
+}
+
+// O_NONBLOCK: a FIFO put in a segment's place must not make us wait.
+Descriptor open_segment(const std::string& path, int flags) {
+  Descriptor fd(::open(path.c_str(), flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) throw_errno("open " + path);
+  struct stat status {};
+  if (::fstat(fd.get(), &status) < 0) throw_errno("fstat " + path);
+  if (!S_ISREG(status.st_mode)) throw error(errc::corrupt, path + ": expected a regular file");
+  return fd;
+}
+
+struct SegmentFile::Opened {
+  Descriptor fd;
+  SegmentHeader header;
+  SegmentKeys keys;
+
+  static Opened read(Descriptor fd, const std::string& path, std::uint64_t first_sequence, const Keys& keys,
+                     const std::string& context) {
+    std::array<std::byte, SegmentHeader::kSize> memory{};
+    const auto bytes = std::span(memory).first(read_up_to(fd.get(), 0, memory, path));
+    const auto header = SegmentHeader::decode(bytes);
+    const SecretKey* key = keys.find(header.key_id);
+    if (key == nullptr) throw error(errc::unknown_key, "sealed with key " + header.key_id.to_hex());
+    SegmentKeys derived(*key, bytes.first(SegmentHeader::kBoundSize), context);
+    if (!equal_in_constant_time(derived.commitment(), header.commitment)) {
+      throw error(errc::not_authentic, "wrong context, or the header was changed");
+    }
+    if (header.first_sequence != first_sequence) {
+      throw error(errc::corrupt, "starts with sequence " + std::to_string(header.first_sequence));
+    }
+    return {std::move(fd), header, std::move(derived)};
+  }
+};
+
+SegmentFile::SegmentFile(const std::filesystem::path& directory, std::uint64_t first_sequence,
+                         const Keys& keys, const std::string& context)
+    : SegmentFile((directory / segment_name(first_sequence)).string(), [&] {
+        const std::string path = (directory / segment_name(first_sequence)).string();
+        Descriptor fd = open_segment(path, O_RDONLY);
+        try {
+          return Opened::read(std::move(fd), path, first_sequence, keys, context);
+        } catch (const error& failure) {
+          if (failure.code().category() != category()) throw;
+          throw failure.about(path);
+        }
+      }()) {}
+
+SegmentFile::SegmentFile(std::string path, Opened opened)
+    : path_(std::move(path)),
+      fd_(std::move(opened.fd)),
+      header_(opened.header),
+      keys_(std::move(opened.keys)),
+      cipher_(keys_.cipher(ChunkCipher::Direction::open)) {}
+
+std::uint64_t SegmentFile::size() const {
+  struct stat status {};
+  if (::fstat(fd_.get(), &status) < 0) throw_errno("fstat " + path_);
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+FrameAt SegmentFile::frame_at(std::uint64_t offset) const {
+  FrameHeaderBytes bytes{};
+  const std::size_t count = read_up_to(fd_.get(), offset, bytes, path_);
+  if (count == 0) return {.state = FrameAt::State::end};
+  if (count < bytes.size()) return {.state = FrameAt::State::incomplete};
+  const auto header = keys_.decode(bytes, offset);
+  if (!header) return {.state = FrameAt::State::bad};
+  const bool whole = size() >= offset + frame_size(header->length);
+  return {.state = whole ? FrameAt::State::whole : FrameAt::State::incomplete, .header = *header};
+}
+
+bool SegmentFile::open_frame(std::uint64_t offset, const FrameHeader& header, std::vector<std::byte>& plain) {
+  sealed_.resize(frame_size(header.length));
+  read_at(offset, sealed_);
+  plain.resize(header.length);
+  // The header is taken from this read, not from the check before: what was checked then is what must be
+  // sealed here.
+  const auto head = std::span(sealed_).first(FrameHeader::kSize);
+  return cipher_.open(offset, std::span(sealed_).subspan(FrameHeader::kSize), plain, head);
+}
+
+void SegmentFile::read_at(std::uint64_t offset, std::span<std::byte> into) const {
+  if (read_up_to(fd_.get(), offset, into, path_) < into.size()) {
+    throw error(errc::corrupt, path_ + ": became shorter than " + std::to_string(offset + into.size()));
+  }
+}
+
+}  // namespace sluice::crypto

@@ -1,0 +1,76 @@
+// One segment of a journal, to read.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "segment_codec.hpp"
+#include "sluice/base/descriptor.hpp"
+#include "sluice/crypto/key/key_ring.hpp"
+
+namespace sluice::crypto {
+
+/// The name of the segment that starts with this sequence number.
+std::string segment_name(std::uint64_t first_sequence);
+
+/// First sequence numbers of the segments in a directory, ascending. Other files are passed over.
+std::vector<std::uint64_t> list_segments(const std::filesystem::path& directory);
+
+/// Opens a segment with these flags (besides those that keep it safe). Never waits, and refuses what is no
+/// regular file: errc::corrupt.
+Descriptor open_segment(const std::string& path, int flags);
+
+/// What stands at an offset of a segment.
+struct FrameAt {
+  enum class State {
+    whole,       ///< a frame whose header is authentic and whose bytes are all there
+    end,         ///< the file ends exactly here
+    incomplete,  ///< the file ends inside what stands here
+    bad,         ///< something that is no frame of this segment
+  };
+  State state = State::end;
+  FrameHeader header{};  ///< of a whole frame, and of an incomplete one whose header is there
+
+  std::uint64_t size() const { return frame_size(header.length); }
+};
+
+/// Reads and verifies the header; frames are read on demand. The file may grow meanwhile.
+class SegmentFile {
+ public:
+  /// Errors: as SegmentHeader::decode, unknown_key, not_authentic (wrong key or context, or a changed
+  /// header), errc::corrupt where name and header differ or it is no regular file, or the system's.
+  SegmentFile(const std::filesystem::path& directory, std::uint64_t first_sequence, const Keys& keys,
+              const std::string& context);
+
+  const std::string& path() const { return path_; }
+  const SegmentHeader& header() const { return header_; }
+  int fd() const { return fd_.get(); }
+  std::uint64_t size() const;
+
+  FrameAt frame_at(std::uint64_t offset) const;
+
+  /// Opens the body of a whole frame into `plain` (resized); false where it isn't authentic.
+  bool open_frame(std::uint64_t offset, const FrameHeader& header, std::vector<std::byte>& plain);
+
+  /// Reads exactly `into` from `offset`; errc::corrupt where the file is shorter.
+  void read_at(std::uint64_t offset, std::span<std::byte> into) const;
+
+  const SegmentKeys& keys() const { return keys_; }
+
+ private:
+  struct Opened;
+  SegmentFile(std::string path, Opened opened);
+
+  std::string path_;
+  Descriptor fd_;
+  SegmentHeader header_;
+  SegmentKeys keys_;
+  ChunkCipher cipher_;
+  std::vector<std::byte> sealed_;
+};
+
+}  // namespace sluice::crypto

@@ -1,0 +1,92 @@
+// How two processes find each other: listen, accept, connect.
+//
+//   sluice::Listener listener = sluice::listen("orders");     sluice::Port port = sluice::connect("orders");
+//   sluice::Port port = listener.accept();
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "sluice/ipc/port/port.hpp"
+#include "sluice/ipc/port/port_options.hpp"
+#include "sluice/ring/waiting.hpp"
+
+namespace sluice {
+
+struct ListenOptions {
+  PortOptions port{};
+  /// Users who may connect; default: this process's effective user only. Where others are among them the
+  /// socket file is open to everybody and each client's user is checked; others can reach it under a path
+  /// only, since the runtime directory is this user's own.
+  std::vector<uid_t> allowed_users{};
+  /// How long one client may take for the whole handshake.
+  std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(5);
+  /// Told why a client was refused, in words; called on the accepting thread.
+  std::function<void(const std::string& reason)> on_refused{};
+};
+
+struct ConnectOptions {
+  PortOptions port{};
+  /// The user to whom socket and listener must belong; default: this process's effective user.
+  std::optional<uid_t> listener_user{};
+  /// How long to wait for a listener and the handshake together.
+  std::chrono::nanoseconds timeout = std::chrono::seconds(10);
+};
+
+/// Accepts connections under one name; stops when destroyed. Threads: one accepts at a time; close() any.
+class Listener {
+ public:
+  Listener(Listener&&) noexcept;
+  Listener& operator=(Listener&&) noexcept;
+  ~Listener();
+
+  /// The next connection whose handshake succeeds. Handshakes of several clients go on side by side, and a
+  /// client that fails its own is refused without disturbing the others. Throws errc::misuse when the
+  /// listener is closed.
+  Port accept();
+  /// The same until a deadline; nothing if it passes, or if the listener is closed.
+  std::optional<Port> accept_until(Deadline deadline);
+  std::optional<Port> accept_for(std::chrono::nanoseconds timeout) {
+    return accept_until(deadline_in(timeout));
+  }
+
+  /// Ends accept() in another thread, for good. The socket file goes when the listener is destroyed.
+  void close() noexcept;
+
+  /// Where the socket is.
+  std::string path() const;
+
+ private:
+  friend Listener listen(std::string_view name, ListenOptions options);
+  class Impl;
+  explicit Listener(std::unique_ptr<Impl> impl) noexcept;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Listens under `name`: 1 to 64 bytes of A-Z a-z 0-9 . _ -, not beginning with a dot, in the user's runtime
+/// directory
+/// ($XDG_RUNTIME_DIR/sluice, or /tmp/sluice-UID); or at a path that begins with "/", "./" or "../", of at
+/// most 107 bytes, for containers that share a volume. Takes over the socket of a listener that died. Throws
+/// errc::bad_name, errc::name_taken, errc::unsafe_directory, errc::bad_option, errc::timed_out (somebody
+/// keeps the directory locked), or a system error.
+Listener listen(std::string_view name, ListenOptions options = {});
+
+/// Connects to the listener of that name, waiting for one to come. Throws errc::timed_out, errc::refused
+/// (with the listener's reason), errc::bad_version, errc::bad_region, errc::protocol, errc::peer_gone, and
+/// those of listen().
+Port connect(std::string_view name, const ConnectOptions& options = {});
+
+/// Two connected ports in one process, over the same regions and rings as between two: for tests, and for
+/// threads.
+std::pair<Port, Port> make_port_pair(const PortOptions& first = {}, const PortOptions& second = {});
+
+}  // namespace sluice

@@ -1,0 +1,82 @@
+#include "channel_name.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <string>
+
+#include "sluice/base/detail/names.hpp"
+#include "sluice/base/detail/quoted_text.hpp"
+#include "sluice/base/detail/safe_directory.hpp"
+#include "sluice/base/error.hpp"
+#include "socket_address.hpp"
+
+namespace sluice::ipc {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_path(std::string_view text) {
+  return text.starts_with('/') || text.starts_with("./") || text.starts_with("../");
+}
+
+fs::path resolve_path(std::string_view text) {
+  fs::path path(text);
+  const auto file_name = path.filename();
+  if (file_name.empty() || file_name == "." || file_name == "..") {
+    throw error(errc::bad_name,
+                "socket path " + base::quoted_text(text) + " ends in a directory; expected a file name");
+  }
+  SocketAddress{path};  // refuses a path that doesn't fit before the file system is asked about it
+  base::check_parent_directory(path.parent_path());
+  return path;
+}
+
+fs::path runtime_directory() {
+  // Read once at set-up; a program that changes its environment from another thread has no safe moment
+  // anyway.
+  const char* const base = std::getenv("XDG_RUNTIME_DIR");  // NOLINT(concurrency-mt-unsafe)
+  if (base == nullptr || *base != '/') return "/tmp/sluice-" + std::to_string(::geteuid());
+  const fs::path directory = base;
+  try {
+    base::check_safe_directory(directory);
+  } catch (const error& why) {
+    throw error(why.code(), std::string("XDG_RUNTIME_DIR: ") + why.what());
+  }
+  return directory / "sluice";
+}
+
+void make_private_directory(const fs::path& directory) {
+  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
+    throw_errno("making the runtime directory " + base::quoted_text(directory.native()));
+  struct stat info {};
+  if (::lstat(directory.c_str(), &info) != 0)
+    throw_errno("the runtime directory " + base::quoted_text(directory.native()));
+  if (!S_ISDIR(info.st_mode)) {
+    base::refuse_directory(directory, S_ISLNK(info.st_mode) ? "is a symbolic link; expected a directory"
+                                                            : "is a file; expected a directory");
+  }
+  if (info.st_uid != ::geteuid()) {
+    base::refuse_directory(directory, "belongs to user " + std::to_string(info.st_uid) + "; expected user " +
+                                          std::to_string(::geteuid()));
+  }
+  if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+    base::refuse_directory(directory,
+                           "is open to others: its mode is " + base::octal(info.st_mode) + "; expected 0700");
+}
+
+}  // namespace
+
+fs::path resolve_channel_name(std::string_view name_or_path) {
+  if (is_path(name_or_path)) return resolve_path(name_or_path);
+  base::check_name("channel name", name_or_path, " (a path begins with / or ./)");
+  const fs::path directory = runtime_directory();
+  fs::path path = directory / name_or_path;
+  SocketAddress{path};
+  make_private_directory(directory);
+  return path;
+}
+
+}  // namespace sluice::ipc

@@ -1,0 +1,21 @@
+// From what the user calls a channel to the path of its socket.
+#pragma once
+
+#include <filesystem>
+#include <string_view>
+
+namespace sluice::ipc {
+
+/// The socket path of a channel.
+///
+/// A text that begins with "/", "./" or "../" is the path itself; its parent directory must exist, and must
+/// not be writable by group or others unless it has the sticky bit. Anything else is a name (1 to 64 bytes of
+/// A-Z a-z 0-9 . _ -, not beginning with a dot) in the user's runtime directory: $XDG_RUNTIME_DIR/sluice, or
+/// /tmp/sluice-UID where that variable isn't an absolute path. The runtime directory is made (mode 0700) if
+/// it is missing, and must be a real directory of this user that nobody else may enter.
+///
+/// Throws errc::bad_name for a name or path that breaks a rule, errc::unsafe_directory for a directory that
+/// does. Thread-safe as long as nobody changes the environment meanwhile.
+std::filesystem::path resolve_channel_name(std::string_view name_or_path);
+
+}  // namespace sluice::ipc

@@ -1,0 +1,73 @@
+// The listening end of a rendezvous: owns a socket file and hands out connections.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+
+#include "seqpacket.hpp"
+#include "sluice/base/descriptor.hpp"
+
+namespace sluice::ipc {
+
+/// Who may open the socket file at all; the listener's owner always may.
+enum class SocketAccess {
+  owner,     ///< mode 0600
+  everybody  ///< mode 0666: the one who accepts checks the users
+};
+
+/// What became of one accept().
+enum class AcceptOutcome {
+  accepted,
+  nobody_waits,
+  out_of_resources,  ///< no descriptor or memory for the connection, which stays in the queue: back off, then
+                     ///< retry
+};
+
+struct AcceptResult {
+  AcceptOutcome outcome;
+  std::optional<PacketSocket> connection;  ///< set iff accepted
+};
+
+/// A Unix SOCK_SEQPACKET listener (at most 128 waiting connections) and the socket file it made.
+/// Taking a path, probing what is there and removing it happen under an exclusive lock on the directory, so
+/// that of several listeners one wins and a stale file is never confused with a live one. Any thread may
+/// accept; the rest one thread.
+class ListeningSocket {
+ public:
+  /// Listens at `path`; takes over the file of a listener that has died. Throws errc::name_taken if one is
+  /// alive, errc::unsafe_directory if the file is a symbolic link or belongs to another user, errc::bad_name
+  /// if it is no socket, errc::timed_out if somebody holds the directory's lock for 2 s.
+  explicit ListeningSocket(const std::filesystem::path& path, SocketAccess access = SocketAccess::owner);
+
+  ListeningSocket(ListeningSocket&&) noexcept = default;
+  ListeningSocket& operator=(ListeningSocket&&) = delete;
+
+  /// Stops listening; removes the socket file if it is still the one made here and this is the process that
+  /// made it.
+  ~ListeningSocket();
+
+  /// Readable (level-triggered) while a connection waits.
+  int fd() const noexcept { return socket_.get(); }
+
+  const std::filesystem::path& path() const noexcept { return path_; }
+
+  /// The next waiting connection; never blocks.
+  AcceptResult accept();
+
+ private:
+  void take_path(SocketAccess access);
+  void start_listening(SocketAccess access);
+
+  std::filesystem::path path_;
+  Descriptor
+      directory_;  // names the directory for good, even if the process changes its own or this one is renamed
+  Descriptor socket_;
+  dev_t device_ = 0;  // with inode_ the identity of our file: the open socket pins it, so it can't be reused
+  ino_t inode_ = 0;
+  std::uint64_t generation_ = 0;  // of the process that made it, see base::fork_generation()
+};
+
+}  // namespace sluice::ipc

@@ -1,0 +1,120 @@
+#include "session_port.hpp"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "sluice/base/detail/signals_blocked.hpp"
+#include "sluice/base/error.hpp"
+
+namespace sluice::ipc {
+
+SessionPort::SessionPort(OpenedSession opened, SessionPlan plan, MeetingPlace place)
+    : PortImpl(std::move(opened.connection), plan.options.port, opened.start),
+      plan_(std::move(plan)),
+      own_features_(connection_.own.view().header.features),
+      place_(std::move(place)),
+      stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      info_(opened.info),
+      sending_to_(connection_.peer),
+      receiving_from_(connection_.peer),
+      opening_events_(std::move(opened.events)),
+      connected_(opened.connected) {
+  if (!stop_) throw_errno("eventfd for a session");
+}
+
+SessionPort::~SessionPort() {
+  stop_thread();
+}
+
+void SessionPort::run_session() {
+  for (SessionEvent& event : opening_events_) tell(std::move(event));
+  opening_events_.clear();
+  const base::SignalsBlocked blocked;
+  try {
+    // The thread keeps the port alive: it may be destroyed inside a handler.
+    thread_ =
+        std::thread([self = std::static_pointer_cast<SessionPort>(shared_from_this())] { self->run(); });
+  } catch (const std::system_error& failure) {
+    throw error(failure.code(), "starting a session's thread");
+  }
+  ::pthread_setname_np(thread_.native_handle(), "sluice-session");
+}
+
+void SessionPort::finish() noexcept {
+  PortImpl::finish();
+  stop_thread();
+}
+
+void SessionPort::stop_thread() noexcept {
+  if (!thread_.joinable()) return;
+  if (thread_.get_id() == std::this_thread::get_id()) {
+    thread_.detach();  // it is about to end, and holds this object until then
+  } else {
+    thread_.join();
+  }
+}
+
+void SessionPort::hang_up() noexcept {
+  {
+    const std::scoped_lock lock(mutex_);
+    connection_.socket.shut_down();
+  }
+  peer_settled_.notify_all();
+  const std::uint64_t one = 1;
+  // It can only fail where the counter is full: then it is readable all the same.
+  [[maybe_unused]] const ssize_t written = ::write(stop_.get(), &one, sizeof one);
+}
+
+ring::HistoryReader SessionPort::history() const noexcept {
+  const std::scoped_lock lock(mutex_);
+  return PortImpl::history();
+}
+
+PeerIdentity SessionPort::peer() const noexcept {
+  const std::scoped_lock lock(mutex_);
+  return PortImpl::peer();
+}
+
+std::optional<SessionInfo> SessionPort::session() const noexcept {
+  const std::scoped_lock lock(mutex_);
+  return info_;
+}
+
+void SessionPort::follow_peer_sending() noexcept {
+  std::shared_ptr<const ring::PeerRegion> previous;  // unmapped after the lock is free
+  const std::scoped_lock lock(mutex_);
+  if (fenced_) return;
+  if (sending_to_ != connection_.peer) {
+    previous = std::exchange(sending_to_, connection_.peer);
+    producer_.rebind(sending_to_->view());
+  }
+  producer_.gate().clear_interruption();
+}
+
+void SessionPort::follow_peer_receiving() noexcept {
+  std::shared_ptr<const ring::PeerRegion> previous;
+  const std::scoped_lock lock(mutex_);
+  if (fenced_) return;
+  if (receiving_from_ != connection_.peer) {
+    previous = std::exchange(receiving_from_, connection_.peer);
+    consumer_.rebind(receiving_from_->view());
+  }
+  consumer_.gate().clear_interruption();
+}
+
+Status SessionPort::wait_for_peer(Deadline deadline) noexcept {
+  const auto final_reason = [this] { return producer_.gate().final_reason(); };
+  const auto settled = [&] { return !fenced_ || final_reason() != Status::ok; };
+  std::unique_lock lock(mutex_);
+  if (plan_.options.port.wait.strategy == WaitStrategy::poll && !settled()) return Status::would_block;
+  if (deadline == kNoDeadline) {
+    peer_settled_.wait(lock, settled);
+  } else if (!peer_settled_.wait_until(lock, deadline, settled)) {
+    return Status::timed_out;
+  }
+  return final_reason();
+}
+
+}  // namespace sluice::ipc

@@ -1,0 +1,213 @@
+// The part of a port that its hot path touches: the two ring ends and what is checked before each use of
+// them.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <span>
+
+#include "sluice/ring/consumer.hpp"
+#include "sluice/ring/producer.hpp"
+
+namespace sluice::ipc {
+
+/// Holds a port's thread rule in debug builds: one thread at a time in each direction. Its size doesn't
+/// depend on the build, since library and user may be compiled differently.
+class OneThreadRule {
+ public:
+  explicit OneThreadRule(const char* rule) noexcept : rule_(rule) {}
+
+#ifdef NDEBUG
+  struct Scope {
+    explicit Scope(const OneThreadRule&) noexcept {}
+  };
+#else
+  class Scope {
+   public:
+    explicit Scope(OneThreadRule& rule) noexcept : rule_(rule) {
+      // Acquire and release only so that a checker sees correct alternation of threads as such.
+      if (!rule.busy_.exchange(true, std::memory_order_acquire)) return;
+      std::fprintf(stderr, "sluice: %s\n", rule.rule_);
+      std::abort();
+    }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+    ~Scope() { rule_.busy_.store(false, std::memory_order_release); }
+
+   private:
+    OneThreadRule& rule_;
+  };
+#endif
+
+ private:
+  const char* rule_;
+  std::atomic<bool> busy_{false};
+};
+
+/// A record and whether there is one.
+struct ReadResult {
+  Status status;
+  ring::Record record;
+};
+
+/// Threads: claim, commit, publish: the sending thread; read, release: the receiving thread; the rest any.
+class PortCore {
+ public:
+  PortCore(const ring::OwnView& own, const ring::PeerView& peer, const WaitOptions& wait,
+           const ring::ConsumerStart& start) noexcept
+      : producer_(own, peer, wait), consumer_(own, peer, wait, start) {}
+  PortCore(const PortCore&) = delete;
+  PortCore& operator=(const PortCore&) = delete;
+
+  /// Claims room; waits for it until `*deadline`, not at all where that is null.
+  Status claim(std::size_t bytes, std::span<std::byte>& room, const Deadline* deadline) noexcept {
+    const OneThreadRule::Scope scope(sending_rule_);
+    Status status = may_send() ? producer_.try_claim(bytes, room) : producer_.gate().reason();
+    if (status != Status::ok) [[unlikely]]
+      return claim_slowly(status, bytes, room, deadline);
+    return Status::ok;
+  }
+
+  /// Ends the claimed record with its first `bytes` bytes; visible with the next publish(). ok, or forked.
+  Status commit(std::size_t bytes) noexcept {
+    if (producer_.gate().forked()) [[unlikely]]
+      return Status::forked;
+    producer_.commit(bytes);
+    return Status::ok;
+  }
+
+  void publish() noexcept {
+    const OneThreadRule::Scope scope(sending_rule_);
+    if (producer_.gate().forked()) return;
+    producer_.publish();
+    // After the publication: it may have looked for the wait of a peer that has been replaced.
+    if (producer_.gate().interrupted()) [[unlikely]]
+      follow_peer_sending();
+  }
+
+  Status append(std::span<const std::byte> message, const Deadline* deadline) noexcept {
+    const OneThreadRule::Scope scope(sending_rule_);
+    Status status = may_send() ? producer_.try_append(message) : producer_.gate().reason();
+    if (status != Status::ok) [[unlikely]]
+      return append_slowly(status, {}, message, deadline);
+    return Status::ok;
+  }
+
+  Status post(std::span<const std::byte> message, const Deadline* deadline) noexcept {
+    return post({}, message, deadline);
+  }
+
+  /// Two parts of one message. Inlined, so that a message of one part pays for no other.
+  [[gnu::always_inline]] Status post(std::span<const std::byte> head, std::span<const std::byte> body,
+                                     const Deadline* deadline) noexcept {
+    const OneThreadRule::Scope scope(sending_rule_);
+    Status status = may_send() ? producer_.try_post(head, body) : producer_.gate().reason();
+    if (status != Status::ok) [[unlikely]] {
+      status = append_slowly(status, head, body, deadline);
+      if (status == Status::ok) producer_.publish();
+    }
+    // As in publish().
+    if (producer_.gate().interrupted()) [[unlikely]]
+      follow_peer_sending();
+    return status;
+  }
+
+  /// Releases what was read before, and reads the next record, waiting until `*deadline` as above.
+  ReadResult read(const Deadline* deadline) noexcept {
+    const OneThreadRule::Scope scope(receiving_rule_);
+    if (consumer_.holds_records()) [[unlikely]]
+      release_unreleased();
+    // The record never goes through memory: its payload's address would wait there for the header's line, and
+    // so would the fetching of the payload's lines, which now happens at the same time.
+    ring::Record record;
+    Status status = consumer_.try_read(record);
+    // The gate after the record: what a peer writes that is being replaced isn't believed. [FENCE]
+    while (status != Status::ok || !consumer_.gate().open()) [[unlikely]] {
+        if (status == Status::ok) consumer_.unread(record);
+        status = wait_to_read(status, deadline);
+        if (status != Status::ok) return {status, {}};
+        status = consumer_.try_read(record);
+        // What was there before the peer's end can be read after it.
+        if (status == Status::ok && !consumer_.gate().interrupted()) break;
+      }
+    return {Status::ok, record};
+  }
+
+  /// Releases the record with this number if it is the one read last.
+  [[gnu::always_inline]] void release(ring::Sequence sequence) noexcept {
+    if (consumer_.next_sequence() == sequence + 1) [[likely]]
+      release_all();
+  }
+
+  Status wait_until_consumed(Deadline deadline) noexcept;
+
+  Status replay_from(ring::Sequence sequence) noexcept;
+  bool replayed(ring::Sequence sequence) const noexcept {
+    return ring::before(sequence, consumer_.replay_end());
+  }
+
+  std::uint64_t max_message_bytes() const noexcept { return producer_.max_payload_bytes(); }
+  ring::Sequence next_sequence() const noexcept { return producer_.next_sequence(); }
+
+ protected:
+  ~PortCore() = default;
+
+  // Where the peer can be replaced (see SessionPort); elsewhere nothing interrupts, and these aren't called.
+
+  /// Goes on with the present peer, and ends the interruption; does nothing while a new one is being joined.
+  virtual void follow_peer_sending() noexcept {}
+  virtual void follow_peer_receiving() noexcept {}
+  /// Waits until no new peer is being joined: ok; timed_out; or why the port has ended.
+  virtual Status wait_for_peer(Deadline /*deadline*/) noexcept { return Status::ok; }
+
+  /// The peer broke a rule of the ring: remembers it in words, and ends the port.
+  virtual void note_broken(const ring::RingFailure& failure) noexcept = 0;
+  /// A message was refused for its size: remembers that in words.
+  virtual void note_too_large(std::uint64_t bytes) noexcept = 0;
+
+  /// Also where the port was closed here: the peer may have the room.
+  [[gnu::always_inline]] void release_all() noexcept {
+    if (consumer_.gate().forked()) [[unlikely]]
+      return;
+    consumer_.release();
+    // After the release, as in publish().
+    if (consumer_.gate().interrupted()) [[unlikely]]
+      follow_peer_receiving();
+  }
+
+  /// True in a forked child.
+  bool inherited() const noexcept { return producer_.gate().forked(); }
+
+  bool may_send() const noexcept { return producer_.gate().open(); }
+
+  Status may_receive() const noexcept {
+    if (inherited()) return Status::forked;
+    // Acquire pairs with the release in PortImpl::close; nothing else rests on it.
+    return closed_here_.load(std::memory_order_acquire) ? Status::closed : Status::ok;
+  }
+
+  /// release_all(), for messages that are kept until the next one is read.
+  void release_unreleased() noexcept;
+  Status claim_slowly(Status status, std::size_t bytes, std::span<std::byte>& room,
+                      const Deadline* deadline) noexcept;
+  Status claim_after_interruption(std::size_t bytes, std::span<std::byte>& room,
+                                  const Deadline* deadline) noexcept;
+  Status append_slowly(Status status, std::span<const std::byte> head, std::span<const std::byte> body,
+                       const Deadline* deadline) noexcept;
+  Status wait_to_read(Status why, const Deadline* deadline) noexcept;
+  Status receive_from_present_peer(const Deadline* deadline) noexcept;
+
+  // The two ends are used by two threads: a line pair of its own for each.
+  alignas(ring::kLineBytes) ring::Producer producer_;
+  OneThreadRule sending_rule_{"two threads send on one port at the same time"};
+  alignas(ring::kLineBytes) ring::Consumer consumer_;
+  OneThreadRule receiving_rule_{"two threads receive on one port at the same time"};
+  // Read by both, written once: when close() is called here.
+  alignas(ring::kLineBytes) std::atomic<bool> closed_here_{false};
+};
+
+}  // namespace sluice::ipc

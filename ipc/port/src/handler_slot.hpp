@@ -1,0 +1,113 @@
+// A handler that one thread calls at full speed and any thread can replace.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "sluice/ring/detail/barrier.hpp"
+
+namespace sluice::ipc {
+
+/// Holds a std::function. Calling costs no lock: the calling thread marks that it is inside, and whoever
+/// replaces the handler waits until that call is over. The store-load order between the two is the asymmetric
+/// pair of barrier.hpp.
+template <typename Function>
+class HandlerSlot {
+ public:
+  HandlerSlot() = default;
+  HandlerSlot(const HandlerSlot&) = delete;
+  HandlerSlot& operator=(const HandlerSlot&) = delete;
+  ~HandlerSlot() { delete current_.load(std::memory_order_relaxed); }  // relaxed: nobody else is left
+
+  /// Sets `next` and returns what was there. Afterwards the old handler neither runs nor will run, unless
+  /// this is called from inside it. Any thread, several at once: no lock is held while one waits for the
+  /// call, since that call may be about to replace the handler itself.
+  Function exchange(Function next) {
+    auto* fresh = next ? new Function(std::move(next)) : nullptr;
+    // Sequentially consistent, and with the barriers: either the caller sees the new handler, or we see it
+    // inside.
+    std::unique_ptr<Function> old(current_.exchange(fresh, std::memory_order_seq_cst));
+    ring::sleeper_barrier(light_);
+    if (!old) return {};
+    if (caller_.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
+      // The old handler is running below us on this stack: hand out a copy, and keep it until it has
+      // returned.
+      Function copy = *old;
+      retired_.push_back(std::move(old));
+      return copy;
+    }
+    wait_for_end_of_call();
+    return std::move(*old);
+  }
+
+  bool empty() const noexcept { return current_.load(std::memory_order_acquire) == nullptr; }
+
+  /// Calls the handler; false if there is none. One thread at a time.
+  template <typename... Arguments>
+  bool call(Arguments&&... arguments) {
+    const Inside inside(*this);
+    Function* function =
+        current_.load(std::memory_order_acquire);  // pairs with exchange: the function is complete
+    if (function == nullptr) return false;
+    (*function)(std::forward<Arguments>(arguments)...);
+    return true;
+  }
+
+  /// Calls `step(handler)` until it returns false or there is no handler. Marks the thread as inside only
+  /// once for as long as the handler stays the same: a replacement is noticed after the present step. One
+  /// thread at a time.
+  template <typename Step>
+  void call_repeatedly(Step step) {
+    for (;;) {
+      const Inside inside(*this);
+      Function* function = current_.load(std::memory_order_acquire);  // pairs with exchange, as in call()
+      if (function == nullptr) return;
+      do {
+        if (!step(*function)) return;
+      } while (current_.load(std::memory_order_acquire) == function);
+    }
+  }
+
+ private:
+  /// Odd calls_ means inside. Written by the calling thread only.
+  class Inside {
+   public:
+    explicit Inside(HandlerSlot& slot) noexcept : slot_(slot) {
+      // Relaxed: only the thread itself compares it with its own id.
+      slot.caller_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+      slot.calls_.store(slot.calls_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+      ring::publisher_barrier(slot.light_);  // pairs with the barrier in exchange
+    }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+    ~Inside() {
+      if (!slot_.retired_.empty()) slot_.retired_.clear();
+      slot_.caller_.store(std::thread::id(), std::memory_order_relaxed);
+      // Release pairs with wait_for_end_of_call: the call's effects precede the replacement's return.
+      slot_.calls_.store(slot_.calls_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    }
+
+   private:
+    HandlerSlot& slot_;
+  };
+
+  void wait_for_end_of_call() const noexcept {
+    const std::uint64_t seen = calls_.load(std::memory_order_acquire);
+    if (seen % 2 == 0) return;
+    while (calls_.load(std::memory_order_acquire) == seen)
+      std::this_thread::sleep_for(std::chrono::microseconds(20));
+  }
+
+  const bool light_ = ring::register_barrier_target();
+  std::atomic<Function*> current_{nullptr};
+  std::atomic<std::uint64_t> calls_{0};
+  std::atomic<std::thread::id> caller_{};
+  std::vector<std::unique_ptr<Function>> retired_;  // the calling thread's, while it is inside
+};
+
+}  // namespace sluice::ipc

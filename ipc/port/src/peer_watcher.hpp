@@ -1,0 +1,81 @@
+// Tells when a peer is gone: one thread for the whole process that sleeps in epoll until a socket hangs up or
+// a process ends.
+#pragma once
+
+#include <pthread.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "sluice/base/descriptor.hpp"
+
+namespace sluice::ipc {
+
+class PeerWatcher;
+
+/// One peer being watched; ends with this object.
+class Watch {
+ public:
+  Watch() noexcept = default;
+  Watch(Watch&& other) noexcept;
+  Watch& operator=(Watch&& other) noexcept;
+
+  /// Afterwards on_gone is not running and will not run, and what it captured is destroyed; waits for it if
+  /// need be. Only from within on_gone itself this returns at once. Must not be called with a lock held that
+  /// on_gone takes.
+  ~Watch() { reset(); }
+
+  /// What the destructor does.
+  void reset() noexcept;
+
+  explicit operator bool() const noexcept { return watcher_ != nullptr; }
+
+ private:
+  friend class PeerWatcher;
+  Watch(std::shared_ptr<PeerWatcher> watcher, std::uint64_t id) noexcept;
+
+  std::shared_ptr<PeerWatcher> watcher_;
+  std::uint64_t id_ = 0;
+};
+
+/// The watcher and its thread, which blocks every signal and is named "sluice-watch". All functions are
+/// thread-safe.
+class PeerWatcher : public std::enable_shared_from_this<PeerWatcher> {
+  struct State;
+  struct Token {};  // only shared() makes one
+
+ public:
+  /// The running watcher, or a new one. It ends, its thread joined, when the last pointer and the last Watch
+  /// are gone; if that is on the watcher's own thread, the thread ends by itself right after. A forked child
+  /// gets a new one.
+  static std::shared_ptr<PeerWatcher> shared();
+
+  explicit PeerWatcher(Token);
+  PeerWatcher(const PeerWatcher&) = delete;
+  PeerWatcher& operator=(const PeerWatcher&) = delete;
+  ~PeerWatcher();
+
+  /// Calls `on_gone` once, on the watcher's thread, when either end of `socket` is shut down or closed, or
+  /// the process of `pidfd` (-1: none) has ended, reaped or not. Data that waits unread in the socket neither
+  /// triggers nor delays it. Both descriptors must stay open until the Watch is destroyed, and can be watched
+  /// once at a time. `on_gone` must not throw, and must be short: all peers of the process share the thread.
+  Watch watch(int socket, int pidfd, std::function<void()> on_gone);
+
+ private:
+  friend class Watch;
+  void unwatch(std::uint64_t id) noexcept;
+  bool runs_here() const noexcept;
+
+  std::shared_ptr<State> state_;
+  pthread_t thread_{};  // no std::thread: a forked child could neither join nor detach it
+};
+
+/// A descriptor that stands for this process (close-on-exec); empty where the system doesn't offer one.
+Descriptor own_pidfd();
+
+/// Whether `fd`, which came from a peer, is a pidfd and so may be given to PeerWatcher. False where /proc is
+/// missing.
+bool is_pidfd(int fd);
+
+}  // namespace sluice::ipc

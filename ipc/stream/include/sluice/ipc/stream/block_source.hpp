@@ -1,0 +1,100 @@
+// Where the blocks of a stream come from, as one type: ranges, generators, callbacks, descriptors, istreams.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <functional>
+#include <istream>
+#include <iterator>
+#include <optional>
+#include <ranges>
+#include <span>
+#include <stop_token>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace sluice {
+
+/// Gives the next piece of data, valid until the next call; nothing at the end. May throw: then the stream
+/// fails, the peer is told what() and the exception comes out of send().
+using BlockSource = std::function<std::optional<std::span<const std::byte>>()>;
+
+/// Something whose bytes can be sent as they lie in memory: spans, vectors, strings, arrays of plain values.
+template <typename T>
+concept ByteBlock = std::ranges::contiguous_range<T> && std::ranges::sized_range<T> &&
+    (std::is_arithmetic_v<std::ranges::range_value_t<T>> || std::is_enum_v<std::ranges::range_value_t<T>>);
+
+/// A range or generator of such.
+template <typename R>
+concept BlockRangeLike = std::ranges::input_range<R> && ByteBlock<std::ranges::range_reference_t<R>>;
+
+/// How much a descriptor or an istream is read at once where no block size is asked for.
+inline constexpr std::size_t kReadBytes = 65536;
+
+namespace ipc {
+
+template <ByteBlock T>
+std::span<const std::byte> bytes_of_block(T&& block) {
+  return std::as_bytes(std::span(std::ranges::data(block), std::ranges::size(block)));
+}
+
+/// Walks a range; holds the present element, since a range may give temporaries. `range` must outlive it.
+template <BlockRangeLike R>
+class RangeSource {
+ public:
+  explicit RangeSource(R& range) : range_(&range) {}
+
+  std::optional<std::span<const std::byte>> operator()() {
+    element_.reset();
+    if (!at_) {
+      at_.emplace(std::ranges::begin(*range_));
+    } else {
+      ++*at_;
+    }
+    if (*at_ == std::ranges::end(*range_)) return std::nullopt;
+    if constexpr (std::is_reference_v<std::ranges::range_reference_t<R>>) {
+      return bytes_of_block(**at_);
+    } else {
+      element_.emplace(**at_);
+      return bytes_of_block(*element_);
+    }
+  }
+
+ private:
+  using Element = std::remove_cvref_t<std::ranges::range_reference_t<R>>;
+  R* range_;
+  std::optional<std::ranges::iterator_t<R>> at_;
+  std::optional<Element> element_;
+};
+
+}  // namespace ipc
+
+/// Reads a descriptor (which stays the caller's) to its end, `read_bytes` at a time at most; a stop requested
+/// while it waits ends it with stream_errc::cancelled. Throws a system error for what read() refuses.
+BlockSource read_blocks(int fd, std::size_t read_bytes = kReadBytes, std::stop_token stop = {});
+/// The same of an istream; throws std::ios_base::failure if it goes bad.
+BlockSource read_blocks(std::istream& input, std::size_t read_bytes = kReadBytes);
+
+namespace ipc {
+
+/// Cuts what a source gives into blocks of one size across its pieces, the last one shorter; size 0 leaves
+/// the pieces as they are.
+class Rechunker {
+ public:
+  Rechunker(const BlockSource& source, std::size_t chunk_bytes) : source_(&source), chunk_(chunk_bytes) {}
+
+  std::optional<std::span<const std::byte>> next() { return chunk_ == 0 ? (*source_)() : next_chunk(); }
+
+ private:
+  std::optional<std::span<const std::byte>> next_chunk();
+
+  const BlockSource* source_;
+  std::size_t chunk_;
+  std::span<const std::byte> piece_;  // what is left of the source's last piece
+  std::vector<std::byte> partial_;    // a block that spans pieces
+  bool ended_ = false;                // the source isn't asked again
+};
+
+}  // namespace ipc
+}  // namespace sluice

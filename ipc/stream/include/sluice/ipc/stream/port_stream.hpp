@@ -1,0 +1,253 @@
+// Whole streams with backpressure over any message port.
+//
+//   sluice::Port port = sluice::connect("orders");               sluice::Port port = listener.accept();
+//   sluice::send_port_stream(port, file_blocks);                 for (auto block :
+//   sluice::receive_port_stream(port))
+//                                                                  use(block);
+//
+// or, with streams in both directions at the same time, and any number one after another:
+//
+//   auto stream = sluice::create_port_stream(port, {.window = 4U << 20U});
+//   std::thread sender([&] { stream.send(blocks); });
+//   for (std::span<const std::byte> block : stream.receive()) use(block);
+//
+// A block is acknowledged when the loop comes back for the next one: the sender is never further ahead than
+// the receiver's window. Both ends learn why a stream ended; see StreamError. The wire format is in
+// stream_frame.hpp, the protocol in docs/port-streams.md.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <istream>
+#include <iterator>
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <type_traits>
+#include <utility>
+
+#include "sluice/ipc/port/message_port.hpp"
+#include "sluice/ipc/stream/block_source.hpp"
+#include "sluice/ipc/stream/stream_error.hpp"
+
+namespace sluice {
+
+namespace ipc {
+class StreamCore;
+}
+
+/// Who reads the port of a PortStream, and where received blocks lie.
+enum class StreamUse : std::uint8_t {
+  /// As one_way while at most one send or receive goes on; from the first time that both do, for good, as
+  /// both_ways. A send that begins while another thread's receiving loop has a block waits until the loop
+  /// comes back; send() and receive() by the thread that has the block throw errc::misuse.
+  adaptive,
+  /// The port's delivery thread, which copies blocks to memory of this process: sending and receiving go on
+  /// side by side, inside the receiving loop, too. The port's handlers are set while the stream uses it.
+  both_ways,
+  /// The calling thread, where the port can be read by calls (else as both_ways), without locks: the fastest
+  /// for small blocks, which are handed out in place. One send or receive at a time; another one meanwhile
+  /// throws errc::misuse.
+  one_way,
+};
+
+struct PortStreamOptions {
+  /// How long a sender waits without any block being answered.
+  std::chrono::nanoseconds ack_timeout = std::chrono::seconds(30);
+  /// How long a receiver waits without a block; default: for ever.
+  std::chrono::nanoseconds idle_timeout = std::chrono::nanoseconds::max();
+  /// Blocks are cut to this many bytes across the pieces that the source gives; 0: each piece is one block.
+  std::size_t chunk_size = 0;
+  /// Bytes that a peer may send ahead of our consumer; 0 turns credits off (one block at a time).
+  std::uint32_t window = 1U << 20U;
+  /// Bytes beyond that which are tolerated before the peer's stream is refused.
+  std::uint64_t tolerance = 1U << 16U;
+  /// How long a stream that ends early waits for the other side to take note.
+  std::chrono::nanoseconds linger = std::chrono::seconds(1);
+  StreamUse use = StreamUse::adaptive;
+};
+
+/// What was moved, and how much of it is still under way.
+struct SendProgress {
+  std::uint64_t blocks_sent = 0;
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t bytes_acknowledged = 0;  ///< consumed by the receiver
+  std::uint64_t bytes_in_flight = 0;     ///< sent and not answered
+};
+
+/// What the consumer was given, the block that it has now included.
+struct StreamTotals {
+  std::uint64_t blocks = 0;
+  std::uint64_t bytes = 0;
+};
+
+struct SendOptions {
+  std::stop_token stop{};
+  /// Called by send() after each block and at the end.
+  std::function<void(const SendProgress&)> on_progress{};
+};
+
+struct ReceiveOptions {
+  std::stop_token stop{};
+};
+
+/// Uses a block; may throw, which rejects it with what() as the reason.
+using BlockConsumer = std::function<void(std::span<const std::byte> block)>;
+
+/// The blocks of one stream, as an input range to be walked once. Going on acknowledges the block before;
+/// destroying it early refuses the rest (and says so to the sender). Iterating throws StreamError where the
+/// stream doesn't complete. A span is valid until the loop goes on; unless in StreamUse::both_ways it
+/// can lie in the peer's memory, who can still change it: copy it first if the peer isn't trusted.
+/// Thread-safety: one thread. Keeps the stream's port in use while it lives.
+class ReceivedBlocks {
+ public:
+  class iterator {  // NOLINT(readability-identifier-naming): the name that ranges expect
+   public:
+    using iterator_concept = std::input_iterator_tag;
+    using value_type = std::span<const std::byte>;
+    using difference_type = std::ptrdiff_t;
+
+    value_type operator*() const noexcept { return block_; }
+    iterator& operator++() {
+      advance();
+      return *this;
+    }
+    void operator++(int) { advance(); }
+    friend bool operator==(const iterator& at, std::default_sentinel_t /*end*/) noexcept {
+      return at.blocks_ == nullptr;
+    }
+
+   private:
+    friend class ReceivedBlocks;
+    explicit iterator(ReceivedBlocks& blocks) : blocks_(&blocks) { advance(); }
+    void advance();
+
+    ReceivedBlocks* blocks_;
+    value_type block_{};
+  };
+
+  ReceivedBlocks(ReceivedBlocks&& other) noexcept;
+  ReceivedBlocks& operator=(ReceivedBlocks&&) = delete;
+  ReceivedBlocks(const ReceivedBlocks&) = delete;
+  ReceivedBlocks& operator=(const ReceivedBlocks&) = delete;
+  ~ReceivedBlocks();
+
+  iterator begin() { return iterator(*this); }
+  static std::default_sentinel_t end() noexcept { return {}; }
+
+ private:
+  friend class PortStream;
+  ReceivedBlocks(std::shared_ptr<ipc::StreamCore> core, ReceiveOptions options);
+
+  std::shared_ptr<ipc::StreamCore> core_;
+  std::stop_token stop_;
+  int exceptions_ = std::uncaught_exceptions();  // more of them at the end: the consumer failed
+};
+
+/// Streams over one port. The port's handlers are its own while it lives, and are given back afterwards.
+/// Threads: one sends, one receives (see StreamUse); close() and the progress calls from any. In
+/// StreamUse::one_way everything but close() belongs to the thread that sends or receives.
+class PortStream {
+ public:
+  PortStream(MessagePort port, const PortStreamOptions& options);
+  PortStream(PortStream&&) noexcept;
+  PortStream& operator=(PortStream&&) noexcept;
+  ~PortStream();
+
+  /// Sends one stream. Returns when the receiver has consumed all of it. Throws StreamError, or what the
+  /// source throws (the receiver is told its what()); errc::misuse if a send is going on.
+  StreamTotals send(const BlockSource& source, const SendOptions& options = {});
+  template <BlockRangeLike R>
+  StreamTotals send(R&& range, const SendOptions& options = {}) {
+    ipc::RangeSource<std::remove_reference_t<R>> blocks(range);  // by reference: iterators may be move-only
+    return send(BlockSource([&blocks] { return blocks(); }), options);
+  }
+  /// One piece; cut into blocks of chunk_size.
+  template <ByteBlock B>
+  requires(!BlockRangeLike<B>) StreamTotals send(const B& bytes, const SendOptions& options = {}) {
+    return send(BlockSource([piece = ipc::bytes_of_block(bytes),
+                             given = false]() mutable -> std::optional<std::span<const std::byte>> {
+                  if (std::exchange(given, true)) return std::nullopt;
+                  return piece;
+                }),
+                options);
+  }
+  StreamTotals send(std::istream& input, const SendOptions& options = {});
+  /// Sends what can be read from a descriptor, to its end.
+  StreamTotals send_from(int fd, const SendOptions& options = {});
+
+  /// Receives one stream, in a loop. Waits for one to begin. Throws errc::misuse if a receive is going on.
+  ReceivedBlocks receive(ReceiveOptions options = {});
+  /// Receives one stream, calling `consumer` for each block.
+  StreamTotals receive(const BlockConsumer& consumer, const ReceiveOptions& options = {});
+  /// Receives one stream into a descriptor; a block is acknowledged when it is written.
+  StreamTotals receive_into(int fd, const ReceiveOptions& options = {});
+
+  /// Of the present or last send.
+  SendProgress send_progress() const;
+  /// Of the present or last receive.
+  StreamTotals receive_progress() const;
+
+  /// Ends what is going on (stream_errc::cancelled) and gives the port's handlers back; a port that was
+  /// handed over is closed with the destructor. Later calls throw errc::misuse.
+  void close();
+
+ private:
+  std::shared_ptr<ipc::StreamCore> core_;
+};
+
+namespace ipc {
+
+/// A port that was handed over is taken; one that has a name is borrowed, and must outlive the stream.
+template <typename P>
+MessagePort port_for_stream(std::remove_reference_t<P>& port) {
+  if constexpr (std::is_lvalue_reference_v<P>) {
+    return MessagePort::borrow(port);
+  } else if constexpr (std::same_as<P, MessagePort>) {
+    return std::move(port);
+  } else {
+    return MessagePort(std::move(port));
+  }
+}
+
+PortStreamOptions one_way(PortStreamOptions options);
+
+}  // namespace ipc
+
+/// A PortStream over `port`: borrowed if it is a variable (it must outlive the stream), taken if moved in.
+/// Throws errc::bad_option.
+template <typename P>
+requires MessagePortLike<std::remove_reference_t<P>> PortStream
+create_port_stream(P&& port, const PortStreamOptions& options = {}) {
+  return PortStream(ipc::port_for_stream<P>(port), options);
+}
+
+/// Two connected streams in one process, over shared-memory ports: for tests.
+std::pair<PortStream, PortStream> create_port_stream_pair(const PortStreamOptions& first = {},
+                                                          const PortStreamOptions& second = {});
+
+/// Sends one stream in StreamUse::one_way. `source`: whatever PortStream::send takes.
+template <typename P, typename Source>
+requires MessagePortLike<std::remove_reference_t<P>> StreamTotals send_port_stream(
+    P&& port, Source&& source, const PortStreamOptions& options = {}, const SendOptions& send_options = {}) {
+  return create_port_stream(std::forward<P>(port), ipc::one_way(options))
+      .send(std::forward<Source>(source), send_options);
+}
+
+/// Receives one stream in StreamUse::one_way.
+template <typename P>
+requires MessagePortLike<std::remove_reference_t<P>> ReceivedBlocks
+receive_port_stream(P&& port, const PortStreamOptions& options = {}, ReceiveOptions receive_options = {}) {
+  return create_port_stream(std::forward<P>(port), ipc::one_way(options)).receive(std::move(receive_options));
+}
+template <typename P>
+requires MessagePortLike<std::remove_reference_t<P>> StreamTotals
+receive_port_stream(P&& port, const BlockConsumer& consumer, const PortStreamOptions& options = {},
+                    const ReceiveOptions& receive_options = {}) {
+  return create_port_stream(std::forward<P>(port), ipc::one_way(options)).receive(consumer, receive_options);
+}
+
+}  // namespace sluice

@@ -1,0 +1,55 @@
+#include "sluice/ipc/stream/stream_frame.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "sluice/base/detail/quoted_text.hpp"
+
+namespace sluice::ipc {
+namespace {
+
+constexpr std::byte kHandled{1};
+constexpr std::byte kRejected{0};
+constexpr std::size_t kWindowBytes = 4;
+
+std::string_view as_text(std::span<const std::byte> bytes) noexcept {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace
+
+Answer decode_answer(std::span<const std::byte> payload) noexcept {
+  if (payload.empty() || payload[0] != kHandled) {
+    return {.handled = false, .reason_json = payload.empty() ? payload : payload.subspan(1)};
+  }
+  if (payload.size() < 1 + kWindowBytes) return {.handled = true};
+  return {.handled = true, .window = read_u32(payload.subspan(1))};
+}
+
+FrameHead FrameHead::handled(BlockId id, std::optional<std::uint32_t> window) noexcept {
+  FrameHead head(FrameType::ack, id);
+  head.bytes_[head.size_++] = kHandled;
+  if (window) head.append_u32(*window);
+  return head;
+}
+
+FrameHead FrameHead::rejected(BlockId id) noexcept {
+  FrameHead head(FrameType::ack, id);
+  head.bytes_[head.size_++] = kRejected;
+  return head;
+}
+
+std::string to_json_string(std::string_view text) {
+  const nlohmann::json value = std::string(text.substr(0, kMaxTextBytes));
+  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string text_of_peer(std::span<const std::byte> payload) {
+  const std::string_view text = as_text(payload);
+  if (payload.size() <= kMaxTextBytes) {
+    const auto value = nlohmann::json::parse(text, nullptr, false);
+    if (value.is_string()) return value.get<std::string>();
+  }
+  return base::quoted_text(text);
+}
+
+}  // namespace sluice::ipc

@@ -1,0 +1,411 @@
+// The handshake of sessions against joiners and keepers that break its rules: refused, and the session goes
+// on with the next who keeps them.
+#include "session_handshake.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstring>
+#include <functional>
+#include <future>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "child_process.hpp"
+#include "command.hpp"
+#include "listening_socket.hpp"
+#include "open_descriptors.hpp"
+#include "process_signal.hpp"
+#include "session_parts.hpp"
+#include "sluice/ipc/connect/session.hpp"
+#include "temp_directory.hpp"
+#include "throws.hpp"
+#include "watchdog.hpp"
+
+namespace sluice::test {
+namespace {
+
+using namespace std::chrono_literals;
+using ipc::encode_packet;
+using ipc::Packet;
+using ipc::PacketSocket;
+using ipc::SessionAnswer;
+using ipc::SessionHello;
+using ipc::SessionOffer;
+using ring::OwnedRegion;
+using ring::PeerRegion;
+
+/// Records of both rings: a number of 8 bytes behind 8 bytes of header.
+constexpr std::uint64_t kRecordBytes = 16;
+constexpr std::uint64_t kRingBytes = 4096;
+
+std::span<const std::byte> bytes_of(const std::uint64_t& number) {
+  return std::as_bytes(std::span(&number, 1));
+}
+
+void post(Port& port, std::uint64_t first, std::uint64_t last) {
+  for (std::uint64_t number = first; number <= last; ++number)
+    EXPECT_EQ(port.post_message(bytes_of(number)), Status::ok);
+}
+
+void receive(Port& port, std::uint64_t first, std::uint64_t last) {
+  for (std::uint64_t number = first; number <= last; ++number) {
+    const Message message = port.receive();
+    ASSERT_TRUE(message) << to_string(message.status());
+    EXPECT_EQ(message.sequence(), number);
+    EXPECT_EQ(std::memcmp(message.bytes().data(), &number, sizeof number), 0);
+  }
+}
+
+Descriptor copy_of(int descriptor) {
+  return Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0));
+}
+
+/// What a joiner is offered.
+struct Offered {
+  SessionOffer offer;
+  Descriptor keeper_region;
+  PeerRegion old_region;
+
+  /// A right answer's region.
+  OwnedRegion successor() const {
+    const ring::Position released = old_region.view().control->release.released.load();
+    return OwnedRegion::continue_from(old_region.view(), options(), released);
+  }
+  ring::RegionOptions options() const {
+    ring::RegionOptions options;
+    options.capacity = kRingBytes;
+    options.replay_window = kRingBytes / 4;
+    options.session = offer.session;
+    options.epoch = offer.epoch;
+    return options;
+  }
+};
+
+/// A host in this process whose peer has been killed: of 3 messages each way, it has received 1, and the peer
+/// too.
+class HostileJoiner : public ::testing::Test {
+ protected:
+  HostileJoiner() {
+    ChildProcess first([this] {
+      Port port = join_session(path_, {.port = {.ring_bytes = kRingBytes}});
+      post(port, 1, 3);
+      receive(port, 1, 1);
+      released_.notify();
+      ::pause();
+    });
+    SessionOptions options{.port = {.ring_bytes = kRingBytes}, .handshake_timeout = 300ms};
+    options.on_state = events_.handler();
+    port_.emplace(host_session(path_, options));
+    post(*port_, 1, 3);
+    receive(*port_, 1, 1);
+    released_.wait();
+    first.signal(SIGKILL);
+    EXPECT_TRUE(events_.wait_for(SessionState::waiting_for_peer));
+    before_ = open_descriptors();
+  }
+
+  PacketSocket connect() const { return ipc::connect_until(path_, ::geteuid(), deadline_in(10s)); }
+
+  Offered offer_for(PacketSocket& joiner) {
+    joiner.send(encode_packet(SessionHello{}), {}, deadline_in(10s));
+    Packet packet = joiner.receive(deadline_in(10s));
+    const auto offer = ipc::decode_packet<SessionOffer>(packet.bytes);
+    EXPECT_EQ(packet.descriptors.size(), 3U);
+    return {offer, std::move(packet.descriptors.at(0)),
+            PeerRegion::open(std::move(packet.descriptors.at(2)), offer.session, ring::EpochRange(1, 100))};
+  }
+
+  /// Whether the host says no, with these words.
+  static ::testing::AssertionResult is_refused(PacketSocket& joiner, const std::string& words) {
+    return throws(errc::refused, words,
+                  [&] { (void)ipc::decode_packet<ipc::Welcome>(joiner.receive(deadline_in(10s)).bytes); });
+  }
+
+  void expect_answer_refused(const std::string& words,
+                             const std::function<void(PacketSocket&, const Offered&)>& answer) {
+    SCOPED_TRACE(words);
+    {
+      PacketSocket joiner = connect();
+      const Offered offered = offer_for(joiner);
+      answer(joiner, offered);
+      EXPECT_TRUE(is_refused(joiner, words));
+    }
+    EXPECT_TRUE(comes_true([&] { return open_descriptors() == before_; })) << "a descriptor is left";
+  }
+
+  static void answer_with(PacketSocket& joiner, int region) {
+    joiner.send(encode_packet(SessionAnswer{}), std::span(&region, 1), deadline_in(10s));
+  }
+
+  /// An otherwise right answer whose region was changed.
+  void expect_region_refused(const std::string& words,
+                             const std::function<void(const ring::OwnView&, const Offered&)>& change) {
+    expect_answer_refused(words, [&](PacketSocket& joiner, const Offered& offered) {
+      const OwnedRegion region = offered.successor();
+      change(region.view(), offered);
+      answer_with(joiner, region.descriptor());
+    });
+  }
+
+  /// Nothing of the session was harmed: the next process goes on as if nobody had been there.
+  void expect_next_goes_on() {
+    ChildProcess next([this] {
+      Port port = join_session(path_);
+      EXPECT_EQ(port.next_sequence(), 4U);
+      post(port, 4, 4);
+      receive(port, 2, 3);
+      EXPECT_EQ(port.wait_until_consumed(deadline_in(20s)), Status::ok);
+    });
+    receive(*port_, 2, 4);
+    EXPECT_EQ(port_->wait_until_consumed(deadline_in(20s)), Status::ok);
+    EXPECT_TRUE(next.wait_for(20s)->ok());
+    EXPECT_EQ(port_->receive().status(), Status::closed);  // and nothing else
+  }
+
+  const Watchdog watchdog_{60s, "a hostile handshake"};
+  TempDirectory directory_;
+  std::string path_ = directory_.file("channel");
+  ProcessSignal released_;
+  Events events_;
+  std::optional<Port> port_;
+  std::size_t before_ = 0;
+};
+
+TEST_F(HostileJoiner, IsRefusedForABadHello) {
+  const auto refused = [&](std::span<const std::byte> packet, const std::vector<int>& descriptors,
+                           const std::string& words) {
+    PacketSocket joiner = connect();
+    joiner.send(packet, descriptors, deadline_in(10s));
+    EXPECT_TRUE(is_refused(joiner, words));
+  };
+  const SessionHello hello;
+  refused(encode_packet(hello).first(47), {}, "expected packet type 6 of 48 bytes");
+  refused(encode_packet(ipc::Welcome{}), {}, "expected packet type 6");
+  refused(encode_packet(hello), {STDERR_FILENO}, "expected no descriptors");
+  SessionHello stateful;
+  stateful.has_state = 1;
+  refused(encode_packet(stateful), {}, "has its state");
+  expect_next_goes_on();
+}
+
+TEST_F(HostileJoiner, IsRefusedForABadAnswer) {
+  const auto answer = [this](const std::string& words, std::span<const std::byte> packet,
+                             const std::vector<int>& descriptors) {
+    expect_answer_refused(words, [&](PacketSocket& joiner, const Offered&) {
+      joiner.send(packet, descriptors, deadline_in(10s));
+    });
+  };
+  const SessionAnswer without_pidfd;
+  SessionAnswer with_pidfd;
+  with_pidfd.has_pidfd = 1;
+  const Descriptor nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  ++before_;
+  const int null = nothing.get();
+  answer("expected packet type 9 of 16 bytes", encode_packet(without_pidfd).first(15), {null});
+  answer("expected packet type 9", encode_packet(ipc::Welcome{}), {});
+  answer("expected 1 descriptors, got 0", encode_packet(without_pidfd), {});
+  answer("expected 2 descriptors, got 1", encode_packet(with_pidfd), {null});
+  answer("expected 2 descriptors, got 8", encode_packet(with_pidfd), std::vector<int>(8, null));
+  answer("is no pidfd", encode_packet(with_pidfd), {null, null});
+  answer("expected a memfd", encode_packet(without_pidfd), {null});
+  expect_next_goes_on();
+}
+
+TEST_F(HostileJoiner, IsRefusedForARegionOfAnotherConnection) {
+  const auto region = [this](const std::string& words, auto make) {
+    expect_answer_refused(words, [&](PacketSocket& joiner, const Offered& offered) {
+      const Descriptor descriptor = make(offered);
+      answer_with(joiner, descriptor.get());
+    });
+  };
+  const auto created = [](const ring::RegionOptions& options) {
+    return copy_of(OwnedRegion::create(options).descriptor());
+  };
+  region("expected epoch 2, got 1",
+         [](const Offered& offered) { return copy_of(offered.keeper_region.get()); });
+  region("expected epoch 2, got 1",
+         [](const Offered& offered) { return copy_of(offered.old_region.descriptor()); });
+  region("expected this session's id", [&](const Offered& offered) {
+    ring::RegionOptions options = offered.options();
+    options.session.at(0) ^= 1U;
+    return created(options);
+  });
+  region("expected a ring of 4096 bytes", [&](const Offered& offered) {
+    ring::RegionOptions options = offered.options();
+    options.capacity = 2 * kRingBytes;
+    return created(options);
+  });
+  region("with a window of 1024", [&](const Offered& offered) {
+    ring::RegionOptions options = offered.options();
+    options.replay_window = 512;
+    return created(options);
+  });
+  region("expected a tail of at least 48",
+         [&](const Offered& offered) { return created(offered.options()); });
+  expect_next_goes_on();
+}
+
+TEST_F(HostileJoiner, IsRefusedForARegionThatLies) {
+  using ring::OwnView;
+  const auto shift = [](std::atomic<std::uint64_t>& word, std::uint64_t by) { word.store(word.load() + by); };
+  expect_region_refused("expected a tail of at least 48", [&](const OwnView& view, const Offered&) {
+    shift(view.control->tail.tail, -kRecordBytes);
+  });
+  expect_region_refused("expected a tail behind its last record", [&](const OwnView& view, const Offered&) {
+    shift(view.control->tail.tail, kRecordBytes);
+  });
+  expect_region_refused("expected one of our records at the released",
+                        [&](const OwnView& view, const Offered&) {
+                          view.control->release.released = 4 * kRecordBytes;  // ahead of what we have posted
+                        });
+  expect_region_refused("expected one of our records at the released",
+                        [&](const OwnView& view, const Offered&) {
+                          view.control->release.released = kRecordBytes + 8;  // inside one
+                        });
+  expect_region_refused(
+      "expected one of our records at the released",
+      [&](const OwnView& view, const Offered&) { view.control->release.released = kRecordBytes + 1; });
+  expect_region_refused("expected a released position of at least",
+                        [&](const OwnView& view, const Offered& offered) {
+                          const auto& words = *offered.old_region.view().control;
+                          view.control->release.released = words.release.released - 8;
+                        });
+  expect_region_refused("broken", [&](const OwnView& view, const Offered&) {
+    view.data[kRecordBytes + 4] ^= std::byte{1};  // a record's number
+  });
+  expect_region_refused("broken", [&](const OwnView& view, const Offered&) {
+    view.data[2 * kRecordBytes + 2] ^= std::byte{1};  // a record's length
+  });
+  expect_region_refused("expected message 2 to be the next, got 3", [&](const OwnView& view, const Offered&) {
+    for (std::uint64_t record = 0; record < 3; ++record)
+      view.data[record * kRecordBytes + 4] = std::byte(record + 2);
+    shift(view.control->history.oldest_sequence, 1);
+    shift(view.control->tail.tail_sequence, 1);
+  });
+  expect_next_goes_on();
+}
+
+TEST_F(HostileJoiner, MakesTheNextWaitNoLongerThanTheHandshakesTime) {
+  PacketSocket silent = connect();
+  EXPECT_TRUE(is_refused(silent, "didn't finish its handshake in time"));
+  PacketSocket stops_half_way = connect();
+  const Offered offered = offer_for(stops_half_way);
+  EXPECT_TRUE(is_refused(stops_half_way, "didn't finish its handshake in time"));
+  // It comes too late with a right answer.
+  try {
+    answer_with(stops_half_way, offered.successor().descriptor());
+  } catch (const error& why) {
+    EXPECT_EQ(why.code(), errc::peer_gone);
+  }
+  PacketSocket hangs_up = connect();
+  (void)offer_for(hangs_up);
+  hangs_up.shut_down();
+  expect_next_goes_on();
+}
+
+TEST_F(HostileJoiner, LeavesToBeReceivedWhatItsPredecessorHadPublished) {
+  {
+    PacketSocket hangs_up = connect();
+    (void)offer_for(hangs_up);
+  }
+  EXPECT_EQ(port_->receive_for(10s).sequence(), 2U);
+}
+
+/// A joiner in this process, and a keeper that lies.
+class HostileKeeper : public ::testing::Test {
+ protected:
+  using Descriptors = std::vector<int>;
+
+  HostileKeeper() {
+    options_.capacity = kRingBytes;
+    options_.replay_window = kRingBytes / 4;
+    options_.session = {1, 2, 3};
+    options_.epoch = 1;
+  }
+
+  void expect_refusal(errc code, const std::string& words, const SessionOffer& offer,
+                      const Descriptors& descriptors) {
+    SCOPED_TRACE(words);
+    ipc::ListeningSocket listener(path_);
+    const std::size_t before = open_descriptors();
+    std::future<::testing::AssertionResult> joining = std::async(std::launch::async, [&] {
+      return throws(code, words, [&] { (void)join_session(path_, {.port = {.ring_bytes = kRingBytes}}); });
+    });
+    ASSERT_TRUE(base::wait_for_events(listener.fd(), POLLIN, deadline_in(10s)));
+    {
+      ipc::AcceptResult accepted = listener.accept();
+      ASSERT_EQ(accepted.outcome, ipc::AcceptOutcome::accepted);
+      PacketSocket& socket = *accepted.connection;
+      (void)ipc::decode_packet<SessionHello>(socket.receive(deadline_in(10s)).bytes);
+      socket.send(encode_packet(offer), descriptors, deadline_in(10s));
+      EXPECT_TRUE(joining.get());
+      EXPECT_TRUE(throws(errc::refused, "", [&] {  // it says why it doesn't come
+        (void)ipc::decode_packet<SessionAnswer>(socket.receive(deadline_in(10s)).bytes);
+      }));
+    }
+    EXPECT_TRUE(comes_true([&] { return open_descriptors() == before; })) << "a descriptor is left";
+  }
+
+  SessionOffer offer(bool has_old_region) const {
+    SessionOffer offer;
+    offer.session = options_.session;
+    offer.epoch = 2;
+    offer.has_old_region = has_old_region ? 1 : 0;
+    return offer;
+  }
+
+  const Watchdog watchdog_{60s, "a hostile handshake"};
+  TempDirectory directory_;
+  std::string path_ = directory_.file("channel");
+  ring::RegionOptions options_;
+};
+
+TEST_F(HostileKeeper, IsRefusedForABadOffer) {
+  const OwnedRegion own = OwnedRegion::create(options_);
+  const int region = own.descriptor();
+  SessionOffer without_epoch = offer(true);
+  without_epoch.epoch = 0;
+  expect_refusal(errc::protocol, "an offer of epoch 0", without_epoch, {region, region});
+  SessionOffer odd = offer(true);
+  odd.has_old_region = 2;
+  expect_refusal(errc::protocol, "an offer of epoch", odd, {region, region});
+  expect_refusal(errc::protocol, "without descriptors", offer(true), {});
+  expect_refusal(errc::protocol, "expected 1 descriptors, got 0", offer(true), {region});
+  expect_refusal(errc::protocol, "expected 1 descriptors, got 2", offer(false), {region, region});
+  expect_refusal(errc::bad_region, "expected epoch 2, got 1", offer(false), {region});
+  const Descriptor null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  expect_refusal(errc::bad_region, "expected a memfd", offer(true), {null.get(), region});
+  expect_refusal(errc::bad_region, "expected a memfd", offer(true), {region, null.get()});
+}
+
+TEST_F(HostileKeeper, IsRefusedForRegionsThatLie) {
+  const OwnedRegion own = OwnedRegion::create(options_);
+  const auto refused = [&](const std::string& words, const ring::RegionOptions& options, auto change) {
+    const OwnedRegion old = OwnedRegion::create(options);
+    change(old.view());
+    expect_refusal(errc::bad_region, words, offer(true), {own.descriptor(), old.descriptor()});
+  };
+  const auto nothing = [](const ring::OwnView&) {};
+  ring::RegionOptions other_session = options_;
+  other_session.session.at(0) ^= 1U;
+  refused("expected this session's id", other_session, nothing);
+  ring::RegionOptions later = options_;
+  later.epoch = 3;
+  refused("expected epoch 1 to 2, got 3", later, nothing);
+  refused("the record at the released position", options_,
+          [](const ring::OwnView& view) { view.control->release.released = 64; });
+  refused("expected consecutive records up to the tail", options_, [](const ring::OwnView& view) {
+    const std::uint64_t header = ring::make_header(8, 7);
+    std::memcpy(view.data, &header, sizeof header);
+    const std::uint64_t next = ring::make_header(8, 9);
+    std::memcpy(view.data + kRecordBytes, &next, sizeof next);
+  });
+}
+
+}  // namespace
+}  // namespace sluice::test

@@ -1,0 +1,93 @@
+// Frames as text, and a peer that is driven by hand, frame by frame.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sluice/ipc/port/message_port.hpp"
+#include "sluice/ipc/stream/port_stream.hpp"
+#include "sluice/ipc/stream/stream_error.hpp"
+
+namespace sluice::test {
+
+using Bytes = std::vector<std::byte>;
+
+inline Bytes from_hex(std::string_view hex) {
+  Bytes bytes;
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
+    bytes.push_back(static_cast<std::byte>(std::stoul(std::string(hex.substr(i, 2)), nullptr, 16)));
+  return bytes;
+}
+
+inline std::string to_hex(std::span<const std::byte> bytes) {
+  static constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string hex;
+  for (const std::byte byte : bytes) {
+    hex += kDigits[std::to_integer<std::size_t>(byte >> 4)];
+    hex += kDigits[std::to_integer<std::size_t>(byte & std::byte{15})];
+  }
+  return hex;
+}
+
+inline std::string hex_of_text(std::string_view text) {
+  return to_hex(std::as_bytes(std::span(text)));
+}
+
+/// Plays one side of the protocol on a port, literally.
+class RawPeer {
+ public:
+  explicit RawPeer(MessagePort& port) : port_(&port) {}
+
+  void post(std::string_view hex) { ASSERT_EQ(port_->post_message(from_hex(hex)), Status::ok) << hex; }
+
+  /// The next message as hex, or why there is none.
+  std::string next(std::chrono::milliseconds time = std::chrono::seconds(10)) {
+    const Deadline deadline = deadline_in(time);
+    const ReceivedBytes message = port_->receive_bytes(&deadline);
+    std::string text =
+        message.status == Status::ok ? to_hex(message.bytes) : std::string(to_string(message.status));
+    port_->release_bytes();
+    return text;
+  }
+
+  void close() { port_->close(); }
+
+ private:
+  MessagePort* port_;
+};
+
+inline constexpr std::array kStreamUses{StreamUse::adaptive, StreamUse::both_ways, StreamUse::one_way};
+
+inline std::string name_of(StreamUse use) {
+  switch (use) {
+    case StreamUse::adaptive:
+      return "Adaptive";
+    case StreamUse::both_ways:
+      return "BothWays";
+    case StreamUse::one_way:
+      return "OneWay";
+  }
+  return "Unknown";
+}
+
+/// The stream_errc that `body` throws, if it does.
+template <class Body>
+std::optional<stream_errc> ending_of(Body body, std::string* text = nullptr, std::string* reason = nullptr) {
+  try {
+    body();
+  } catch (const StreamError& failure) {
+    if (text != nullptr) *text = failure.what();
+    if (reason != nullptr) *reason = failure.reason();
+    return static_cast<stream_errc>(failure.code().value());
+  }
+  return std::nullopt;
+}
+
+}  // namespace sluice::test

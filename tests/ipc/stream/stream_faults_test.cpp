@@ -1,0 +1,405 @@
+// A peer that is slow, old, wrong or hostile, played frame by frame; and the faults of the published
+// implementation that ours must not have.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <future>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "frames.hpp"
+#include "sluice/ipc/stream/port_stream.hpp"
+#include "transports.hpp"
+#include "watchdog.hpp"
+
+namespace sluice {
+namespace {
+
+using namespace std::chrono_literals;
+using test::Bytes;
+using test::ending_of;
+using test::from_hex;
+using test::hex_of_text;
+using test::RawPeer;
+
+class StreamFaults : public ::testing::TestWithParam<StreamUse> {
+ protected:
+  PortStreamOptions options() const { return {.ack_timeout = 10s, .window = 0, .use = GetParam()}; }
+  PortStreamOptions with_window(std::uint32_t window) const {
+    auto changed = options();
+    changed.window = window;
+    return changed;
+  }
+
+  /// Receives one stream on our side; block k of the consumer's calls goes to `consumer`.
+  std::future<std::optional<stream_errc>> receive(PortStreamOptions with, BlockConsumer consumer = {}) {
+    return std::async(std::launch::async, [this, with, consumer = std::move(consumer)] {
+      return ending_of(
+          [&] {
+            auto stream = create_port_stream(ports_.second, with);
+            stream.receive(consumer ? consumer : [](auto /*block*/) {});
+          },
+          &text_, &reason_);
+    });
+  }
+  std::future<std::optional<stream_errc>> send(std::vector<Bytes> blocks) {
+    return std::async(std::launch::async, [this, blocks = std::move(blocks)] {
+      return ending_of([&] { create_port_stream(ports_.second, options()).send(blocks); }, &text_, &reason_);
+    });
+  }
+
+  test::PortPair ports_ = test::make_ports(test::PortKind::shared_memory);
+  RawPeer peer_{ports_.first};
+  std::string text_;
+  std::string reason_;
+  test::Watchdog watchdog_{60s, "a stream fault test"};
+};
+
+INSTANTIATE_TEST_SUITE_P(Uses, StreamFaults, ::testing::ValuesIn(test::kStreamUses),
+                         [](const auto& use) { return test::name_of(use.param); });
+
+// Fault 1: a consumer that stops or throws.
+
+TEST_P(StreamFaults, RejectTheBlockAtWhichTheConsumerFailed) {
+  auto receiving = std::async(std::launch::async, [&] {
+    auto stream = create_port_stream(ports_.second, options());
+    try {
+      stream.receive([](auto /*block*/) { throw std::runtime_error("full"); });
+    } catch (const std::runtime_error& failure) {
+      return std::string(failure.what());
+    }
+    return std::string();
+  });
+  peer_.post("0000000000aa");
+  EXPECT_EQ(peer_.next(), "010000000000" + hex_of_text("\"full\""));
+  peer_.post("0300000001" + hex_of_text("\"Receiver closed the stream\""));
+  EXPECT_EQ(receiving.get(), "full");
+}
+
+TEST_P(StreamFaults, AcknowledgeTheBlockAtWhichTheLoopWasLeftAndRejectWhatComesLater) {
+  auto stream = create_port_stream(ports_.second, options());
+  peer_.post("0000000000aa");
+  auto receiving = std::async(std::launch::async, [&] {
+    for ([[maybe_unused]] const auto block : stream.receive()) break;
+  });
+  EXPECT_EQ(peer_.next(), "010000000001");
+  for (const char* id : {"00000001", "00000002"}) {
+    peer_.post(std::string("00") + id + "bb");
+    EXPECT_EQ(peer_.next(), std::string("01") + id + "00" + hex_of_text("\"Receiver closed the stream\""));
+  }
+  peer_.post("0300000003" + hex_of_text("\"x\""));
+  receiving.get();
+  // The next stream is another one.
+  auto next = std::async(std::launch::async, [&] { return stream.receive([](auto /*block*/) {}); });
+  peer_.post("0000000000cc");
+  EXPECT_EQ(peer_.next(), "010000000001");
+  peer_.post("0200000001");
+  EXPECT_EQ(next.get().blocks, 1U);
+}
+
+TEST_P(StreamFaults, RejectWhatWasQueuedWhenTheConsumerFailed) {
+  auto stream = create_port_stream(ports_.second, with_window(1000));
+  for (const char* block : {"0000000000aa", "0000000001ab", "0000000002ac", "0200000003"}) peer_.post(block);
+  EXPECT_THROW(stream.receive([](auto /*block*/) { throw std::runtime_error("no"); }), std::runtime_error);
+  // One rejection answers all that came, or each gets its own; the last one names the last block.
+  std::string answer;
+  do {
+    answer = peer_.next();
+    ASSERT_GE(answer.size(), 12U) << answer;
+    EXPECT_EQ(answer.substr(10, 2), "00") << answer;
+  } while (answer.substr(0, 10) != "0100000002" && answer.substr(0, 2) == "01");
+}
+
+// Fault 2: the peer goes away.
+
+TEST_P(StreamFaults, EndAtOnceWhenThePeerClosesBeforeItsEnd) {
+  auto receiving = receive(options());
+  peer_.post("0000000000aa");
+  EXPECT_EQ(peer_.next(), "010000000001");
+  peer_.close();
+  EXPECT_EQ(receiving.get(), stream_errc::closed);
+}
+
+TEST_P(StreamFaults, EndAtOnceWhenThePeerClosesBeforeItsAnswer) {
+  auto sending = send({Bytes(1), Bytes(1)});
+  EXPECT_EQ(peer_.next(), "000000000000");
+  peer_.close();
+  EXPECT_EQ(sending.get(), stream_errc::closed);
+}
+
+TEST_P(StreamFaults, DeliverAStreamWholeWhosePeerClosedAfterItsEnd) {
+  for (const char* frame : {"0000000000aa", "0000000001ab", "0200000002"}) peer_.post(frame);
+  peer_.close();
+  std::size_t seen = 0;
+  EXPECT_EQ(receive(options(), [&](auto /*block*/) { ++seen; }).get(), std::nullopt) << text_;
+  EXPECT_EQ(seen, 2U);
+}
+
+// Fault 3: the reason.
+
+TEST_P(StreamFaults, ReadTheReasonOfARejection) {
+  auto sending = send({Bytes(1)});
+  peer_.next();
+  peer_.post("010000000000" + hex_of_text("\"disk full\""));
+  EXPECT_EQ(peer_.next(), "0300000001" + hex_of_text("\"Receiver closed the stream\""));
+  EXPECT_EQ(sending.get(), stream_errc::rejected);
+  EXPECT_EQ(reason_, "disk full");
+}
+
+TEST_P(StreamFaults, TakeEveryAnswerThatIsNotOneAsARejection) {
+  for (const char* payload : {"", "00", "02", "ff01"}) {
+    auto sending = send({Bytes(1)});
+    peer_.next();
+    peer_.post("0100000000" + std::string(payload));
+    EXPECT_EQ(peer_.next().substr(0, 10), "0300000001");
+    EXPECT_EQ(sending.get(), stream_errc::rejected) << payload;
+  }
+}
+
+// Fault 5: the ids of answers.
+
+TEST_P(StreamFaults, IgnoreAnswersThatCameBefore) {
+  auto sending = send({Bytes(1), Bytes(1), Bytes(1)});
+  EXPECT_EQ(peer_.next(), "000000000000");
+  peer_.post("010000000001");
+  EXPECT_EQ(peer_.next(), "000000000100");
+  peer_.post("010000000001");  // a duplicate must not count for block 1
+  EXPECT_EQ(peer_.next(50ms), "timed out");
+  peer_.post("010000000101");
+  EXPECT_EQ(peer_.next(), "000000000200");
+  peer_.post("010000000201");
+  EXPECT_EQ(peer_.next(), "0200000003");
+  EXPECT_EQ(sending.get(), std::nullopt) << text_;
+}
+
+TEST_P(StreamFaults, FailOnAnAnswerToABlockNeverSent) {
+  for (const char* id : {"00000001", "ffffffff", "80000000"}) {
+    auto sending = send({Bytes(1)});
+    EXPECT_EQ(peer_.next(), "000000000000");
+    peer_.post(std::string("01") + id + "01");
+    EXPECT_EQ(peer_.next().substr(0, 10), "0300000001");
+    peer_.post("010000000001");
+    EXPECT_EQ(sending.get(), stream_errc::protocol) << id;
+  }
+}
+
+TEST_P(StreamFaults, IgnoreALateAnswerOfAFailedStreamInTheNextOne) {
+  auto quick = options();
+  quick.ack_timeout = 2s;
+  quick.linger = 1ms;
+  auto stream = create_port_stream(ports_.second, quick);
+  const Bytes block(1);
+  bool thrown = false;
+  EXPECT_THROW(stream.send(BlockSource([&]() -> std::optional<std::span<const std::byte>> {
+    if (std::exchange(thrown, true)) throw std::runtime_error("source");
+    return block;
+  })),
+               std::runtime_error);
+  EXPECT_EQ(peer_.next(), "000000000000");
+  EXPECT_EQ(peer_.next().substr(0, 10), "0300000001");
+  auto sending =
+      std::async(std::launch::async, [&] { return ending_of([&] { stream.send(block); }, &text_); });
+  EXPECT_EQ(peer_.next(20ms), "timed out");  // waits for the answer that is owed
+  peer_.post("010000000001");
+  EXPECT_EQ(peer_.next(), "000000000000");
+  peer_.post("010000000001");
+  EXPECT_EQ(peer_.next(), "0200000001");
+  EXPECT_EQ(sending.get(), std::nullopt) << text_;
+}
+
+// Fault 6: what ERROR may carry.
+
+TEST_P(StreamFaults, QuoteAnErrorThatIsNoJsonString) {
+  for (const auto& [payload, expected] :
+       std::vector<std::pair<std::string, std::string>>{{"", "\"\""},
+                                                        {"boom", "\"boom\""},
+                                                        {R"({"a":1})", R"("{\"a\":1}")"},
+                                                        {R"("unfinished)", R"("\"unfinished")"},
+                                                        {"\xff\xfe", R"("\xff\xfe")"}}) {
+    auto receiving = receive(options());
+    peer_.post("0300000000" + hex_of_text(payload));
+    EXPECT_EQ(receiving.get(), stream_errc::sender_failed);
+    EXPECT_EQ(reason_, expected);
+  }
+}
+
+TEST_P(StreamFaults, BoundAHugeErrorMessage) {
+  ports_ = test::make_ports(test::PortKind::bytes);
+  RawPeer peer(ports_.first);
+  Bytes huge(12U << 20U, std::byte{'x'});
+  huge[0] = std::byte{3};
+  for (std::size_t i = 1; i < 5; ++i) huge[i] = std::byte{0};
+  auto receiving = receive(options());
+  ASSERT_EQ(ports_.first.post_message(huge), Status::ok);
+  EXPECT_EQ(receiving.get(), stream_errc::sender_failed);
+  EXPECT_LT(reason_.size(), 1000U);
+  EXPECT_NE(reason_.find("12582907 bytes"), std::string::npos) << reason_;
+}
+
+TEST_P(StreamFaults, KeepOnlyAPieceOfAnErrorOfAHundredMegabytes) {
+  constexpr std::size_t kHuge = 100'000'000;
+  auto [a, b] = test::make_socket_pair(SOCK_STREAM);
+  const NativePortOptions large{.max_message_bytes = 2 * kHuge};
+  ports_ = {MessagePort(wrap_native_port(std::move(a), large)),
+            MessagePort(wrap_native_port(std::move(b), large))};
+  auto receiving = receive(options());
+  Bytes huge(kHuge, std::byte{'x'});
+  std::fill_n(huge.begin(), 5, std::byte{0});
+  huge[0] = std::byte{3};
+  ASSERT_EQ(ports_.first.post_message(huge), Status::ok);
+  EXPECT_EQ(receiving.get(), stream_errc::sender_failed);
+  EXPECT_LT(reason_.size(), 1000U);
+  EXPECT_NE(reason_.find("99999995 bytes"), std::string::npos) << reason_;
+}
+
+TEST_P(StreamFaults, EndAtAnErrorThatIsLargerThanThePortAllows) {
+  ports_ = test::make_ports(test::PortKind::bytes);
+  auto [theirs, ours] = test::make_socket_pair(SOCK_STREAM);
+  ports_.second = MessagePort(wrap_native_port(std::move(ours)));
+  auto receiving = receive(options());
+  // The length alone, 100,000,000, is refused: nothing is read, and no memory taken, for it.
+  const Bytes length = from_hex("00e1f50503");
+  ASSERT_EQ(::write(theirs.get(), length.data(), length.size()), 5);
+  EXPECT_EQ(receiving.get(), stream_errc::port_failed);
+  EXPECT_NE(text_.find("100000000"), std::string::npos) << text_;
+}
+
+// Bad input.
+
+TEST_P(StreamFaults, IgnoreShortFramesAndUnknownTypes) {
+  auto receiving = receive(options());
+  for (const char* noise : {"", "00", "00000000", "0400000000", "0500000000aa", "ff00000000"})
+    peer_.post(noise);
+  peer_.post("010000000501");  // an answer to nothing
+  peer_.post("0000000000aa");
+  EXPECT_EQ(peer_.next(), "010000000001");
+  peer_.post("0200000001ffff");  // END's payload is ignored
+  EXPECT_EQ(receiving.get(), std::nullopt) << text_;
+}
+
+TEST_P(StreamFaults, RefuseIdsThatJumpOrRepeat) {
+  for (const char* id : {"00000002", "00000000", "ffffffff"}) {
+    auto receiving = receive(options());
+    peer_.post("0000000000aa");
+    EXPECT_EQ(peer_.next(), "010000000001");
+    peer_.post(std::string("00") + id + "bb");
+    const std::string answer = peer_.next();
+    EXPECT_EQ(answer.substr(0, 12), std::string("01") + id + "00");
+    peer_.post("0300000002" + hex_of_text("\"sorry\""));
+    EXPECT_EQ(receiving.get(), stream_errc::protocol) << text_;
+    EXPECT_NE(text_.find("expected block 1"), std::string::npos) << text_;
+  }
+}
+
+TEST_P(StreamFaults, NoticeAnEndThatCountsWrong) {
+  auto receiving = receive(options());
+  peer_.post("0000000000aa");
+  EXPECT_EQ(peer_.next(), "010000000001");
+  peer_.post("0200000007");
+  EXPECT_EQ(receiving.get(), stream_errc::protocol);
+  EXPECT_NE(text_.find('7'), std::string::npos) << text_;
+}
+
+/// The others leave what they don't consume in the port.
+class QueueingStreams : public StreamFaults {};
+INSTANTIATE_TEST_SUITE_P(Uses, QueueingStreams, ::testing::Values(StreamUse::both_ways),
+                         [](const auto& use) { return test::name_of(use.param); });
+
+TEST_P(QueueingStreams, RefuseAPeerThatFloodsBeyondItsWindow) {
+  auto limited = with_window(1000);
+  limited.tolerance = 500;
+  limited.linger = 1ms;
+  auto stream = create_port_stream(ports_.second, limited);
+  // Nobody consumes meanwhile: 1 block of 1000, then more than what is tolerated.
+  const std::string block = std::string(2000, '5');
+  for (int i = 0; i < 4; ++i) peer_.post("000000000" + std::to_string(i) + block);
+  // The refusal, of one of the last three, shows that it has come.
+  const std::string refusal = peer_.next();
+  ASSERT_GE(refusal.size(), 12U) << refusal;
+  EXPECT_EQ(refusal.substr(10, 2), "00") << refusal;
+  EXPECT_EQ(ending_of([&] { stream.receive([](auto /*block*/) {}); }, &text_), stream_errc::protocol);
+  EXPECT_NE(text_.find("1000 bytes"), std::string::npos) << text_;
+}
+
+TEST_P(StreamFaults, FillWindowsOfEverySize) {
+  for (const std::uint32_t window : {0U, 1U, 0xffffffffU}) {
+    auto receiving = receive(with_window(window));
+    const auto tell = std::to_string(window);
+    std::optional<stream_errc> sent;
+    auto sender = create_port_stream(ports_.first, {.ack_timeout = 10s, .use = GetParam()});
+    sent = ending_of([&] { sender.send(std::vector<Bytes>(1000, Bytes(500))); }, &text_);
+    EXPECT_EQ(sent, std::nullopt) << tell << text_;
+    EXPECT_EQ(receiving.get(), std::nullopt) << tell << text_;
+  }
+}
+
+TEST_P(StreamFaults, UseTheWindowOfAnAnswerAndFallBackWithoutOne) {
+  auto sending = send(std::vector<Bytes>(6, Bytes(1)));
+  EXPECT_EQ(peer_.next(), "000000000000");
+  peer_.post("01000000000100000002");
+  EXPECT_EQ(peer_.next(), "000000000100");
+  EXPECT_EQ(peer_.next(), "000000000200");
+  EXPECT_EQ(peer_.next(20ms), "timed out");  // two bytes are in flight
+  peer_.post("010000000201");                // answers both; this peer knows no credits
+  EXPECT_EQ(peer_.next(), "000000000300");
+  EXPECT_EQ(peer_.next(20ms), "timed out");
+  peer_.post("010000000301");
+  EXPECT_EQ(peer_.next(), "000000000400");
+  peer_.post("0100000004010000");  // too short for a window
+  EXPECT_EQ(peer_.next(), "000000000500");
+  peer_.post("010000000501");
+  EXPECT_EQ(peer_.next(), "0200000006");
+  EXPECT_EQ(sending.get(), std::nullopt) << text_;
+}
+
+TEST_P(StreamFaults, SayWhatToDoAboutABlockThatNoMessageCanHold) {
+  auto sending = send({Bytes(4U << 20U)});
+  EXPECT_EQ(peer_.next().substr(0, 10), "0300000001");
+  peer_.post("010000000000");
+  EXPECT_EQ(sending.get(), stream_errc::port_failed);
+  EXPECT_NE(text_.find("chunk_size"), std::string::npos) << text_;
+}
+
+TEST_P(StreamFaults, GrantTheConfiguredWindow) {
+  auto receiving = receive(with_window(0x12345678));
+  peer_.post("0000000000aa");
+  EXPECT_EQ(peer_.next(), "01000000000112345678");
+  peer_.post("0200000001");
+  EXPECT_EQ(receiving.get(), std::nullopt);
+}
+
+/// Fails in the middle of posting, as a cable that is pulled.
+class FailingPort {
+ public:
+  FailingPort(Port port, int posts) : port_(std::move(port)), posts_left_(posts) {}
+  Status post_message(std::span<const std::byte> message) {
+    return posts_left_-- > 0 ? port_.post_message(message) : Status::broken;
+  }
+  MessageHandler on_message(MessageHandler handler) { return port_.on_message(std::move(handler)); }
+  ErrorHandler on_error(ErrorHandler handler) { return port_.on_error(std::move(handler)); }
+  CloseHandler on_close(CloseHandler handler) { return port_.on_close(std::move(handler)); }
+  void start() { port_.start(); }
+  void close() { port_.close(); }
+  bool is_open() const { return port_.is_open(); }
+
+ private:
+  Port port_;
+  int posts_left_;
+};
+
+TEST_P(StreamFaults, ReportAPortThatFailsWhilePosting) {
+  auto [a, b] = make_port_pair();
+  auto receiving = std::async(std::launch::async, [&, &peer = b] {
+    return ending_of([&] { receive_port_stream(peer, [](auto /*block*/) {}); });
+  });
+  {
+    auto sender = create_port_stream(FailingPort(std::move(a), 3), options());
+    EXPECT_EQ(ending_of([&] { sender.send(std::vector<Bytes>(10, Bytes(5))); }), stream_errc::port_failed);
+  }
+  EXPECT_EQ(receiving.get(), stream_errc::closed);
+}
+
+}  // namespace
+}  // namespace sluice
