@@ -84,7 +84,7 @@ void run_receive(const ReceiveArguments& arguments) {
   Output output(arguments.output);
   if (arguments.how.chosen()) {
     receive_stream(
-        arguments.how.stdio ? stdio_port() : MessagePort(accept_sender(arguments.channel)),
+        arguments.how.stdio ? stdio_port() : AnyPort(accept_sender(arguments.channel)),
         [&](std::span<const std::byte> block) { output.write(block); }, [&] { output.commit(); });
     return;
   }

@@ -126,7 +126,7 @@ void run_send(const SendArguments& arguments) {
     throw std::runtime_error("--stdio needs a FILE: standard input is where the receiver answers");
   const Input input(arguments.file);
   if (arguments.how.chosen()) {
-    send_stream(arguments.how.stdio ? stdio_port() : MessagePort(connect_to_receiver(arguments)), input.fd(),
+    send_stream(arguments.how.stdio ? stdio_port() : AnyPort(connect_to_receiver(arguments)), input.fd(),
                 arguments.how, arguments.block_bytes, input.size());
     return;
   }

@@ -44,11 +44,11 @@ void StreamArguments::check(const std::string& name) const {
   if (stdio && !name.empty()) throw CLI::ExcludesError("--stdio", "NAME");
 }
 
-MessagePort stdio_port() {
+AnyPort stdio_port() {
   NativePortOptions options;
   options.max_message_bytes = kMaxBlockBytes + 64;  // the frame's header included
-  return MessagePort(wrap_native_port(copy_of(STDIN_FILENO, "standard input"),
-                                      copy_of(STDOUT_FILENO, "standard output"), options));
+  return AnyPort(wrap_native_port(copy_of(STDIN_FILENO, "standard input"),
+                                  copy_of(STDOUT_FILENO, "standard output"), options));
 }
 
 namespace {
@@ -83,7 +83,7 @@ void confirm(PortStream& stream, const std::exception_ptr& failure) noexcept {
 
 }  // namespace
 
-void send_stream(MessagePort port, int input, const StreamArguments& how, std::uint64_t block_bytes,
+void send_stream(AnyPort port, int input, const StreamArguments& how, std::uint64_t block_bytes,
                  std::optional<std::uint64_t> size) {
   ProgressBar bar(size);
   PortStreamOptions options{.chunk_size = block_bytes, .use = StreamUse::one_way};
@@ -96,7 +96,7 @@ void send_stream(MessagePort port, int input, const StreamArguments& how, std::u
   bar.finish(totals.bytes);
 }
 
-void receive_stream(MessagePort port, const std::function<void(std::span<const std::byte>)>& write,
+void receive_stream(AnyPort port, const std::function<void(std::span<const std::byte>)>& write,
                     const std::function<void()>& commit) {
   ProgressBar bar(std::nullopt);
   std::uint64_t written = 0;

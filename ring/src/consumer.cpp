@@ -75,7 +75,7 @@ Status Consumer::rewind(Sequence sequence) noexcept {
   }
   if (status != Status::ok) return status;
   // What is older than the window may still be there, but the producer could overwrite it on the way.
-  if (before(history.place().position, released_ - view_.header.replay_window)) return Status::gone;
+  if (before(history.place().position, released_ - view_.header.replay_window)) return Status::overwritten;
   replay_end_ = first_unread;
   read_ = history.place().position;
   sequence_ = sequence;
@@ -97,7 +97,7 @@ Status Consumer::poll(const WaitOptions& options, Deadline deadline) noexcept {
 Status Consumer::wait_for_record(Deadline deadline) noexcept {
   if (!slept_in_vain_) {
     const Status status = poll(wait_, deadline);
-    if (status != Status::would_block || wait_.strategy == WaitStrategy::poll) return status;
+    if (status != Status::would_block || wait_.strategy == WaitStrategy::non_blocking) return status;
   }
   const Status status = sleep_until_record(deadline);
   slept_in_vain_ = status == Status::timed_out;

@@ -50,7 +50,7 @@ bool HistoryReader::still_intact() const noexcept {
 Status HistoryReader::check_header(std::uint64_t& payload_bytes) const noexcept {
   const std::uint64_t header = load_header(peer_, place_.position);
   const std::uint64_t bytes = header ^ make_header(0, place_.sequence);
-  if (!still_intact()) return Status::gone;
+  if (!still_intact()) return Status::overwritten;
   if (header == 0) return Status::would_block;
   if (bytes > max_payload_bytes_) return Status::broken;
   payload_bytes = bytes;
@@ -58,13 +58,14 @@ Status HistoryReader::check_header(std::uint64_t& payload_bytes) const noexcept 
 }
 
 /// Goes from the oldest record to the first place for which `found` holds: ok. would_block: it holds for
-/// none, and the place is where the next record will start. gone: a producer that laps us won every race.
+/// none, and the place is where the next record will start. overwritten: a producer that laps us won every
+/// race.
 template <typename Found>
 Status HistoryReader::walk(Found found) noexcept {
   // Without its consumer, whose releases it needs, a producer can win only so many.
   constexpr std::uint64_t kAttempts = 2 * kMarksPerLap;
-  Status status = Status::gone;
-  for (std::uint64_t attempt = 0; attempt < kAttempts && status == Status::gone; ++attempt) {
+  Status status = Status::overwritten;
+  for (std::uint64_t attempt = 0; attempt < kAttempts && status == Status::overwritten; ++attempt) {
     place_ = oldest();
     const Position end = place_.position + peer_.header.capacity;
     for (;;) {
@@ -83,7 +84,7 @@ Status HistoryReader::walk(Found found) noexcept {
 
 Status HistoryReader::seek(Sequence sequence) noexcept {
   const Status status = walk([&](const RecordPlace& place) { return !before(place.sequence, sequence); });
-  return status == Status::ok && place_.sequence != sequence ? Status::gone : status;
+  return status == Status::ok && place_.sequence != sequence ? Status::overwritten : status;
 }
 
 Status HistoryReader::seek_position(Position position) noexcept {
@@ -94,7 +95,7 @@ Status HistoryReader::seek_position(Position position) noexcept {
   });
   if (status == Status::would_block) return Status::broken;  // ahead of the tail
   if (status != Status::ok || place_.position == position) return status;
-  return before(first.position, position) ? Status::broken : Status::gone;
+  return before(first.position, position) ? Status::broken : Status::overwritten;
 }
 
 Status HistoryReader::seek_end() noexcept {
@@ -108,7 +109,7 @@ Status HistoryReader::next(std::vector<std::byte>& payload, Sequence& sequence) 
   if (status != Status::ok) return status;
   const std::byte* start = peer_.data + (place_.position & (peer_.header.capacity - 1)) + kRecordHeaderBytes;
   payload.assign(start, start + bytes);
-  if (!still_intact()) return Status::gone;
+  if (!still_intact()) return Status::overwritten;
   sequence = place_.sequence;
   place_ = {place_.position + record_bytes(bytes), place_.sequence + 1};
   return Status::ok;

@@ -143,7 +143,7 @@ Status Producer::wait_until_released(Position target, Deadline deadline) noexcep
       return broken != Status::ok || !before(released_, target);
     });
     if (broken != Status::ok) return broken;
-    if (status != Status::would_block || wait_.strategy == WaitStrategy::poll) return status;
+    if (status != Status::would_block || wait_.strategy == WaitStrategy::non_blocking) return status;
   }
   const Status status = sleep_until_released(target, deadline);
   slept_in_vain_ = status == Status::timed_out;

@@ -14,18 +14,18 @@ namespace sluice::ring {
 bool spinning_helps() noexcept;
 
 /// Leaves the other side alone for about 2 us on the CPUs of today, less than what a full ring holds: for a
-/// side that has found nothing, or no room, where the other is likely to be busy; each look would take away
-/// the line that the other is about to write. Nothing under WaitStrategy::poll, or where spinning is of no
-/// help.
+/// side that has found nothing, or no room, while the other is likely to be busy; each look would take away
+/// the line that the other is about to write. Does nothing under WaitStrategy::non_blocking, or if spinning is
+/// of no help.
 inline void leave_other_side_alone(WaitStrategy strategy) noexcept {
   constexpr unsigned kPauses = 100;
-  if (strategy == WaitStrategy::poll || !spinning_helps()) return;
+  if (strategy == WaitStrategy::non_blocking || !spinning_helps()) return;
   for (unsigned pause = 0; pause < kPauses; ++pause) base::cpu_pause();
 }
 
 /// Polls `ready` as the strategy says. ok: ready. would_block: not ready, and the strategy polls no longer;
-/// the caller sleeps, or gives up under WaitStrategy::poll. timed_out, or the gate's reason. Pauses `pauses`
-/// times between polls.
+/// the caller sleeps, or gives up under WaitStrategy::non_blocking. timed_out, or the gate's reason. Pauses
+/// `pauses` times between polls.
 template <typename Ready>
 Status spin(const WaitOptions& options, const WaitGate& gate, Deadline deadline, unsigned pauses,
             Ready ready) noexcept {

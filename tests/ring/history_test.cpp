@@ -77,8 +77,8 @@ TEST(Replay, RefusesWhatMayBeOverwrittenAndWhatWasNeverRead) {
     publish(*producer);
     expect_records(*consumer, consumer->next_sequence(), producer->next_sequence());
   }
-  EXPECT_EQ(consumer->rewind(1), Status::gone);
-  EXPECT_EQ(consumer->rewind(480), Status::gone) << "intact perhaps, but not inside the window";
+  EXPECT_EQ(consumer->rewind(1), Status::overwritten);
+  EXPECT_EQ(consumer->rewind(480), Status::overwritten) << "intact perhaps, but not inside the window";
   publish(*producer);
   EXPECT_EQ(consumer->rewind(502), Status::would_block);
   EXPECT_EQ(consumer->rewind(501), Status::ok);
@@ -108,7 +108,7 @@ TEST(History, ReadsBesideTheLiveStreamWhatIsStillThere) {
     if (i % 5 == 4) expect_records(*consumer, consumer->next_sequence(), producer->next_sequence());
   }
   HistoryReader history(pair.a_seen());
-  EXPECT_EQ(history.seek(1), Status::gone);
+  EXPECT_EQ(history.seek(1), Status::overwritten);
   const RecordPlace oldest = history.oldest();
   EXPECT_LT(oldest.sequence, 1000U);
   ASSERT_EQ(history.seek(oldest.sequence), Status::ok);
@@ -148,7 +148,7 @@ TEST(History, NeverHandsOutATornRecordWhileItIsBeingOverwritten) {
     if (status == Status::ok) {
       ++read;
       EXPECT_TRUE(holds(payload, sequence)) << sequence;
-    } else if (status == Status::gone) {
+    } else if (status == Status::overwritten) {
       (void)history.seek(history.oldest().sequence);
     } else {
       EXPECT_EQ(status, Status::would_block);

@@ -108,7 +108,8 @@ Status SessionPort::wait_for_peer(Deadline deadline) noexcept {
   const auto final_reason = [this] { return producer_.gate().final_reason(); };
   const auto settled = [&] { return !fenced_ || final_reason() != Status::ok; };
   std::unique_lock lock(mutex_);
-  if (plan_.options.port.wait.strategy == WaitStrategy::poll && !settled()) return Status::would_block;
+  if (plan_.options.port.wait.strategy == WaitStrategy::non_blocking && !settled())
+    return Status::would_block;
   if (deadline == kNoDeadline) {
     peer_settled_.wait(lock, settled);
   } else if (!peer_settled_.wait_until(lock, deadline, settled)) {

@@ -134,8 +134,9 @@ void PortImpl::check_not_inherited(const char* call) const {
 
 void PortImpl::start() {
   check_not_inherited("start()");
-  if (strategy_ == WaitStrategy::poll) {
-    throw error(errc::misuse, "start() on a port with WaitStrategy::poll: its owner polls, nothing delivers");
+  if (strategy_ == WaitStrategy::non_blocking) {
+    throw error(errc::misuse,
+                "start() on a port with WaitStrategy::non_blocking: nothing waits for messages");
   }
   delivery_.start(shared_from_this());
 }

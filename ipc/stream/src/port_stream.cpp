@@ -46,7 +46,7 @@ void ReceivedBlocks::iterator::advance() {
   if (!blocks_->core_->next_block(block_, blocks_->stop_)) blocks_ = nullptr;
 }
 
-PortStream::PortStream(MessagePort port, const PortStreamOptions& options)
+PortStream::PortStream(AnyPort port, const PortStreamOptions& options)
     : core_(std::make_shared<ipc::StreamCore>(std::move(port), options)) {}
 PortStream::PortStream(PortStream&&) noexcept = default;
 PortStream& PortStream::operator=(PortStream&&) noexcept = default;

@@ -37,7 +37,7 @@ void check(const PortStreamOptions& options) {
 
 }  // namespace
 
-StreamCore::StreamCore(MessagePort port, const PortStreamOptions& options, ipc::BlockId first_id)
+StreamCore::StreamCore(AnyPort port, const PortStreamOptions& options, ipc::BlockId first_id)
     : options_(options),
       port_(std::move(port)),
       one_thread_(options.use == StreamUse::one_way && port_.can_receive()),

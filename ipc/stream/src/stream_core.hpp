@@ -37,7 +37,7 @@ namespace sluice::ipc {
 class StreamCore {
  public:
   /// `first_id` other than 0: of the first stream in each direction, for tests. Throws errc::bad_option.
-  StreamCore(MessagePort port, const PortStreamOptions& options, ipc::BlockId first_id = 0);
+  StreamCore(AnyPort port, const PortStreamOptions& options, ipc::BlockId first_id = 0);
   StreamCore(const StreamCore&) = delete;
   StreamCore& operator=(const StreamCore&) = delete;
   ~StreamCore();
@@ -175,7 +175,7 @@ class StreamCore {
   std::string received_so_far() const;
 
   const PortStreamOptions options_;
-  MessagePort port_;
+  AnyPort port_;
   const bool one_thread_;     // by_caller_ for ever
   const bool polls_cheaply_;  // a look at the port is worth while before anything slow is done
   MessageHandler previous_message_;

@@ -16,6 +16,7 @@
 #include "running_threads.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/ipc/connect/endpoint.hpp"
+#include "sluice/ipc/port/any_port.hpp"
 #include "throws.hpp"
 #include "watchdog.hpp"
 
@@ -194,14 +195,14 @@ TEST(Port, SaysWouldBlockAndTimedOutWhereItMustNotWaitLonger) {
   EXPECT_EQ(a.try_claim(500).status(), Status::would_block);
 }
 
-TEST(Port, NeverWaitsUnderThePollStrategy) {
-  auto [a, b] = make_port_pair({.ring_bytes = 4096, .wait = {.strategy = WaitStrategy::poll}},
-                               {.wait = {.strategy = WaitStrategy::poll}});
+TEST(Port, NeverWaitsUnderTheNonBlockingStrategy) {
+  auto [a, b] = make_port_pair({.ring_bytes = 4096, .wait = {.strategy = WaitStrategy::non_blocking}},
+                               {.wait = {.strategy = WaitStrategy::non_blocking}});
   EXPECT_EQ(b.receive().status(), Status::would_block);
   Status status = Status::ok;
   while (status == Status::ok) status = a.post_message(bytes_of(std::string(500, 'x')));
   EXPECT_EQ(status, Status::would_block);
-  EXPECT_TRUE(throws(errc::misuse, "poll", [&port = b] { port.start(); }));
+  EXPECT_TRUE(throws(errc::misuse, "non_blocking", [&port = b] { port.start(); }));
 }
 
 TEST(Port, DeliversToTheHandlerAndThenReportsTheClose) {
@@ -540,8 +541,8 @@ TEST(Port, ReplaysEarlierMessagesAndMarksThem) {
 TEST(Port, WorksBehindTheTypeErasedPort) {
   Log log;
   auto [a, b] = make_port_pair();
-  MessagePort sender(std::move(a));
-  MessagePort receiver(std::move(b));
+  AnyPort sender(std::move(a));
+  AnyPort receiver(std::move(b));
   receiver.on_message([&](std::span<const std::byte> message) { log.add(text_of(message)); });
   receiver.start();
   EXPECT_EQ(sender.post_message(bytes_of("erased")), Status::ok);

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "sluice/ipc/port/message_port.hpp"
+#include "sluice/ipc/port/any_port.hpp"
 #include "sluice/ipc/stream/port_stream.hpp"
 #include "sluice/ipc/stream/stream_error.hpp"
 
@@ -43,7 +43,7 @@ inline std::string hex_of_text(std::string_view text) {
 /// Plays one side of the protocol on a port, literally.
 class RawPeer {
  public:
-  explicit RawPeer(MessagePort& port) : port_(&port) {}
+  explicit RawPeer(AnyPort& port) : port_(&port) {}
 
   void post(std::string_view hex) { ASSERT_EQ(port_->post_message(from_hex(hex)), Status::ok) << hex; }
 
@@ -60,7 +60,7 @@ class RawPeer {
   void close() { port_->close(); }
 
  private:
-  MessagePort* port_;
+  AnyPort* port_;
 };
 
 inline constexpr std::array kStreamUses{StreamUse::adaptive, StreamUse::both_ways, StreamUse::one_way};

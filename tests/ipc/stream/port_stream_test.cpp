@@ -369,7 +369,7 @@ TEST_P(TwoWayPortStreams, RunInBothDirectionsAtOnce) {
   auto& b = ports.second;
   for (const std::uint32_t window : {0U, 1500U, 1U << 20U}) {
     const std::vector<Bytes> blocks(2000, pattern(kBlock));
-    const auto both = [&, window](MessagePort& port) {
+    const auto both = [&, window](AnyPort& port) {
       auto with_window = options();
       with_window.window = window;
       auto stream = create_port_stream(port, with_window);

@@ -242,8 +242,7 @@ TEST_P(StreamFaults, KeepOnlyAPieceOfAnErrorOfAHundredMegabytes) {
   constexpr std::size_t kHuge = 100'000'000;
   auto [a, b] = test::make_socket_pair(SOCK_STREAM);
   const NativePortOptions large{.max_message_bytes = 2 * kHuge};
-  ports_ = {MessagePort(wrap_native_port(std::move(a), large)),
-            MessagePort(wrap_native_port(std::move(b), large))};
+  ports_ = {AnyPort(wrap_native_port(std::move(a), large)), AnyPort(wrap_native_port(std::move(b), large))};
   auto receiving = receive(options());
   Bytes huge(kHuge, std::byte{'x'});
   std::fill_n(huge.begin(), 5, std::byte{0});
@@ -257,7 +256,7 @@ TEST_P(StreamFaults, KeepOnlyAPieceOfAnErrorOfAHundredMegabytes) {
 TEST_P(StreamFaults, EndAtAnErrorThatIsLargerThanThePortAllows) {
   ports_ = test::make_ports(test::PortKind::bytes);
   auto [theirs, ours] = test::make_socket_pair(SOCK_STREAM);
-  ports_.second = MessagePort(wrap_native_port(std::move(ours)));
+  ports_.second = AnyPort(wrap_native_port(std::move(ours)));
   auto receiving = receive(options());
   // The length alone, 100,000,000, is refused: nothing is read, and no memory taken, for it.
   const Bytes length = from_hex("00e1f50503");

@@ -114,7 +114,7 @@ TEST_P(WrappingStreams, CarryAStreamWholeAndTheNext) {
     auto ports = test::make_ports(test::PortKind::shared_memory);
     const PortStreamOptions options{.ack_timeout = 20s, .window = window, .use = GetParam()};
     auto sending = std::async(std::launch::async, [&] {
-      ipc::StreamCore sender(MessagePort::borrow(ports.first), options, kFirst);
+      ipc::StreamCore sender(AnyPort::borrow(ports.first), options, kFirst);
       for (int stream = 0; stream < 2; ++stream) {
         std::uint32_t next = 0;
         std::uint32_t block = 0;
@@ -128,7 +128,7 @@ TEST_P(WrappingStreams, CarryAStreamWholeAndTheNext) {
         EXPECT_EQ(totals.blocks, 1000U);
       }
     });
-    ipc::StreamCore receiver(MessagePort::borrow(ports.second), options, kFirst);
+    ipc::StreamCore receiver(AnyPort::borrow(ports.second), options, kFirst);
     for (int stream = 0; stream < 2; ++stream) {
       std::uint32_t expected = 0;
       receiver.begin_receive();

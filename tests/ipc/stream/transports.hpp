@@ -72,32 +72,32 @@ inline std::pair<Descriptor, Descriptor> make_socket_pair(int type) {
   return {Descriptor(ends[0]), Descriptor(ends[1])};
 }
 
-using PortPair = std::pair<MessagePort, MessagePort>;
+using PortPair = std::pair<AnyPort, AnyPort>;
 
 inline PortPair make_ports(PortKind kind) {
   switch (kind) {
     case PortKind::shared_memory: {
       auto [a, b] = make_port_pair();
-      return {MessagePort(std::move(a)), MessagePort(std::move(b))};
+      return {AnyPort(std::move(a)), AnyPort(std::move(b))};
     }
     case PortKind::small_ring: {
       auto [a, b] = make_port_pair({.ring_bytes = 4096}, {.ring_bytes = 4096});
-      return {MessagePort(std::move(a)), MessagePort(std::move(b))};
+      return {AnyPort(std::move(a)), AnyPort(std::move(b))};
     }
     case PortKind::packets:
     case PortKind::bytes: {
       auto [a, b] = make_socket_pair(kind == PortKind::packets ? SOCK_SEQPACKET : SOCK_STREAM);
-      return {MessagePort(wrap_native_port(std::move(a))), MessagePort(wrap_native_port(std::move(b)))};
+      return {AnyPort(wrap_native_port(std::move(a))), AnyPort(wrap_native_port(std::move(b)))};
     }
     case PortKind::pipes: {
       auto [read_a, write_b] = make_pipe();
       auto [read_b, write_a] = make_pipe();
-      return {MessagePort(wrap_native_port(std::move(read_a), std::move(write_a))),
-              MessagePort(wrap_native_port(std::move(read_b), std::move(write_b)))};
+      return {AnyPort(wrap_native_port(std::move(read_a), std::move(write_a))),
+              AnyPort(wrap_native_port(std::move(read_b), std::move(write_b)))};
     }
     case PortKind::handlers_only: {
       auto [a, b] = make_port_pair();
-      return {MessagePort(HandlersOnlyPort(std::move(a))), MessagePort(HandlersOnlyPort(std::move(b)))};
+      return {AnyPort(HandlersOnlyPort(std::move(a))), AnyPort(HandlersOnlyPort(std::move(b)))};
     }
   }
   throw std::logic_error("no such port kind");

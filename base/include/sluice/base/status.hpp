@@ -16,8 +16,8 @@ enum class [[nodiscard]] Status : std::uint8_t{
     closed,     ///< the port was closed, here or by the peer, and everything posted before has been delivered
     peer_died,  ///< the peer's process ended without closing
     broken,     ///< the peer's memory broke a rule of the ring; the port's failure names the rule
-    gone,       ///< the record asked for is no longer in the ring
-    forked,     ///< the port was inherited through fork(); only the process that made it may use it
+    overwritten,  ///< the record asked for is no longer in the ring
+    forked,       ///< the port was inherited through fork(); only the process that made it may use it
     superseded,   ///< another process has taken over this end of the session
     interrupted,  ///< a wait ended because another thread asked for attention; ports never return it
 };
@@ -39,7 +39,7 @@ constexpr std::string_view to_string(Status status) noexcept {
       return "peer died";
     case Status::broken:
       return "broken by the peer";
-    case Status::gone:
+    case Status::overwritten:
       return "no longer in the ring";
     case Status::forked:
       return "inherited through fork";

@@ -100,11 +100,11 @@ class Consumer {
 
   /// Goes back to an earlier record: try_read gives it, and those after it, once more. Records that were
   /// released must lie whole in the replay window, so that they stay intact until something new is released.
-  /// gone, would_block (a number that was never read), broken.
+  /// overwritten, would_block (a number that was never read), broken.
   Status rewind(Sequence sequence) noexcept;
 
-  /// Waits until try_read would find a record. timed_out, broken, would_block (strategy poll), or the gate's
-  /// reason once nothing is left to read.
+  /// Waits until try_read would find a record. timed_out, broken, would_block (strategy non_blocking), or the
+  /// gate's reason once nothing is left to read.
   Status wait_for_record(Deadline deadline) noexcept;
 
   /// Goes on with another producer, whose region holds the same records at the same positions. Wakes it: what

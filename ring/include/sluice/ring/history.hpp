@@ -36,19 +36,19 @@ class HistoryReader {
   /// Where the oldest intact record starts, or where the next one will if there is none.
   RecordPlace oldest() const noexcept;
 
-  /// Goes to the record with this number, or to where the next one to be published will start. gone: it has
-  /// been overwritten; would_block: it isn't published yet; broken: the records on the way break a rule.
+  /// Goes to the record with this number, or to where the next one to be published will start. overwritten:
+  /// it is no longer there; would_block: it isn't published yet; broken: the records on the way break a rule.
   Status seek(Sequence sequence) noexcept;
 
-  /// Goes to where the next record to be published will start. gone: the producer laps us; broken.
+  /// Goes to where the next record to be published will start. overwritten: the producer laps us; broken.
   Status seek_end() noexcept;
 
-  /// Goes to the record that starts at `position`, or to where the next one to be published will start. gone:
-  /// it has been overwritten; broken: no record starts there.
+  /// Goes to the record that starts at `position`, or to where the next one to be published will start.
+  /// overwritten: it is no longer there; broken: no record starts there.
   Status seek_position(Position position) noexcept;
 
-  /// Copies the next record into `payload`. would_block: it isn't published yet; gone: it was overwritten
-  /// before it could be copied (seek again); broken.
+  /// Copies the next record into `payload`. would_block: it isn't published yet; overwritten: before it could
+  /// be copied (seek again); broken.
   Status next(std::vector<std::byte>& payload, Sequence& sequence);
 
   /// The record that next() gives next.

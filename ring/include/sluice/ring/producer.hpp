@@ -113,8 +113,8 @@ class Producer {
   }
 
   /// Waits until a claim of `bytes` would succeed. Publishes what is committed first: the consumer can't make
-  /// room for a batch that it can't see. too_large, timed_out, broken, would_block (strategy poll), or the
-  /// gate's reason (interrupted also from try_claim, where it needs the consumer's word for room).
+  /// room for a batch that it can't see. too_large, timed_out, broken, would_block (strategy non_blocking), or
+  /// the gate's reason (interrupted also from try_claim, where it needs the consumer's word for room).
   Status wait_for_room(std::uint64_t bytes, Deadline deadline) noexcept;
 
   /// Waits until the peer has released every published record. Same outcomes.

@@ -14,12 +14,12 @@ namespace sluice {
 enum class WaitStrategy : std::uint8_t {
   /// Spins for a while, then sleeps in the kernel. The default: fast while data flows, no CPU when idle.
   adaptive,
-  /// Polls without end. The lowest latency, for a thread with a core of its own.
+  /// Polls for ever. The lowest latency, for a thread with a core of its own.
   spin,
   /// Sleeps in the kernel at once. The least CPU, a wake-up's latency for each wait.
   sleep,
   /// Never waits: blocking calls return Status::would_block, and the caller polls.
-  poll,
+  non_blocking,
 };
 
 /// How the waits of one end of a channel go.

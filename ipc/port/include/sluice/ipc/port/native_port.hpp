@@ -17,10 +17,10 @@
 #include <string>
 
 #include "sluice/base/descriptor.hpp"
+#include "sluice/ipc/port/detail/port_operations.hpp"
 #include "sluice/ipc/port/message_port.hpp"
 
 namespace sluice {
-
 namespace ipc {
 class NativePortImpl;
 }
@@ -57,7 +57,7 @@ class NativePort {
   /// What was wrong with the peer's data, or with the last refused message; empty if nothing was.
   std::string failure_text() const;
 
-  // Reading by calls; see MessagePort.
+  // Reading by calls; see AnyPort.
   bool can_receive() const noexcept { return !is_started(); }
   ReceivedBytes receive_bytes(const Deadline* deadline);
   void release_bytes() noexcept {}  // the bytes lie in the port's own buffer

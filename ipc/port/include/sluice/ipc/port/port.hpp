@@ -178,7 +178,7 @@ class Port {
   // Sending.
 
   /// Posts a copy of `message` (0 .. max_message_bytes() bytes); waits while the ring is full. ok, too_large,
-  /// closed, peer_died, broken, forked; would_block under WaitStrategy::poll.
+  /// closed, peer_died, broken, forked; would_block under WaitStrategy::non_blocking.
   Status post_message(std::span<const std::byte> message) noexcept {
     return core_->post(message, &kNoDeadline);
   }
@@ -231,7 +231,7 @@ class Port {
 
   /// The next message, in place; waits for it. Releases the message received before. closed, peer_died:
   /// everything that the peer had posted has been received; broken: see failure_text(); forked; would_block
-  /// under WaitStrategy::poll.
+  /// under WaitStrategy::non_blocking.
   Message receive() noexcept { return {*core_, core_->read(&kNoDeadline)}; }
   Message try_receive() noexcept { return {*core_, core_->read(nullptr)}; }
   Message receive_until(Deadline deadline) noexcept { return {*core_, core_->read(&deadline)}; }
@@ -240,8 +240,8 @@ class Port {
   }
 
   /// Goes back to an earlier message (see Message::sequence): receive gives it, and those after it, once
-  /// more. Safe within the sender's replay window; gone: no longer in the ring; would_block: that message
-  /// hasn't been received yet. Releases the present message. Thread-safety: the receiving thread; with
+  /// more. Safe within the sender's replay window; overwritten: no longer in the ring; would_block: that
+  /// message hasn't been received yet. Releases the present message. Thread-safety: the receiving thread; with
   /// start(), inside the message handler.
   Status replay_from(std::uint64_t sequence) noexcept { return core_->replay_from(sequence); }
   /// A reader of everything that the sender's ring still holds, beside the live stream; one thread per
@@ -254,7 +254,7 @@ class Port {
   ErrorHandler on_error(ErrorHandler handler);
   CloseHandler on_close(CloseHandler handler);
   /// Starts the delivery thread; messages wait while no handler is set. Throws errc::misuse under
-  /// WaitStrategy::poll, and the system's error where no thread can be made. A second call does nothing.
+  /// WaitStrategy::non_blocking, and the system's error if no thread can be made. A second call does nothing.
   void start();
   /// Whether start() has made the delivery thread: then messages can't be received by calls.
   bool is_started() const noexcept;

@@ -29,7 +29,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "sluice/ipc/port/message_port.hpp"
+#include "sluice/ipc/port/any_port.hpp"
 #include "sluice/ipc/stream/block_source.hpp"
 #include "sluice/ipc/stream/stream_error.hpp"
 
@@ -152,7 +152,7 @@ class ReceivedBlocks {
 /// StreamUse::one_way everything but close() belongs to the thread that sends or receives.
 class PortStream {
  public:
-  PortStream(MessagePort port, const PortStreamOptions& options);
+  PortStream(AnyPort port, const PortStreamOptions& options);
   PortStream(PortStream&&) noexcept;
   PortStream& operator=(PortStream&&) noexcept;
   ~PortStream();
@@ -203,13 +203,13 @@ namespace ipc {
 
 /// A port that was handed over is taken; one that has a name is borrowed, and must outlive the stream.
 template <typename P>
-MessagePort port_for_stream(std::remove_reference_t<P>& port) {
+AnyPort port_for_stream(std::remove_reference_t<P>& port) {
   if constexpr (std::is_lvalue_reference_v<P>) {
-    return MessagePort::borrow(port);
-  } else if constexpr (std::same_as<P, MessagePort>) {
+    return AnyPort::borrow(port);
+  } else if constexpr (std::same_as<P, AnyPort>) {
     return std::move(port);
   } else {
-    return MessagePort(std::move(port));
+    return AnyPort(std::move(port));
   }
 }
 
