@@ -1,6 +1,14 @@
 # Install rules: per room a library, its headers, a CMake component and a pkg-config file; and the command.
 # What is installed can be moved: neither kind of package file contains the prefix.
+#
+# As a subdirectory with SLUICE_INSTALL=AUTO, the rules are for `cmake --install DIR --component sluice` alone. They are
+# there all the same, since a parent can only export targets whose dependencies are exported, too.
 include(CMakePackageConfigHelpers)
+
+set(sluice_component COMPONENT sluice)
+if(SLUICE_INSTALL STREQUAL "AUTO" AND NOT SLUICE_TOP_LEVEL)
+  list(APPEND sluice_component EXCLUDE_FROM_ALL)
+endif()
 
 set(sluice_config_dir "${CMAKE_INSTALL_LIBDIR}/cmake/sluice")
 set(sluice_pkg_config_dir "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
@@ -16,13 +24,13 @@ function(sluice_install_room name)
   cmake_parse_arguments(ARG "" "DESCRIPTION" "ROOMS;PKG_CONFIG" ${ARGN})
 
   install(TARGETS sluice_${name} EXPORT sluice-${name}-targets
-    ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
-    RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+    ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} ${sluice_component}
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ${sluice_component})
   file(GLOB headers LIST_DIRECTORIES true "${PROJECT_SOURCE_DIR}/${name}/include" "${PROJECT_SOURCE_DIR}/${name}/*/include")
   foreach(folder IN LISTS headers)
-    install(DIRECTORY "${folder}/" DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+    install(DIRECTORY "${folder}/" DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} ${sluice_component})
   endforeach()
-  install(EXPORT sluice-${name}-targets NAMESPACE sluice:: DESTINATION ${sluice_config_dir})
+  install(EXPORT sluice-${name}-targets NAMESPACE sluice:: DESTINATION ${sluice_config_dir} ${sluice_component})
 
   set(SLUICE_ROOMS ${SLUICE_ROOMS} ${name} PARENT_SCOPE)
   set(SLUICE_ROOM_FACTS "${SLUICE_ROOM_FACTS}set(_sluice_${name}_rooms ${ARG_ROOMS})\n" PARENT_SCOPE)
@@ -45,7 +53,8 @@ function(sluice_install_room name)
   file(RELATIVE_PATH to_prefix "/prefix/${sluice_pkg_config_dir}" "/prefix")
   string(REGEX REPLACE "/$" "" to_prefix "${to_prefix}")
   configure_file("${PROJECT_SOURCE_DIR}/cmake/sluice-room.pc.in" "${PROJECT_BINARY_DIR}/sluice-${name}.pc" @ONLY)
-  install(FILES "${PROJECT_BINARY_DIR}/sluice-${name}.pc" DESTINATION ${sluice_pkg_config_dir})
+  install(FILES "${PROJECT_BINARY_DIR}/sluice-${name}.pc" DESTINATION ${sluice_pkg_config_dir}
+    ${sluice_component})
 endfunction()
 
 sluice_install_room(base DESCRIPTION "Errors, descriptors and files of the sluice libraries")
@@ -59,10 +68,10 @@ configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/sluice-config.cmake.i
 # Before 1.0, a new minor version may break its users.
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/sluice-config-version.cmake" COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/sluice-config.cmake" "${PROJECT_BINARY_DIR}/sluice-config-version.cmake"
-  DESTINATION ${sluice_config_dir})
+  DESTINATION ${sluice_config_dir} ${sluice_component})
 
 if(SLUICE_TOOLS)
   file(RELATIVE_PATH to_libraries "/prefix/${CMAKE_INSTALL_BINDIR}" "/prefix/${CMAKE_INSTALL_LIBDIR}")
   set_target_properties(sluice PROPERTIES INSTALL_RPATH "$ORIGIN/${to_libraries}")
-  install(TARGETS sluice RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS sluice RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} ${sluice_component})
 endif()

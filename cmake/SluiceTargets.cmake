@@ -1,15 +1,17 @@
 # Flags that belong to sluice's own sources; nothing here reaches the targets of a parent project.
 
-# sluice_find(TARGET PACKAGE [find_package arguments]): finds a package unless its target is there already. The
-# target becomes visible to a parent project too, since that links it through ours.
-macro(sluice_find target)
-  if(NOT TARGET ${target})
-    find_package(${ARGN} REQUIRED)
-    set_target_properties(${target} PROPERTIES IMPORTED_GLOBAL TRUE)
-  endif()
-endmacro()
+sluice_find(Threads::Threads Threads REQUIRED)
 
-sluice_find(Threads::Threads Threads)
+# GNUInstallDirs writes its answers into the cache, which is the parent's if there is one.
+if(SLUICE_TOP_LEVEL)
+  include(GNUInstallDirs)
+else()
+  foreach(kind IN ITEMS BIN INCLUDE LIB)
+    if(NOT CMAKE_INSTALL_${kind}DIR)
+      string(TOLOWER ${kind} CMAKE_INSTALL_${kind}DIR)
+    endif()
+  endforeach()
+endif()
 
 function(sluice_own_flags target)
   target_compile_features(${target} PUBLIC cxx_std_20)
@@ -27,13 +29,15 @@ function(sluice_own_flags target)
 endfunction()
 
 # sluice_room(NAME SOURCES...): the library target sluice::NAME with its own include root.
-# sluice_room(NAME PARTS part...): the same made of parts, each of them a folder that sluice_part() has built.
+# sluice_room(NAME PARTS part...): the same made of parts, each of them a folder that sluice_part() has built; the
+# room's own include/ holds what stands above them all.
 function(sluice_room name)
   cmake_parse_arguments(ARG "" "" "PARTS" ${ARGN})
   set(folders ${CMAKE_CURRENT_SOURCE_DIR})
   set(sources ${ARG_UNPARSED_ARGUMENTS})
   if(ARG_PARTS)
-    list(TRANSFORM ARG_PARTS PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/" OUTPUT_VARIABLE folders)
+    list(TRANSFORM ARG_PARTS PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/" OUTPUT_VARIABLE part_folders)
+    list(APPEND folders ${part_folders})
     list(TRANSFORM ARG_PARTS REPLACE "(.+)" "$<TARGET_OBJECTS:sluice_${name}_\\1>" OUTPUT_VARIABLE sources)
   endif()
   add_library(sluice_${name} ${sources})
@@ -42,8 +46,10 @@ function(sluice_room name)
   set_target_properties(sluice_${name} PROPERTIES EXPORT_NAME ${name} OUTPUT_NAME sluice_${name} LINKER_LANGUAGE CXX
     VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
   foreach(folder IN LISTS folders)
-    target_include_directories(sluice_${name}
-      PUBLIC $<BUILD_INTERFACE:${folder}/include> PRIVATE ${folder}/src)
+    if(IS_DIRECTORY "${folder}/include")
+      target_include_directories(sluice_${name} PUBLIC $<BUILD_INTERFACE:${folder}/include>)
+    endif()
+    target_include_directories(sluice_${name} PRIVATE ${folder}/src)
   endforeach()
   target_include_directories(sluice_${name} PUBLIC $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 endfunction()
