@@ -81,7 +81,7 @@ void PartFile::check_owner() const {
   struct stat info {};
   if (::fstat(file_.get(), &info) != 0) throw_errno("looking up " + part_name());
   if (S_ISREG(info.st_mode) && info.st_uid == ::geteuid() && info.st_nlink <= 1) return;
-  throw error(errc::unsafe_directory,
+  throw error(errc::unsafe_place,
               fmt::format("{}: expected a regular file of user {} with one name, got {} of user {} with {}",
                           part_name(), ::geteuid(), S_ISREG(info.st_mode) ? "one" : "something else",
                           info.st_uid, info.st_nlink));

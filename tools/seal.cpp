@@ -11,7 +11,7 @@
 #include "key_options.hpp"
 #include "legacy_warning.hpp"
 #include "progress_bar.hpp"
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/seal/agcm_header.hpp"
 #include "sluice/crypto/seal/transfer.hpp"
 #include "standard_streams.hpp"

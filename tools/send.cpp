@@ -111,7 +111,7 @@ Port connect_to_receiver(const SendArguments& arguments) {
       return connect(arguments.channel.name, options);
     } catch (const error& failure) {
       // A receiver takes one sender and leaves: whoever queued behind it waits for the next receiver.
-      if (failure.code() != errc::peer_gone || std::chrono::steady_clock::now() >= deadline) throw;
+      if (failure.code() != connect_errc::peer_gone || std::chrono::steady_clock::now() >= deadline) throw;
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
   }

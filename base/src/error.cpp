@@ -1,58 +1,53 @@
 #include "sluice/base/error.hpp"
 
-#include <array>
 #include <cerrno>
-#include <cstddef>
-#include <new>
+#include <string_view>
+
+#include "sluice/base/detail/error_category.hpp"
 
 namespace sluice {
 namespace {
 
-class Category final : public std::error_category {
- public:
-  const char* name() const noexcept override { return "sluice"; }
-
-  std::string message(int value) const override {
-    switch (static_cast<errc>(value)) {
-      case errc::bad_option:
-        return "option out of range";
-      case errc::bad_name:
-        return "unusable name";
-      case errc::name_taken:
-        return "name already taken";
-      case errc::unsafe_directory:
-        return "unsafe place for a socket";
-      case errc::timed_out:
-        return "timed out";
-      case errc::refused:
-        return "refused";
-      case errc::protocol:
-        return "handshake rule broken";
-      case errc::bad_version:
-        return "version not supported";
-      case errc::bad_region:
-        return "region refused";
-      case errc::peer_gone:
-        return "peer gone";
-      case errc::broken_ring:
-        return "ring rule broken";
-      case errc::misuse:
-        return "misuse";
-      case errc::bad_checkpoint:
-        return "checkpoint refused";
-    }
-    return "unknown error " + std::to_string(value);
+std::string_view text_of(int code) {
+  switch (static_cast<errc>(code)) {
+    case errc::bad_option:
+      return "option out of range";
+    case errc::bad_name:
+      return "unusable name";
+    case errc::unsafe_place:
+      return "unsafe place";
+    case errc::timed_out:
+      return "timed out";
+    case errc::busy:
+      return "in use by another writer";
+    case errc::misuse:
+      return "misuse";
   }
-};
+  return {};
+}
+
+constinit const base::ErrorCategory the_category("sluice", text_of);
 
 }  // namespace
 
+namespace base {
+
+std::string ErrorCategory::Category::message(int code) const {
+  const std::string_view text = text_of_(code);
+  return text.empty() ? "unknown error " + std::to_string(code) : std::string(text);
+}
+
+}  // namespace base
+
 const std::error_category& category() noexcept {
-  // Never destroyed: a thread of a port in a static object may still meet an error at the very end of the
-  // program.
-  alignas(Category) static std::array<std::byte, sizeof(Category)> room;
-  static const auto* const instance = ::new (room.data()) Category;
-  return *instance;
+  return the_category.get();
+}
+
+error error::about(const std::string& name) const {
+  std::string_view detail = what();
+  const std::string ending = ": " + code().message();
+  if (detail.ends_with(ending)) detail.remove_suffix(ending.size());
+  return {code(), name + ": " + std::string(detail)};
 }
 
 void throw_errno(const std::string& what) {

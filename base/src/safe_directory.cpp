@@ -37,7 +37,7 @@ std::string octal(mode_t mode) {
 }
 
 void refuse_directory(const fs::path& directory, const std::string& reason) {
-  throw error(errc::unsafe_directory, "directory " + quoted_text(directory.native()) + " " + reason);
+  throw error(errc::unsafe_place, "directory " + quoted_text(directory.native()) + " " + reason);
 }
 
 void check_parent_directory(const fs::path& directory) {

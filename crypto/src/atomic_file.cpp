@@ -13,7 +13,7 @@
 #include "file_ops.hpp"
 #include "huge_pages.hpp"
 #include "sluice/base/descriptor.hpp"
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 
 namespace sluice::crypto {
 namespace {
@@ -42,15 +42,15 @@ void remove_leftover(int directory, const std::string& temporary, const std::str
       ::openat(directory, temporary.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
   if (!old) {
     if (errno == ENOENT) return;
-    throw error(errc::unsafe_target, path + ": " + temporary + " beside it can't be taken over");
+    throw error(sluice::errc::unsafe_place, path + ": " + temporary + " beside it can't be taken over");
   }
   struct stat status {};
   if (::fstat(old.get(), &status) < 0) throw_errno("fstat " + temporary);
   if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid()) {
-    throw error(errc::unsafe_target, path + ": " + temporary + " beside it isn't our file");
+    throw error(sluice::errc::unsafe_place, path + ": " + temporary + " beside it isn't our file");
   }
   if (!lock_file(old.get(), wait ? LOCK_EX : LOCK_EX | LOCK_NB, temporary)) {
-    throw error(errc::busy, path + ": another writer is replacing it");
+    throw error(sluice::errc::busy, path + ": another writer is replacing it");
   }
   if (!same_file(old.get(), directory, temporary)) return;
   if (::unlinkat(directory, temporary.c_str(), 0) < 0) throw_errno("unlink " + temporary);
@@ -69,7 +69,8 @@ void check_target(int directory, const std::string& name, const std::string& pat
     if (errno != ENOENT) throw_errno("stat " + path);
     return;
   }
-  if (!S_ISREG(status.st_mode)) throw error(errc::unsafe_target, path + ": exists and is no regular file");
+  if (!S_ISREG(status.st_mode))
+    throw error(sluice::errc::unsafe_place, path + ": exists and is no regular file");
   if (!replace) throw error(std::make_error_code(std::errc::file_exists), "create " + path);
 }
 
@@ -92,7 +93,7 @@ struct AtomicFile::State {
         temporary(temporary_name(name)),
         options(chosen) {
     if (name.empty() || name == "." || name == "..")
-      throw error(errc::unsafe_target, path + ": no file name");
+      throw error(sluice::errc::unsafe_place, path + ": no file name");
     directory = open_directory(target);
     check_target(directory.get(), name, path, options.replace);
     const bool unnamed = create_unnamed();
@@ -219,7 +220,7 @@ int AtomicFile::fd() {
 }
 
 void AtomicFile::commit() {
-  if (!state_->file) throw error(errc::misuse, state_->path + ": committed twice");
+  if (!state_->file) throw error(sluice::errc::misuse, state_->path + ": committed twice");
   try {
     state_->publish();
   } catch (...) {

@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 
 namespace sluice::crypto {
 

@@ -3,8 +3,8 @@
 #include <cstring>
 #include <string>
 
-#include "sluice/base/error.hpp"
 #include "sluice/ring/detail/barrier.hpp"
+#include "sluice/ring/error.hpp"
 #include "sluice/ring/history.hpp"
 #include "sluice/ring/region.hpp"
 

@@ -16,7 +16,7 @@
 
 #include "region_file.hpp"
 #include "region_mapping.hpp"
-#include "sluice/base/error.hpp"
+#include "sluice/ring/error.hpp"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
@@ -37,7 +37,7 @@ std::uint64_t expected_data_offset() {
   return std::max<std::uint64_t>(kControlOffset + kControlBytes, page_bytes());
 }
 
-void check_capacity(std::uint64_t capacity, errc code) {
+void check_capacity(std::uint64_t capacity, std::error_code code) {
   const std::uint64_t smallest = std::max(kMinCapacity, page_bytes());
   if (!std::has_single_bit(capacity) || capacity < smallest || capacity > kMaxCapacity) {
     throw error(code, "ring capacity: expected a power of two from " + std::to_string(smallest) + " to " +
@@ -45,7 +45,7 @@ void check_capacity(std::uint64_t capacity, errc code) {
   }
 }
 
-void check_replay_window(std::uint64_t capacity, std::uint64_t window, errc code) {
+void check_replay_window(std::uint64_t capacity, std::uint64_t window, std::error_code code) {
   const std::uint64_t largest = max_replay_window(capacity);
   if (window > largest) {
     throw error(code, "replay window: expected at most " + std::to_string(largest) + " bytes for a ring of " +
@@ -57,7 +57,7 @@ void check_replay_window(std::uint64_t capacity, std::uint64_t window, errc code
   }
 }
 
-void check_position(const char* name, Position position, errc code) {
+void check_position(const char* name, Position position, std::error_code code) {
   if (position % kRecordAlign != 0) {
     throw error(code, std::string(name) + ": expected a multiple of 8, got " + std::to_string(position));
   }
@@ -65,8 +65,8 @@ void check_position(const char* name, Position position, errc code) {
 
 void check_options(const RegionOptions& options) {
   check_region_sizes(options.capacity, options.replay_window);
-  check_position("first position", options.first_position, errc::bad_option);
-  check_position("first position of the peer", options.peer_first_position, errc::bad_option);
+  check_position("first position", options.first_position, sluice::errc::bad_option);
+  check_position("first position of the peer", options.peer_first_position, sluice::errc::bad_option);
 }
 
 Descriptor create_memfd() {
@@ -200,8 +200,8 @@ void check_identity(const RegionHeader& header, const SessionId& session, EpochR
 }  // namespace
 
 void check_region_sizes(std::uint64_t capacity, std::uint64_t replay_window) {
-  check_capacity(capacity, errc::bad_option);
-  check_replay_window(capacity, replay_window, errc::bad_option);
+  check_capacity(capacity, sluice::errc::bad_option);
+  check_replay_window(capacity, replay_window, sluice::errc::bad_option);
 }
 
 OwnedRegion::OwnedRegion() noexcept = default;
@@ -271,9 +271,9 @@ PeerRegion PeerRegion::open_file(const std::filesystem::path& file) {
   if (!descriptor) throw_errno("opening the region in " + file.string());
   const struct stat status = status_of_file(descriptor.get());
   if (status.st_uid != ::geteuid()) {
-    throw error(errc::unsafe_directory, "the region in " + file.string() + ": expected a file of user " +
-                                            std::to_string(::geteuid()) + ", got one of " +
-                                            std::to_string(status.st_uid));
+    throw error(sluice::errc::unsafe_place, "the region in " + file.string() + ": expected a file of user " +
+                                                std::to_string(::geteuid()) + ", got one of " +
+                                                std::to_string(status.st_uid));
   }
   check_allocated(status);
   const RegionHeader header = read_header(descriptor.get());

@@ -14,7 +14,7 @@
 #include <system_error>
 #include <vector>
 
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/key/secret_key.hpp"
 #include "sluice/crypto/seal/options.hpp"
 #include "sluice/crypto/seal/streaming_decryptor.hpp"

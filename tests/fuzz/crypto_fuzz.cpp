@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "segment_file.hpp"
-#include "sluice/crypto/error.hpp"
 #include "sluice/crypto/journal/journal_format.hpp"
 #include "sluice/crypto/journal/journal_reader.hpp"
 #include "sluice/crypto/journal/sealed_journal.hpp"
+#include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/key/key_file.hpp"
 #include "sluice/crypto/seal/agcm_header.hpp"
 #include "sluice/crypto/seal/files.hpp"
@@ -66,7 +66,7 @@ void write_file(const std::filesystem::path& path, std::span<const std::byte> by
   stream.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
 }
 
-// True where `work` throws nothing; crypto::error is the only exception that may come.
+// True where `work` throws nothing; sluice::error is the only exception that may come.
 template <typename Work>
 bool accepted(Work work) {
   try {

@@ -116,14 +116,14 @@ TEST_F(KeptSession, IsRefusedByAPeerThatDidNotChooseIt) {
   SessionOptions sealed;
   sealed.timeout = 2s;
   EXPECT_TRUE(
-      throws(errc::bad_region, "without seals", [&] { (void)join_session(channel_.path(), sealed); }));
+      throws(ring::errc::bad_region, "without seals", [&] { (void)join_session(channel_.path(), sealed); }));
 }
 
 TEST_F(KeptSession, RefusesADirectoryThatOthersCanWrite) {
   ASSERT_EQ(::chmod(channel_.directory().c_str(), 0777), 0);
   SessionOptions options;
   options.directory = channel_.directory();
-  EXPECT_TRUE(throws(errc::unsafe_directory, "can be written by others",
+  EXPECT_TRUE(throws(errc::unsafe_place, "can be written by others",
                      [&] { (void)host_session("some-name", options); }));
 }
 

@@ -285,7 +285,7 @@ TEST_F(PortBetweenProcesses, SaysWhenNobodyListensInTime) {
 
 TEST_F(PortBetweenProcesses, SaysWhenALiveListenerHasTheName) {
   const Listener listener = listen(channel_.path());
-  EXPECT_TRUE(throws(errc::name_taken, channel_.path(), [&] { (void)listen(channel_.path()); }));
+  EXPECT_TRUE(throws(connect_errc::name_taken, channel_.path(), [&] { (void)listen(channel_.path()); }));
 }
 
 TEST_F(PortBetweenProcesses, AcceptsNobodyAfterTheDeadlineOrAfterClose) {

@@ -75,9 +75,9 @@ TEST_P(SessionDeath, IsNotWhatAStoppedProcessHas) {
   EXPECT_EQ(port.receive_for(500ms).status(), Status::timed_out);
   EXPECT_EQ(events_.states(), std::vector{SessionState::connected});
   if (survivor_role() == Role::host) {
-    EXPECT_TRUE(throws(errc::refused, "still runs", [&] { (void)join_session(channel_.path()); }));
+    EXPECT_TRUE(throws(connect_errc::refused, "still runs", [&] { (void)join_session(channel_.path()); }));
   } else {
-    EXPECT_TRUE(throws(errc::name_taken, "", [&] { (void)host_session(channel_.path()); }));
+    EXPECT_TRUE(throws(connect_errc::name_taken, "", [&] { (void)host_session(channel_.path()); }));
   }
   peer.signal(SIGCONT);
   EXPECT_TRUE(port.receive());
@@ -124,7 +124,8 @@ TEST_P(SessionDeath, LetsOneOfSeveralFollow) {
         EXPECT_TRUE(mine.receive());
         ::pause();
       } catch (const error& why) {
-        EXPECT_EQ(why.code(), victim_role() == Role::host ? errc::name_taken : errc::refused) << why.what();
+        EXPECT_EQ(why.code(), victim_role() == Role::host ? connect_errc::name_taken : connect_errc::refused)
+            << why.what();
         if (HasFailure()) return;
         lost.notify();
       }

@@ -304,7 +304,8 @@ TEST_F(HostSession, RefusesASecondProcessWhileTheFirstRuns) {
     ::pause();
   });
   Port port = survivor();
-  EXPECT_TRUE(throws(errc::refused, "which still runs", [&] { (void)join_session(channel_.path()); }));
+  EXPECT_TRUE(
+      throws(connect_errc::refused, "which still runs", [&] { (void)join_session(channel_.path()); }));
   EXPECT_EQ(port.post_message(bytes_of(5)), Status::ok);
   EXPECT_EQ(port.wait_until_consumed(), Status::ok);
 }
@@ -392,7 +393,7 @@ TEST_P(Session, GoesOnExactlyBehindACheckpoint) {
   using Gap = std::optional<std::uint64_t>;
   first.signal(SIGKILL);
   ASSERT_TRUE(events_.wait_for(SessionState::waiting_for_peer));
-  EXPECT_TRUE(throws(errc::bad_checkpoint, "at most message 100", [&] {
+  EXPECT_TRUE(throws(checkpoint_errc::bad_checkpoint, "at most message 100", [&] {
     SessionOptions options;
     options.checkpoint = StreamCheckpoint{.session = id, .sequence = 101};
     (void)open_session(victim_role(), channel_.path(), options);

@@ -131,12 +131,12 @@ TEST(Region, RefusesSizesThatNoRegionCanHave) {
   const auto create = [](std::uint64_t capacity, std::uint64_t window) {
     return [=] { (void)OwnedRegion::create({.capacity = capacity, .replay_window = window}); };
   };
-  EXPECT_TRUE(throws(errc::bad_option, "got 0", create(0, 0)));
-  EXPECT_TRUE(throws(errc::bad_option, "got 4095", create(4095, 0)));
-  EXPECT_TRUE(throws(errc::bad_option, "got 12288", create(12288, 0)));
-  EXPECT_TRUE(throws(errc::bad_option, "got 2147483648", create(1ULL << 31U, 0)));
-  EXPECT_TRUE(throws(errc::bad_option, "replay window", create(4096, 2048)));
-  EXPECT_TRUE(throws(errc::bad_option, "multiple of 8", create(4096, 1001)));
+  EXPECT_TRUE(throws(sluice::errc::bad_option, "got 0", create(0, 0)));
+  EXPECT_TRUE(throws(sluice::errc::bad_option, "got 4095", create(4095, 0)));
+  EXPECT_TRUE(throws(sluice::errc::bad_option, "got 12288", create(12288, 0)));
+  EXPECT_TRUE(throws(sluice::errc::bad_option, "got 2147483648", create(1ULL << 31U, 0)));
+  EXPECT_TRUE(throws(sluice::errc::bad_option, "replay window", create(4096, 2048)));
+  EXPECT_TRUE(throws(sluice::errc::bad_option, "multiple of 8", create(4096, 1001)));
   EXPECT_NO_THROW(create(4096, max_replay_window(4096))());
 }
 

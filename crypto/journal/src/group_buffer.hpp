@@ -10,7 +10,7 @@
 #include "secure_buffer.hpp"
 #include "segment_codec.hpp"
 #include "sluice/base/detail/little_endian.hpp"
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 
 namespace sluice::crypto {
 
@@ -28,12 +28,13 @@ class GroupBuffer {
   }
   std::size_t length() const { return length_; }
 
-  /// Where it throws, nothing was added. errc::misuse where a frame can't hold it with what is here already:
-  /// a longer frame would be sealed, but never read again.
+  /// Where it throws, nothing was added. sluice::errc::misuse where a frame can't hold it with what is here
+  /// already: a longer frame would be sealed, but never read again.
   void add(std::span<const std::byte> record) {
     if (length_with(record.size()) > FrameHeader::kMaxLength) {
-      throw error(errc::misuse, "journal frame: expected at most " + std::to_string(FrameHeader::kMaxLength) +
-                                    " bytes, got " + std::to_string(length_with(record.size())));
+      throw error(sluice::errc::misuse, "journal frame: expected at most " +
+                                            std::to_string(FrameHeader::kMaxLength) + " bytes, got " +
+                                            std::to_string(length_with(record.size())));
     }
     const std::size_t at = FrameHeader::kSize + length_;
     const std::size_t needed = FrameHeader::kSize + length_with(record.size()) + kTagSize;

@@ -12,7 +12,7 @@
 #include "recovery.hpp"
 #include "segment_file.hpp"
 #include "sluice/crypto/atomic_file.hpp"
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 
 namespace sluice::crypto {
 namespace {
@@ -45,7 +45,7 @@ void JournalDirectory::lock() {
   lock_.reset(::openat(directory_.get(), "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!lock_) throw_errno("open " + (path_ / "lock").string());
   if (!lock_file(lock_.get(), LOCK_EX | LOCK_NB, (path_ / "lock").string()))
-    throw error(errc::busy, "journal " + path_.string() + ": another writer has it");
+    throw error(sluice::errc::busy, "journal " + path_.string() + ": another writer has it");
 }
 
 // Temporary files of segments: with the lock held, nobody is writing them.

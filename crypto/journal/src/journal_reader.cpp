@@ -9,7 +9,7 @@
 #include "recovery.hpp"
 #include "segment_file.hpp"
 #include "sluice/base/detail/little_endian.hpp"
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 
 namespace sluice::crypto {
 

@@ -4,7 +4,7 @@
 #include <array>
 #include <vector>
 
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 
 namespace sluice::crypto {
 namespace {

@@ -10,7 +10,7 @@
 #include "file_ops.hpp"
 #include "group_buffer.hpp"
 #include "journal_directory.hpp"
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 
 namespace sluice::crypto {
 namespace {
@@ -19,7 +19,7 @@ constexpr std::uint64_t kMinSegmentBytes = std::uint64_t{64} << 10U;
 
 void check(const JournalOptions& options) {
   const auto refuse = [](const std::string& what) {
-    throw error(errc::bad_option, "journal: expected " + what);
+    throw error(sluice::errc::bad_option, "journal: expected " + what);
   };
   if (options.segment_bytes < kMinSegmentBytes || options.segment_bytes > kMaxSegmentBytes / 2) {
     refuse("segment_bytes of 64 KiB .. 1 GiB, got " + std::to_string(options.segment_bytes));
@@ -63,7 +63,7 @@ class SealedJournal::Writer {
   // Again after every wait that comes before a call has done something: others may have closed it meanwhile.
   void check_open() const {
     if (failure_) std::rethrow_exception(failure_);
-    if (closed_) throw error(errc::misuse, "journal used after close");
+    if (closed_) throw error(sluice::errc::misuse, "journal used after close");
   }
 
   // Runs a write or an fsync; nobody knows what a failed one left on the disk, so the first failure is kept.
@@ -113,8 +113,9 @@ class SealedJournal::Writer {
 
   std::uint64_t append(std::span<const std::byte> record) {
     if (record.size() > kMaxRecordBytes) {
-      throw error(errc::bad_option, "journal record: expected at most " + std::to_string(kMaxRecordBytes) +
-                                        " bytes, got " + std::to_string(record.size()));
+      throw error(sluice::errc::bad_option, "journal record: expected at most " +
+                                                std::to_string(kMaxRecordBytes) + " bytes, got " +
+                                                std::to_string(record.size()));
     }
     return locked([&](Lock& lock) {
       make_room(lock, record.size());

@@ -7,7 +7,7 @@
 
 #include "hkdf.hpp"
 #include "sluice/base/detail/little_endian.hpp"
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 
 namespace sluice::crypto {
 namespace {

@@ -10,7 +10,7 @@
 #include <cstdio>
 #include <utility>
 
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 
 namespace sluice::crypto {
 namespace {

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "secure_buffer.hpp"
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 
 namespace sluice::crypto {
 namespace {
@@ -70,7 +70,7 @@ void hkdf_extract(std::span<const std::byte> salt, std::span<const std::byte> in
 void hkdf_expand(std::span<const std::byte> prk, std::initializer_list<std::span<const std::byte>> info,
                  std::span<std::byte> output) {
   if (output.size() > 255 * kHashSize) {
-    throw error(errc::bad_option,
+    throw error(sluice::errc::bad_option,
                 "HKDF-SHA-512 gives at most 16320 bytes, asked for " + std::to_string(output.size()));
   }
   Hmac hmac;

@@ -13,7 +13,7 @@
 #include "sluice/base/descriptor.hpp"
 #include "sluice/base/detail/little_endian.hpp"
 #include "sluice/crypto/atomic_file.hpp"
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/seal/byte_io.hpp"
 
 namespace sluice::crypto {
@@ -69,7 +69,7 @@ SecretKey derive(std::span<const std::byte> file, const PassphrasePrompt& prompt
   parameters.memory_kib = base::load_le<std::uint32_t>(file, 8);
   parameters.passes = base::load_le<std::uint32_t>(file, 12);
   std::ranges::copy(file.subspan(16, 16), parameters.salt.begin());
-  if (!prompt) throw error(errc::bad_option, name + ": needs a passphrase");
+  if (!prompt) throw error(sluice::errc::bad_option, name + ": needs a passphrase");
   try {
     std::string passphrase = prompt();
     struct Wipe {
@@ -82,7 +82,8 @@ SecretKey derive(std::span<const std::byte> file, const PassphrasePrompt& prompt
     }
     return key;
   } catch (const error& failure) {
-    if (failure.code() == errc::bad_option) throw error(errc::bad_key_file, failure.about(name).what());
+    if (failure.code() == sluice::errc::bad_option)
+      throw error(errc::bad_key_file, failure.about(name).what());
     throw;
   }
 }

@@ -11,7 +11,7 @@
 #include "hex.hpp"
 #include "hkdf.hpp"
 #include "secure_buffer.hpp"
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 
 namespace sluice::crypto {
 namespace {
@@ -28,8 +28,9 @@ KeyId derive_id(std::span<const std::byte> key) {
 
 void check(const PassphraseParameters& parameters) {
   const auto refuse = [](const char* what, std::uint32_t least, std::uint32_t most, std::uint32_t came) {
-    throw error(errc::bad_option, std::string("passphrase ") + what + ": expected " + std::to_string(least) +
-                                      " .. " + std::to_string(most) + ", got " + std::to_string(came));
+    throw error(sluice::errc::bad_option, std::string("passphrase ") + what + ": expected " +
+                                              std::to_string(least) + " .. " + std::to_string(most) +
+                                              ", got " + std::to_string(came));
   };
   using P = PassphraseParameters;
   if (parameters.memory_kib < P::kMinMemoryKib || parameters.memory_kib > P::kMaxMemoryKib) {
@@ -69,7 +70,7 @@ SecretKey SecretKey::generate() {
 
 SecretKey SecretKey::from_bytes(std::span<const std::byte> bytes) {
   if (bytes.size() != kSize) {
-    throw error(errc::bad_option, "key: expected 32 bytes, got " + std::to_string(bytes.size()));
+    throw error(sluice::errc::bad_option, "key: expected 32 bytes, got " + std::to_string(bytes.size()));
   }
   auto memory = std::make_unique<SecureBuffer>(kSize);
   std::ranges::copy(bytes, memory->bytes().begin());

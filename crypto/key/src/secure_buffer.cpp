@@ -5,7 +5,7 @@
 #include <cstring>
 #include <new>
 
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 
 namespace sluice::crypto {
 

@@ -14,7 +14,7 @@
 #include <string>
 
 #include "file_ops.hpp"
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 
 namespace sluice::crypto {
 namespace {
@@ -43,7 +43,7 @@ std::size_t read_full(ByteSource& source, std::span<std::byte> into) {
     const std::size_t count = source.read(into.subspan(total));
     if (count == 0) break;
     if (count > into.size() - total)
-      throw error(errc::misuse, "a byte source returned more than was asked for");
+      throw error(sluice::errc::misuse, "a byte source returned more than was asked for");
     total += count;
   }
   return total;
@@ -99,7 +99,7 @@ FdRandomAccess::FdRandomAccess(int fd) : fd_(fd) {
   struct stat status {};
   if (::fstat(fd, &status) < 0) throw_errno("fstat " + descriptor_name(fd));
   if (!S_ISREG(status.st_mode)) {
-    throw error(errc::bad_option, descriptor_name(fd) + ": random access needs a regular file");
+    throw error(sluice::errc::bad_option, descriptor_name(fd) + ": random access needs a regular file");
   }
   size_ = static_cast<std::uint64_t>(status.st_size);
 }
@@ -144,7 +144,7 @@ std::optional<std::span<const std::byte>> MemorySource::take(std::size_t size) {
 
 void MemorySource::read_at(std::uint64_t offset, std::span<std::byte> into) {
   if (offset > bytes_.size() || into.size() > bytes_.size() - offset) {
-    throw error(errc::bad_option, "read beyond the end of memory");
+    throw error(sluice::errc::bad_option, "read beyond the end of memory");
   }
   copy_bytes(into, bytes_.subspan(offset, into.size()));
 }

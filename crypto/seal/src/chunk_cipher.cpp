@@ -7,7 +7,7 @@
 #include <new>
 #include <string>
 
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/seal/agcm_header.hpp"
 
 namespace sluice::crypto {

@@ -14,7 +14,7 @@
 #include "secure_buffer.hpp"
 #include "sluice/base/descriptor.hpp"
 #include "sluice/crypto/atomic_file.hpp"
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/seal/byte_io.hpp"
 #include "sluice/crypto/seal/streaming_decryptor.hpp"
 #include "sluice/crypto/seal/transfer.hpp"
@@ -40,14 +40,14 @@ InputFile open_input(const std::filesystem::path& path) {
 // Two that replace the same file would each lose what the other did.
 void lock_for_replacing(const InputFile& file, const std::filesystem::path& path) {
   if (lock_file(file.fd.get(), LOCK_EX | LOCK_NB, path.string())) return;
-  throw error(errc::busy, path.string() + ": another process is replacing it");
+  throw error(sluice::errc::busy, path.string() + ": another process is replacing it");
 }
 
 void check_still_named(const InputFile& file, const std::filesystem::path& path) {
   struct stat now {};
   if (::lstat(path.c_str(), &now) < 0) throw_errno("stat " + path.string());
   if (now.st_ino == file.status.st_ino && now.st_dev == file.status.st_dev) return;
-  throw error(errc::busy, path.string() + ": another file was put in its place meanwhile");
+  throw error(sluice::errc::busy, path.string() + ": another file was put in its place meanwhile");
 }
 
 void keep_owner(AtomicFile& fresh, const InputFile& file, const std::filesystem::path& path) {

@@ -11,8 +11,8 @@
 #include "legacy_v1.hpp"
 #include "sluice/base/descriptor.hpp"
 #include "sluice/base/detail/little_endian.hpp"
-#include "sluice/crypto/error.hpp"
 #include "sluice/crypto/journal/journal_format.hpp"
+#include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/seal/agcm_header.hpp"
 #include "sluice/crypto/seal/byte_io.hpp"
 

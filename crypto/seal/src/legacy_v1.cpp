@@ -4,7 +4,7 @@
 #include <string>
 
 #include "sluice/base/detail/little_endian.hpp"
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/seal/agcm_header.hpp"
 
 namespace sluice::crypto {

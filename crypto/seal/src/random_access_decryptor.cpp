@@ -6,7 +6,7 @@
 
 #include "chunk_cipher.hpp"
 #include "secure_buffer.hpp"
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 #include "stream_start.hpp"
 
 namespace sluice::crypto {

@@ -10,7 +10,7 @@
 #include "hkdf.hpp"
 #include "legacy_v1.hpp"
 #include "sluice/base/detail/little_endian.hpp"
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 
 namespace sluice::crypto {
 namespace {
@@ -113,7 +113,7 @@ StreamStart open_c2sp(ByteSource& source, const Keys& keys, const OpenOptions& o
 
 std::uint32_t chosen_chunk_size(const SealOptions& options) {
   const auto refuse = [&](const std::string& expected) {
-    throw error(errc::bad_option,
+    throw error(sluice::errc::bad_option,
                 "chunk size: expected " + expected + ", got " + std::to_string(options.chunk_size));
   };
   if (options.format == Format::c2sp) {

@@ -27,10 +27,10 @@ struct StreamStart {
   std::size_t sealed_chunk_size() const { return std::size_t{chunk_size} + kTagSize; }
 };
 
-/// The chunk size that `options` mean. errc::bad_option.
+/// The chunk size that `options` mean. sluice::errc::bad_option.
 std::uint32_t chosen_chunk_size(const SealOptions& options);
 
-/// Makes a new stream's start. Errors: errc::bad_option. A given salt is for known-answer tests only.
+/// Makes a new stream's start. Errors: sluice::errc::bad_option. A given salt is for known-answer tests only.
 StreamStart start_sealing(const SecretKey& key, const SealOptions& options,
                           const std::optional<Salt>& salt = std::nullopt);
 

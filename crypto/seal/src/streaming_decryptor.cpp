@@ -7,7 +7,7 @@
 #include "chunk_cipher.hpp"
 #include "legacy_v1.hpp"
 #include "secure_buffer.hpp"
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 #include "stream_start.hpp"
 
 namespace sluice::crypto {
@@ -39,7 +39,7 @@ struct StreamingDecryptor::State {
     std::span<const std::byte> sealed;
     if (const auto view = source.take(buffer.size())) {
       if (view->size() > buffer.size())
-        throw error(errc::misuse, "a byte source returned more than was asked for");
+        throw error(sluice::errc::misuse, "a byte source returned more than was asked for");
       sealed = *view;
     } else {
       sealed = std::span(buffer).first(read_full(source, buffer));

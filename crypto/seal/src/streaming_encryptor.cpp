@@ -8,7 +8,7 @@
 
 #include "chunk_cipher.hpp"
 #include "secure_buffer.hpp"
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 #include "stream_start.hpp"
 
 namespace sluice::crypto {
@@ -88,7 +88,7 @@ StreamingEncryptor::~StreamingEncryptor() = default;
 
 void StreamingEncryptor::write(std::span<const std::byte> plaintext) {
   state_->guarded([&] {
-    if (state_->closed) throw error(errc::misuse, "write to a sealed stream after close");
+    if (state_->closed) throw error(sluice::errc::misuse, "write to a sealed stream after close");
     state_->add(plaintext);
   });
 }

@@ -14,7 +14,7 @@
 #include "chunk_cipher.hpp"
 #include "run_schedule.hpp"
 #include "scratch_buffer.hpp"
-#include "sluice/crypto/error.hpp"
+#include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/seal/streaming_decryptor.hpp"
 #include "stream_start.hpp"
 
@@ -32,7 +32,7 @@ using Direction = ChunkCipher::Direction;
 // Runs on their way: one for every thread, and one more for a thread that is ahead of the others.
 std::size_t places_for(unsigned workers) {
   if (workers < 1 || workers > kMaxWorkers) {
-    throw error(errc::bad_option, "workers: expected 1 .. 256, got " + std::to_string(workers));
+    throw error(sluice::errc::bad_option, "workers: expected 1 .. 256, got " + std::to_string(workers));
   }
   return std::size_t{workers} + 2;
 }
@@ -146,7 +146,8 @@ class Transfer {
     run.first_chunk = number * run_chunks_;
     const std::size_t wanted = run_chunks_ * input_chunk_;
     if (const auto view = source_.take(wanted)) {
-      if (view->size() > wanted) throw error(errc::misuse, "a byte source returned more than was asked for");
+      if (view->size() > wanted)
+        throw error(sluice::errc::misuse, "a byte source returned more than was asked for");
       run.input = *view;
       run.lent_input = true;
     } else {
@@ -178,7 +179,8 @@ class Transfer {
     const auto lent = sink_.claim(size);
     run.lent_output = lent.has_value();
     if (lent) {
-      if (lent->size() != size) throw error(errc::misuse, "a byte sink gave another size than was asked for");
+      if (lent->size() != size)
+        throw error(sluice::errc::misuse, "a byte sink gave another size than was asked for");
       run.output = *lent;
     } else if (run_chunks_ == 1 && !run.lent_input) {
       run.output = place.input.make(input_chunk_ + kTagSize).first(size);

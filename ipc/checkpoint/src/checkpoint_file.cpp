@@ -133,11 +133,11 @@ Descriptor open_private_directory(const fs::path& path) {
   struct stat info {};
   if (!directory || ::fstat(directory.get(), &info) != 0) throw_errno(what);
   if (info.st_uid != ::geteuid() && info.st_uid != 0)
-    throw error(errc::unsafe_directory, what + " belongs to user " + std::to_string(info.st_uid));
+    throw error(errc::unsafe_place, what + " belongs to user " + std::to_string(info.st_uid));
   if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
     std::array<char, 8> mode{};
     std::snprintf(mode.data(), mode.size(), "%04o", static_cast<unsigned>(info.st_mode & 07777U));
-    throw error(errc::unsafe_directory, what + " can be written by others: its mode is " + mode.data());
+    throw error(errc::unsafe_place, what + " can be written by others: its mode is " + mode.data());
   }
   remove_leftovers(directory.get(), what);
   return directory;
@@ -147,7 +147,8 @@ Descriptor open_private_directory(const fs::path& path) {
 std::vector<std::byte> read_file(const Descriptor& file, const std::string& what) {
   struct stat info {};
   if (::fstat(file.get(), &info) != 0) throw_errno(what);
-  if (!S_ISREG(info.st_mode)) throw error(errc::bad_checkpoint, what + ": expected a regular file");
+  if (!S_ISREG(info.st_mode))
+    throw error(checkpoint_errc::bad_checkpoint, what + ": expected a regular file");
   std::vector<std::byte> bytes(ipc::max_checkpoint_file_bytes() + 1);
   std::size_t got = 0;
   while (got < bytes.size()) {
@@ -202,7 +203,7 @@ LoadedCheckpoint FileCheckpoints::load(std::string_view key) const {
       ::openat(directory_.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!file && errno == ENOENT) return {};
   if (!file && errno == ELOOP)
-    throw error(errc::bad_checkpoint, what + ": expected a regular file, got a symbolic link");
+    throw error(checkpoint_errc::bad_checkpoint, what + ": expected a regular file, got a symbolic link");
   if (!file) throw_errno(what);
   ipc::StoredCheckpoint stored = ipc::decode_checkpoint(read_file(file, what), key, what);
   const nanoseconds age = age_at(options_.clock(), stored);

@@ -43,7 +43,7 @@ Crc crc32c(std::span<const std::byte> bytes) {
 }
 
 [[noreturn]] void refuse(const std::string& what, const std::string& reason) {
-  throw error(errc::bad_checkpoint, what + ": " + reason);
+  throw error(checkpoint_errc::bad_checkpoint, what + ": " + reason);
 }
 
 void check_sum(std::span<const std::byte> bytes, const std::string& what) {
@@ -110,8 +110,8 @@ StoredCheckpoint decode_checkpoint(std::span<const std::byte> bytes, std::string
   std::memcpy(&head, bytes.data(), sizeof head);
   if (head.magic != kFileMagic) refuse(what, "no checkpoint: it doesn't begin with SLUICE\\0C");
   if (head.version != kFileVersion) {
-    throw error(errc::bad_version, what + ": expected version " + std::to_string(kFileVersion) + ", got " +
-                                       std::to_string(head.version));
+    throw error(checkpoint_errc::bad_version, what + ": expected version " + std::to_string(kFileVersion) +
+                                                  ", got " + std::to_string(head.version));
   }
   if (head.file_bytes != bytes.size()) {
     refuse(what,

@@ -27,7 +27,7 @@ std::size_t max_checkpoint_file_bytes() noexcept;
 
 std::vector<std::byte> encode_checkpoint(std::string_view key, const StoredCheckpoint& stored);
 
-/// Throws errc::bad_checkpoint, errc::bad_version; `what` names the file in messages.
+/// Throws checkpoint_errc::bad_checkpoint, checkpoint_errc::bad_version; `what` names the file in messages.
 StoredCheckpoint decode_checkpoint(std::span<const std::byte> bytes, std::string_view key,
                                    const std::string& what);
 

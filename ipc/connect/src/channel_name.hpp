@@ -14,7 +14,7 @@ namespace sluice::ipc {
 /// /tmp/sluice-UID where that variable isn't an absolute path. The runtime directory is made (mode 0700) if
 /// it is missing, and must be a real directory of this user that nobody else may enter.
 ///
-/// Throws errc::bad_name for a name or path that breaks a rule, errc::unsafe_directory for a directory that
+/// Throws errc::bad_name for a name or path that breaks a rule, errc::unsafe_place for a directory that
 /// does. Thread-safe as long as nobody changes the environment meanwhile.
 std::filesystem::path resolve_channel_name(std::string_view name_or_path);
 

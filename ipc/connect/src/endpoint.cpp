@@ -111,7 +111,7 @@ class Listener::Impl {
                                      deadline_in(options_.handshake_timeout));
     if (std::find(options_.allowed_users.begin(), options_.allowed_users.end(), who.uid) ==
         options_.allowed_users.end()) {
-      const error why(errc::refused, "user " + std::to_string(who.uid) + " may not connect");
+      const error why(connect_errc::refused, "user " + std::to_string(who.uid) + " may not connect");
       handshake.refuse(why);
       report_refusal(why.what());
       return;

@@ -47,9 +47,9 @@ Connection shake_hands_as_connector(PacketSocket socket, const PortOptions& opti
     const Credentials credentials = socket.peer_credentials();
     return {std::move(own), std::move(peer), std::move(socket), std::move(theirs.pidfd), credentials};
   } catch (const error& why) {
-    if (why.code() == errc::peer_gone) {
+    if (why.code() == connect_errc::peer_gone) {
       throw_waiting_refusal(socket);
-    } else if (why.code() != errc::refused) {
+    } else if (why.code() != connect_errc::refused) {
       try_refuse(socket, why);
     }
     throw;

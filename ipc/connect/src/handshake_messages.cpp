@@ -10,7 +10,7 @@ namespace {
 
 struct RefusalHead {
   HandshakePrefix prefix{.type = HandshakeType::refusal};
-  std::uint32_t code = 0;
+  RefusalCode code = RefusalCode::refused;
   std::uint32_t text_bytes = 0;
 };
 static_assert(sizeof(RefusalHead) == 16);
@@ -19,16 +19,16 @@ static_assert(sizeof(RefusalHead) == 16);
 HandshakePrefix decode_prefix(std::span<const std::byte> packet) {
   HandshakePrefix prefix;
   if (packet.size() < sizeof prefix) {
-    throw error(errc::protocol,
+    throw error(connect_errc::protocol,
                 "handshake packet: expected at least 8 bytes, got " + std::to_string(packet.size()));
   }
   std::memcpy(&prefix, packet.data(), sizeof prefix);
   if (prefix.magic != kHandshakeMagic)
-    throw error(errc::protocol, "handshake packet: it doesn't begin with SLHS");
+    throw error(connect_errc::protocol, "handshake packet: it doesn't begin with SLHS");
   if (prefix.version != kHandshakeVersion) {
-    throw error(errc::bad_version, "handshake: expected protocol version " +
-                                       std::to_string(kHandshakeVersion) + ", got " +
-                                       std::to_string(prefix.version));
+    throw error(connect_errc::bad_version, "handshake: expected protocol version " +
+                                               std::to_string(kHandshakeVersion) + ", got " +
+                                               std::to_string(prefix.version));
   }
   return prefix;
 }
@@ -36,19 +36,18 @@ HandshakePrefix decode_prefix(std::span<const std::byte> packet) {
 [[noreturn]] void throw_refusal(std::span<const std::byte> packet) {
   RefusalHead head;
   if (packet.size() < sizeof head) {
-    throw error(errc::protocol,
+    throw error(connect_errc::protocol,
                 "handshake: expected a refusal of at least 16 bytes, got " + std::to_string(packet.size()));
   }
   std::memcpy(&head, packet.data(), sizeof head);
   const std::span<const std::byte> text = packet.subspan(sizeof head);
   if (head.text_bytes != text.size() || text.size() > kMaxRefusalTextBytes) {
-    throw error(errc::protocol, "handshake: a refusal whose text should have " +
-                                    std::to_string(head.text_bytes) + " bytes and has " +
-                                    std::to_string(text.size()));
+    throw error(connect_errc::protocol, "handshake: a refusal whose text should have " +
+                                            std::to_string(head.text_bytes) + " bytes and has " +
+                                            std::to_string(text.size()));
   }
   const std::string words(reinterpret_cast<const char*>(text.data()), text.size());
-  const auto code = static_cast<errc>(head.code);
-  throw error(code == errc::bad_version ? code : errc::refused,
+  throw error(head.code == RefusalCode::bad_version ? connect_errc::bad_version : connect_errc::refused,
               "the peer refused: " + base::quoted_text(words));
 }
 
@@ -59,11 +58,11 @@ Kind decode_packet(std::span<const std::byte> packet) {
   const HandshakePrefix prefix = decode_prefix(packet);
   if (prefix.type == HandshakeType::refusal) throw_refusal(packet);
   if (prefix.type != Kind::kType || packet.size() != sizeof(Kind)) {
-    throw error(errc::protocol, "handshake: expected packet type " +
-                                    std::to_string(static_cast<unsigned>(Kind::kType)) + " of " +
-                                    std::to_string(sizeof(Kind)) + " bytes, got type " +
-                                    std::to_string(static_cast<unsigned>(prefix.type)) + " of " +
-                                    std::to_string(packet.size()));
+    throw error(connect_errc::protocol, "handshake: expected packet type " +
+                                            std::to_string(static_cast<unsigned>(Kind::kType)) + " of " +
+                                            std::to_string(sizeof(Kind)) + " bytes, got type " +
+                                            std::to_string(static_cast<unsigned>(prefix.type)) + " of " +
+                                            std::to_string(packet.size()));
   }
   Kind decoded;
   std::memcpy(&decoded, packet.data(), sizeof decoded);
@@ -87,7 +86,8 @@ HandshakeType packet_type(std::span<const std::byte> packet) {
 std::vector<std::byte> encode_refusal(const std::error_code& code, const std::string& text) {
   const std::size_t text_bytes = std::min(text.size(), kMaxRefusalTextBytes);
   RefusalHead head;
-  head.code = static_cast<std::uint32_t>(code.category() == category() ? code.value() : 0);
+  const bool version = code == connect_errc::bad_version || code == ring::errc::bad_version;
+  head.code = version ? RefusalCode::bad_version : RefusalCode::refused;
   head.text_bytes = static_cast<std::uint32_t>(text_bytes);
   std::vector<std::byte> packet(sizeof head + text_bytes);
   std::memcpy(packet.data(), &head, sizeof head);

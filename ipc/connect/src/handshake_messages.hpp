@@ -33,7 +33,7 @@
 //            else 0, u32; zero u32                                                40 bytes
 //   answer   1 if a pidfd follows the region, else 0, u32; zero u32               16 bytes
 //   welcome  nothing                                                              8 bytes
-//   refusal  errc u32; text bytes u32, 0 .. 256; the text, UTF-8                  16 .. 272 bytes
+//   refusal  code u32, see RefusalCode; text bytes u32, 0 .. 256; the text      16 .. 272 bytes
 //
 //   session hello    layout version u32, layout hash u32; 1 if the sender has a session's state, else 0, u32;
 //   zero
@@ -52,7 +52,8 @@
 #include <string>
 #include <vector>
 
-#include "sluice/base/error.hpp"
+#include "sluice/ipc/port/connect_error.hpp"
+#include "sluice/ring/error.hpp"
 #include "sluice/ring/layout.hpp"
 
 namespace sluice::ipc {
@@ -72,6 +73,12 @@ enum class HandshakeType : std::uint16_t {
   session_offer = 8,
   session_answer = 9,
   superseded = 10
+};
+
+/// Why a side refuses, as far as the other can do something about it: the text says more.
+enum class RefusalCode : std::uint32_t {
+  refused = 0,      ///< arrives as connect_errc::refused, as does every other number
+  bad_version = 1,  ///< another version of the protocol or the layout: connect_errc::bad_version
 };
 
 struct HandshakePrefix {
@@ -150,8 +157,8 @@ static_assert(sizeof(SessionHello) == 48 && sizeof(SessionRequest) == 8 && sizeo
 static_assert(sizeof(HandshakePrefix) == 8 && sizeof(Hello) == 16 && sizeof(Offer) == 40 &&
               sizeof(Answer) == 16 && sizeof(Welcome) == 8);
 
-/// Decodes a packet of exactly one kind; throws errc::refused for a refusal (with the peer's words),
-/// errc::bad_version for another protocol version, errc::protocol for anything else.
+/// Decodes a packet of exactly one kind; throws connect_errc::refused for a refusal (with the peer's words),
+/// connect_errc::bad_version for another protocol version, connect_errc::protocol for anything else.
 template <typename Kind>
 Kind decode_packet(std::span<const std::byte> packet);
 

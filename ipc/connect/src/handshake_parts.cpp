@@ -44,21 +44,21 @@ ring::OwnedRegion make_region(const PortOptions& options, const ring::SessionId&
 PeerDescriptors take_descriptors(Packet& packet, std::uint32_t has_pidfd) {
   const std::size_t expected = has_pidfd == 0 ? 1 : 2;
   if (has_pidfd > 1 || packet.descriptors.size() != expected) {
-    throw error(errc::protocol, "handshake: expected " + std::to_string(expected) + " descriptors, got " +
-                                    std::to_string(packet.descriptors.size()));
+    throw error(connect_errc::protocol, "handshake: expected " + std::to_string(expected) +
+                                            " descriptors, got " + std::to_string(packet.descriptors.size()));
   }
   PeerDescriptors taken{std::move(packet.descriptors[0]), {}};
   if (has_pidfd == 1) {
     taken.pidfd = std::move(packet.descriptors[1]);
     if (!is_pidfd(taken.pidfd.get()))
-      throw error(errc::protocol, "handshake: the second descriptor is no pidfd");
+      throw error(connect_errc::protocol, "handshake: the second descriptor is no pidfd");
   }
   return taken;
 }
 
 void expect_no_descriptors(const Packet& packet) {
   if (packet.descriptors.empty()) return;
-  throw error(errc::protocol,
+  throw error(connect_errc::protocol,
               "handshake: expected no descriptors, got " + std::to_string(packet.descriptors.size()));
 }
 
@@ -69,7 +69,7 @@ std::shared_ptr<const ring::PeerRegion> open_peer_region(Descriptor descriptor,
       ring::PeerRegion::open(std::move(descriptor), session, epoch, backing));
   const ring::RegionHeader& header = region->view().header;
   if (header.first_position != 0 || header.first_sequence != 1) {
-    throw error(errc::bad_region,
+    throw error(ring::errc::bad_region,
                 "the peer's region: expected a new ring at position 0, record 1; got position " +
                     std::to_string(header.first_position) + ", record " +
                     std::to_string(header.first_sequence));
@@ -88,10 +88,10 @@ void try_refuse(PacketSocket& socket, const error& why) noexcept {
 
 void check_layout(std::uint32_t version, std::uint32_t hash) {
   if (version == ring::kLayoutVersion && hash == ring::kLayoutHash) return;
-  throw error(errc::bad_version, "handshake: expected layout version " +
-                                     std::to_string(ring::kLayoutVersion) + " with hash " +
-                                     std::to_string(ring::kLayoutHash) + ", got " + std::to_string(version) +
-                                     " with hash " + std::to_string(hash));
+  throw error(connect_errc::bad_version, "handshake: expected layout version " +
+                                             std::to_string(ring::kLayoutVersion) + " with hash " +
+                                             std::to_string(ring::kLayoutHash) + ", got " +
+                                             std::to_string(version) + " with hash " + std::to_string(hash));
 }
 
 void throw_waiting_refusal(PacketSocket& socket) {
@@ -99,7 +99,7 @@ void throw_waiting_refusal(PacketSocket& socket) {
     while (const std::optional<Packet> packet = socket.try_receive())
       (void)decode_packet<Welcome>(packet->bytes);
   } catch (const error& why) {
-    if (why.code() == errc::refused || why.code() == errc::bad_version) throw;
+    if (why.code() == connect_errc::refused || why.code() == connect_errc::bad_version) throw;
   }
 }
 

@@ -44,11 +44,11 @@ struct PeerDescriptors {
 };
 
 /// The descriptors of a packet that carries a region and, if `has_pidfd` is 1, a pidfd. Throws
-/// errc::protocol.
+/// connect_errc::protocol.
 PeerDescriptors take_descriptors(Packet& packet, std::uint32_t has_pidfd);
 void expect_no_descriptors(const Packet& packet);
 
-/// Throws errc::bad_version unless the peer was built with our layout.
+/// Throws connect_errc::bad_version unless the peer was built with our layout.
 void check_layout(std::uint32_t version, std::uint32_t hash);
 
 /// Tells the other side why it is refused; it may be gone already.

@@ -98,7 +98,8 @@ void check_stale(const fs::path& path, const SocketAddress& address) {
       [[fallthrough]];
     case EAGAIN:  // its queue is full
     case EPROTOTYPE:
-      throw error(errc::name_taken, "a process listens at " + base::quoted_text(path.native()) + " already");
+      throw error(connect_errc::name_taken,
+                  "a process listens at " + base::quoted_text(path.native()) + " already");
     default:
       throw_errno(code, "probing the socket at " + base::quoted_text(path.native()));
   }
@@ -113,7 +114,7 @@ void clear_path(int directory, const fs::path& path, const SocketAddress& addres
     throw_errno("looking up " + base::quoted_text(path.native()));
   }
   if (S_ISLNK(info.st_mode)) {
-    throw error(errc::unsafe_directory,
+    throw error(errc::unsafe_place,
                 base::quoted_text(path.native()) + " is a symbolic link; expected a socket or nothing");
   }
   if (!S_ISSOCK(info.st_mode)) {
@@ -121,9 +122,9 @@ void clear_path(int directory, const fs::path& path, const SocketAddress& addres
                                     "; expected a socket or nothing");
   }
   if (info.st_uid != ::geteuid()) {
-    throw error(errc::unsafe_directory, "the socket at " + base::quoted_text(path.native()) +
-                                            " belongs to user " + std::to_string(info.st_uid) +
-                                            "; expected user " + std::to_string(::geteuid()));
+    throw error(errc::unsafe_place, "the socket at " + base::quoted_text(path.native()) +
+                                        " belongs to user " + std::to_string(info.st_uid) +
+                                        "; expected user " + std::to_string(::geteuid()));
   }
   check_stale(path, address);
   if (::unlinkat(directory, file_name.c_str(), 0) != 0 && errno != ENOENT)

@@ -37,9 +37,9 @@ struct AcceptResult {
 /// accept; the rest one thread.
 class ListeningSocket {
  public:
-  /// Listens at `path`; takes over the file of a listener that has died. Throws errc::name_taken if one is
-  /// alive, errc::unsafe_directory if the file is a symbolic link or belongs to another user, errc::bad_name
-  /// if it is no socket, errc::timed_out if somebody holds the directory's lock for 2 s.
+  /// Listens at `path`; takes over the file of a listener that has died. Throws connect_errc::name_taken if
+  /// one is alive, errc::unsafe_place if the file is a symbolic link or belongs to another user,
+  /// errc::bad_name if it is no socket, errc::timed_out if somebody holds the directory's lock for 2 s.
   explicit ListeningSocket(const std::filesystem::path& path, SocketAccess access = SocketAccess::owner);
 
   ListeningSocket(ListeningSocket&&) noexcept = default;

@@ -29,7 +29,7 @@ Port make_session_port(OpenedSession opened, SessionPlan plan, ipc::MeetingPlace
 
 /// Whether the failure of one handshake is this side's own, and no other peer would help.
 bool is_ours(const error& why) {
-  return why.code() == errc::bad_checkpoint || why.code() == errc::bad_option ||
+  return why.code() == checkpoint_errc::bad_checkpoint || why.code() == errc::bad_option ||
          why.code().category() == std::system_category();
 }
 
@@ -54,7 +54,7 @@ ipc::ListeningSocket listen_in_place_of_the_dead(const std::filesystem::path& pa
     try {
       return ipc::ListeningSocket(path, access);
     } catch (const error& why) {
-      if (why.code() != errc::name_taken || steady_clock::now() >= deadline) throw;
+      if (why.code() != connect_errc::name_taken || steady_clock::now() >= deadline) throw;
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
@@ -72,7 +72,8 @@ PacketSocket accept_client(ipc::ListeningSocket& listener, const SessionPlan& pl
     PacketSocket client = std::move(*result.connection);
     const uid_t user = client.peer_credentials().uid;
     if (user == plan.peer_user()) return client;
-    ipc::try_refuse(client, error(errc::refused, "user " + std::to_string(user) + " may not connect"));
+    ipc::try_refuse(client,
+                    error(connect_errc::refused, "user " + std::to_string(user) + " may not connect"));
   }
 }
 
@@ -96,9 +97,9 @@ OpenedSession knock(const std::filesystem::path& path, const SessionPlan& plan, 
     socket.send(ipc::encode_packet(ipc::SessionHello{}), {}, until);
     return ipc::accept_offer(socket, socket.receive(until), plan, until);
   } catch (const error& why) {
-    if (why.code() == errc::peer_gone) {
+    if (why.code() == connect_errc::peer_gone) {
       ipc::throw_waiting_refusal(socket);
-    } else if (why.code() != errc::refused) {
+    } else if (why.code() != connect_errc::refused) {
       ipc::try_refuse(socket, why);
     }
     throw;
@@ -156,7 +157,7 @@ Port join_session(std::string_view name, SessionOptions options) {
       return make_session_port(knock(path, plan, deadline), plan, {path, std::nullopt});
     } catch (const error& why) {
       // A host that died during the handshake may be back in a moment.
-      if (why.code() != errc::peer_gone || steady_clock::now() >= deadline) throw;
+      if (why.code() != connect_errc::peer_gone || steady_clock::now() >= deadline) throw;
     }
   }
 }

@@ -25,9 +25,9 @@ struct Start {
 };
 
 [[noreturn]] void refuse_region(const char* what, Status status) {
-  throw error(errc::bad_region, "resuming a session: expected " + std::string(what) +
-                                    " in the peer's ring, got a record that is " +
-                                    std::string(to_string(status)));
+  throw error(ring::errc::bad_region, "resuming a session: expected " + std::string(what) +
+                                          " in the peer's ring, got a record that is " +
+                                          std::string(to_string(status)));
 }
 
 ring::RecordPlace place_of(const ring::PeerView& ring, ring::Position released) {
@@ -60,9 +60,9 @@ Start start_behind(ring::Sequence handled, const ring::PeerView& ring, const rin
                    const ring::RecordPlace& end) {
   const ring::Sequence wanted = handled + 1;
   if (before(end.sequence, wanted)) {
-    throw error(errc::bad_checkpoint, "resuming a session: expected a checkpoint of at most message " +
-                                          std::to_string(end.sequence - 1) + ", got " +
-                                          std::to_string(handled));
+    throw error(checkpoint_errc::bad_checkpoint,
+                "resuming a session: expected a checkpoint of at most message " +
+                    std::to_string(end.sequence - 1) + ", got " + std::to_string(handled));
   }
   if (!before(wanted, released.sequence)) {
     ring::HistoryReader reader(ring);
@@ -110,10 +110,11 @@ struct OfferContent {
 OfferContent decode_offer(Packet packet) {
   const auto offer = decode_packet<SessionOffer>(packet.bytes);
   if (offer.has_old_region > 1 || offer.epoch == 0)
-    throw error(errc::protocol, "handshake: an offer of epoch " + std::to_string(offer.epoch));
+    throw error(connect_errc::protocol, "handshake: an offer of epoch " + std::to_string(offer.epoch));
   OfferContent content{.info = {offer.session, offer.epoch}, .region = {}, .pidfd = {}, .old_region = {}};
   if (offer.has_old_region == 1) {
-    if (packet.descriptors.empty()) throw error(errc::protocol, "handshake: an offer without descriptors");
+    if (packet.descriptors.empty())
+      throw error(connect_errc::protocol, "handshake: an offer without descriptors");
     content.old_region = std::move(packet.descriptors.back());
     packet.descriptors.pop_back();
   }
@@ -128,11 +129,11 @@ bool welcomed(PacketSocket& socket, const Descriptor& keeper_pidfd, Deadline dea
   try {
     const Packet packet = socket.receive(deadline);
     if (packet_type(packet.bytes) == HandshakeType::superseded)
-      throw error(errc::refused, "the peer has gone on with another process");
+      throw error(connect_errc::refused, "the peer has gone on with another process");
     (void)decode_packet<Welcome>(packet.bytes);
     return true;
   } catch (const error& why) {
-    if (why.code() != errc::peer_gone) throw;
+    if (why.code() != connect_errc::peer_gone) throw;
     if (!keeper_pidfd || !base::wait_for_events(keeper_pidfd.get(), POLLIN, deadline_in(kTimeToEnd))) throw;
     return false;
   }
@@ -179,7 +180,7 @@ OpenedSession join_old_session(PacketSocket& socket, OfferContent offer, const S
   try {
     send_with_region(socket, SessionAnswer{}, own, deadline);  // [ANSWER]
   } catch (const error& why) {
-    if (why.code() != errc::peer_gone) throw;  // what it sent before, if anything, is found below
+    if (why.code() != connect_errc::peer_gone) throw;  // what it sent before, if anything, is found below
   }
   const bool connected = welcomed(socket, offer.pidfd, deadline);
   return {{std::move(own), std::move(peer), std::move(socket), std::move(offer.pidfd), credentials},
@@ -258,28 +259,28 @@ void check_successor(const ring::PeerView& fresh, const ring::PeerView& old, con
                      const CopyFloor& floor) {
   if (fresh.header.capacity != old.header.capacity ||
       fresh.header.replay_window != old.header.replay_window) {
-    throw error(errc::bad_region, "the peer's new region: expected a ring of " +
-                                      std::to_string(old.header.capacity) + " bytes with a window of " +
-                                      std::to_string(old.header.replay_window) + ", got " +
-                                      std::to_string(fresh.header.capacity) + " and " +
-                                      std::to_string(fresh.header.replay_window));
+    throw error(ring::errc::bad_region, "the peer's new region: expected a ring of " +
+                                            std::to_string(old.header.capacity) + " bytes with a window of " +
+                                            std::to_string(old.header.replay_window) + ", got " +
+                                            std::to_string(fresh.header.capacity) + " and " +
+                                            std::to_string(fresh.header.replay_window));
   }
   const CopyFloor now = floor_of(fresh);
   if (before(now.tail, floor.tail)) {
-    throw error(errc::bad_region, "the peer's new region: expected a tail of at least " +
-                                      std::to_string(floor.tail) + ", got " + std::to_string(now.tail));
+    throw error(ring::errc::bad_region, "the peer's new region: expected a tail of at least " +
+                                            std::to_string(floor.tail) + ", got " + std::to_string(now.tail));
   }
   if (before(now.released, floor.released)) {
-    throw error(errc::bad_region, "the peer's new region: expected a released position of at least " +
-                                      std::to_string(floor.released) + ", got " +
-                                      std::to_string(now.released));
+    throw error(ring::errc::bad_region, "the peer's new region: expected a released position of at least " +
+                                            std::to_string(floor.released) + ", got " +
+                                            std::to_string(now.released));
   }
   if (const ring::Position end = end_of(fresh).position; end != now.tail) {
-    throw error(errc::bad_region, "the peer's new region: expected a tail behind its last record at " +
-                                      std::to_string(end) + ", got " + std::to_string(now.tail));
+    throw error(ring::errc::bad_region, "the peer's new region: expected a tail behind its last record at " +
+                                            std::to_string(end) + ", got " + std::to_string(now.tail));
   }
   if (ring::HistoryReader(own).seek_position(now.released) != Status::ok) {
-    throw error(errc::bad_region,
+    throw error(ring::errc::bad_region,
                 "the peer's new region: expected one of our records at the released position " +
                     std::to_string(now.released));
   }
@@ -287,8 +288,9 @@ void check_successor(const ring::PeerView& fresh, const ring::PeerView& old, con
   const ring::Position own_released = floor_of(own).released;
   const ring::Sequence expected = place_of(old, own_released).sequence;
   if (const ring::Sequence next = place_of(fresh, own_released).sequence; next != expected) {
-    throw error(errc::bad_region, "the peer's new region: expected message " + std::to_string(expected) +
-                                      " to be the next, got " + std::to_string(next));
+    throw error(ring::errc::bad_region, "the peer's new region: expected message " +
+                                            std::to_string(expected) + " to be the next, got " +
+                                            std::to_string(next));
   }
 }
 

@@ -72,9 +72,9 @@ struct CopyFloor {
   ring::Position released = 0;
 };
 CopyFloor floor_of(const ring::PeerView& ring) noexcept;
-/// Throws errc::bad_region unless `fresh`, which its owner doesn't write yet, goes on with the ring of `old`:
-/// it takes nothing back, its records are whole and carry the same numbers, and it has released records of
-/// `own`.
+/// Throws ring::errc::bad_region unless `fresh`, which its owner doesn't write yet, goes on with the ring of
+/// `old`: it takes nothing back, its records are whole and carry the same numbers, and it has released
+/// records of `own`.
 void check_successor(const ring::PeerView& fresh, const ring::PeerView& old, const ring::PeerView& own,
                      const CopyFloor& floor);
 
@@ -83,7 +83,8 @@ void check_successor(const ring::PeerView& fresh, const ring::PeerView& old, con
 /// The keeper's side of a new session, behind the hello. Throws what connect() documents.
 OpenedSession begin_session(PacketSocket& socket, const SessionPlan& plan, Deadline deadline);
 
-/// The joiner's side, from the offer on. Throws what connect() documents, and errc::bad_checkpoint.
+/// The joiner's side, from the offer on. Throws what connect() documents, and
+/// checkpoint_errc::bad_checkpoint.
 OpenedSession accept_offer(PacketSocket& socket, Packet packet, const SessionPlan& plan, Deadline deadline);
 
 /// What both sides left in their files.
@@ -103,7 +104,7 @@ struct WaitingMessages {
   ring::Sequence first;
   ring::Sequence last;  ///< first - 1 if there are none
 };
-/// Throws errc::bad_region where no record starts at `released`.
+/// Throws ring::errc::bad_region where no record starts at `released`.
 WaitingMessages waiting_messages(const ring::PeerView& ring, ring::Position released);
 
 }  // namespace sluice::ipc

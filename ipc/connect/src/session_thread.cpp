@@ -178,7 +178,7 @@ void SessionPort::accept_candidate() {
                                deadline_in(plan_.options.handshake_timeout)});
   const uid_t user = candidate_->socket.peer_credentials().uid;
   if (user != plan_.peer_user())
-    throw error(errc::refused, "user " + std::to_string(user) + " may not connect");
+    throw error(connect_errc::refused, "user " + std::to_string(user) + " may not connect");
 }
 
 void SessionPort::connect_to_host() {
@@ -195,7 +195,7 @@ void SessionPort::connect_to_host() {
     candidate_.emplace(Candidate{std::move(socket), Candidate::Stage::asks, deadline});
   } catch (const error& why) {
     // Nobody there yet, or gone again; whatever else it is may pass too, as long as the window lasts.
-    if (why.code() == errc::refused) end(Status::peer_died, why.what());
+    if (why.code() == connect_errc::refused) end(Status::peer_died, why.what());
   }
 }
 
@@ -209,8 +209,9 @@ void SessionPort::advance_candidate() {
   }
   if (!candidate_ || ended_ || steady_clock::now() < candidate_->deadline) return;
   if (candidate_->stage == Candidate::Stage::waits_for_vacancy) {
-    throw error(errc::refused, "this end of the session belongs to process " +
-                                   std::to_string(connection_.credentials.pid) + ", which still runs");
+    throw error(connect_errc::refused, "this end of the session belongs to process " +
+                                           std::to_string(connection_.credentials.pid) +
+                                           ", which still runs");
   }
   throw error(errc::timed_out, "a process didn't finish its handshake in time");
 }
@@ -235,7 +236,7 @@ void SessionPort::take_packet(Packet packet) {
 
 void SessionPort::take_hello(const Packet& packet) {
   if (decode_hello(packet).has_state != 0)
-    throw error(errc::refused, "the host is in a session already, and has its state");
+    throw error(connect_errc::refused, "the host is in a session already, and has its state");
   if (!connected_ || plan_.options.replace_living_peer) {
     offer();
   } else {
@@ -308,10 +309,10 @@ void SessionPort::drop_candidate(const error& why) {
   if (!candidate_) return;
   const Candidate::Stage stage = candidate_->stage;
   // [SUPERSEDE] One that has the offer must not take itself for the keeper when this side dies.
-  if (stage == Candidate::Stage::answers || why.code() != errc::refused || place_.listener)
+  if (stage == Candidate::Stage::answers || why.code() != connect_errc::refused || place_.listener)
     try_refuse(candidate_->socket, why);
   candidate_.reset();
-  if (stage == Candidate::Stage::asks && why.code() == errc::refused) {
+  if (stage == Candidate::Stage::asks && why.code() == connect_errc::refused) {
     end(Status::peer_died, why.what());
     return;
   }

@@ -31,7 +31,7 @@ bool means_peer_gone(int code) {
 }
 
 [[noreturn]] void throw_peer_gone() {
-  throw error(errc::peer_gone, "the peer closed the rendezvous socket");
+  throw error(connect_errc::peer_gone, "the peer closed the rendezvous socket");
 }
 
 // Takes ownership of every descriptor that the kernel installed for this message, wanted or not.
@@ -52,7 +52,7 @@ std::vector<Descriptor> take_descriptors(msghdr& message) {
 
 void check_not_truncated(int flags, std::size_t descriptors_taken) {
   if ((flags & MSG_TRUNC) != 0) {
-    throw error(errc::protocol,
+    throw error(connect_errc::protocol,
                 "a packet of the peer is longer than " + std::to_string(kMaxPacketBytes) + " bytes");
   }
   if ((flags & MSG_CTRUNC) == 0) return;
@@ -60,8 +60,8 @@ void check_not_truncated(int flags, std::size_t descriptors_taken) {
   if (descriptors_taken < kMaxPacketDescriptors) {
     throw_errno(EMFILE, "receiving the descriptors of the peer");
   }
-  throw error(errc::protocol, "a packet of the peer carries more than " +
-                                  std::to_string(kMaxPacketDescriptors) + " descriptors");
+  throw error(connect_errc::protocol, "a packet of the peer carries more than " +
+                                          std::to_string(kMaxPacketDescriptors) + " descriptors");
 }
 
 }  // namespace
@@ -161,9 +161,9 @@ namespace {
 void check_socket_owner(const std::filesystem::path& path, uid_t owner, uid_t expected_owner,
                         const char* what) {
   if (owner == expected_owner) return;
-  throw error(errc::refused, "the " + std::string(what) + " at " + base::quoted_text(path.native()) +
-                                 " belongs to user " + std::to_string(owner) + "; expected user " +
-                                 std::to_string(expected_owner));
+  throw error(connect_errc::refused, "the " + std::string(what) + " at " + base::quoted_text(path.native()) +
+                                         " belongs to user " + std::to_string(owner) + "; expected user " +
+                                         std::to_string(expected_owner));
 }
 
 // False where there is nothing yet; throws for what can never become a connection.
@@ -172,7 +172,7 @@ bool is_socket_there(const std::filesystem::path& path, uid_t expected_owner) {
   if (::lstat(path.c_str(), &info) != 0) {
     if (errno == ENOENT) return false;
     if (errno == EACCES || errno == EPERM)
-      throw error(errc::refused, "no permission to look up " + base::quoted_text(path.native()));
+      throw error(connect_errc::refused, "no permission to look up " + base::quoted_text(path.native()));
     throw_errno("looking up " + base::quoted_text(path.native()));
   }
   if (!S_ISSOCK(info.st_mode))
@@ -201,7 +201,7 @@ int try_connect(int fd, const SocketAddress& address, const std::filesystem::pat
       return code;
     case EACCES:
     case EPERM:
-      throw error(errc::refused, "no permission to connect to " + base::quoted_text(path.native()));
+      throw error(connect_errc::refused, "no permission to connect to " + base::quoted_text(path.native()));
     case EPROTOTYPE:
       throw error(errc::bad_name, "the socket at " + base::quoted_text(path.native()) +
                                       " is of another type; expected SEQPACKET");

@@ -11,6 +11,7 @@
 
 #include "sluice/base/descriptor.hpp"
 #include "sluice/base/detail/wait_for_events.hpp"
+#include "sluice/ipc/port/connect_error.hpp"
 
 namespace sluice::ipc {
 
@@ -43,13 +44,13 @@ class PacketSocket {
   Credentials peer_credentials() const;
 
   /// Sends one packet of 1 to 4096 bytes with at most 8 descriptors (which stay the caller's).
-  /// Throws errc::misuse beyond these limits, errc::timed_out, errc::peer_gone.
+  /// Throws errc::misuse beyond these limits, errc::timed_out, connect_errc::peer_gone.
   void send(std::span<const std::byte> packet, std::span<const int> descriptors, Deadline deadline);
 
-  /// Waits for one packet. Throws errc::timed_out; errc::peer_gone when the peer has closed and everything it
-  /// sent before has been received (an empty packet counts as that); errc::protocol for a packet with too
-  /// many bytes or descriptors, none of which is kept; a system error if this process has no room for the
-  /// descriptors.
+  /// Waits for one packet. Throws errc::timed_out; connect_errc::peer_gone when the peer has closed and
+  /// everything it sent before has been received (an empty packet counts as that); connect_errc::protocol
+  /// for a packet with too many bytes or descriptors, none of which is kept; a system error if this process
+  /// has no room for the descriptors.
   Packet receive(Deadline deadline);
 
   /// The same without waiting; nothing if no packet has come yet.
@@ -69,8 +70,8 @@ bool is_held_for_a_dead_process(int socket) noexcept;
 
 /// Connects to the listener at `path`, waiting until `deadline` for a living one to appear and to have room
 /// for us. The socket file and the listening process must belong to `expected_owner`. Throws errc::timed_out
-/// with the path and the time waited; at once errc::refused if we may not connect or the owner is another,
-/// errc::bad_name if the path is no socket of ours.
+/// with the path and the time waited; at once connect_errc::refused if we may not connect or the owner is
+/// another, errc::bad_name if the path is no socket of ours.
 PacketSocket connect_until(const std::filesystem::path& path, uid_t expected_owner, Deadline deadline);
 
 }  // namespace sluice::ipc

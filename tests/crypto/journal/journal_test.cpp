@@ -278,7 +278,7 @@ TEST_F(Journal, ReaderLeftBehindByPruningIsToldOfTheGap) {
 
 TEST_F(Journal, HasOneWriter) {
   SealedJournal journal(place_, key_, kManual);
-  EXPECT_EQ(code_of([&] { SealedJournal(place_, key_, kManual); }), errc::busy);
+  EXPECT_EQ(code_of([&] { SealedJournal(place_, key_, kManual); }), sluice::errc::busy);
   journal.close();
 }
 
@@ -290,18 +290,18 @@ TEST_F(Journal, CloseGivesUpTheLockAndTheNumbersKeepAnswering) {
     SealedJournal next(place_, key_, kManual);
     EXPECT_EQ(next.next_sequence(), 4U);
     journal.close();
-    EXPECT_EQ(code_of([&] { SealedJournal(place_, key_, kManual); }), errc::busy)
+    EXPECT_EQ(code_of([&] { SealedJournal(place_, key_, kManual); }), sluice::errc::busy)
         << "a second close() must not give up somebody else's lock";
   }
   EXPECT_EQ(journal.recovery().next_sequence, 1U);
   EXPECT_EQ(journal.oldest_sequence(), 1U);
   EXPECT_EQ(journal.next_sequence(), 4U);
   EXPECT_EQ(journal.durable_sequence(), 4U);
-  EXPECT_EQ(code_of([&] { journal.append(record(4)); }), errc::misuse);
-  EXPECT_EQ(code_of([&] { journal.flush(); }), errc::misuse);
-  EXPECT_EQ(code_of([&] { journal.sync(); }), errc::misuse);
-  EXPECT_EQ(code_of([&] { journal.roll(); }), errc::misuse);
-  EXPECT_EQ(code_of([&] { journal.prune_before(4); }), errc::misuse);
+  EXPECT_EQ(code_of([&] { journal.append(record(4)); }), sluice::errc::misuse);
+  EXPECT_EQ(code_of([&] { journal.flush(); }), sluice::errc::misuse);
+  EXPECT_EQ(code_of([&] { journal.sync(); }), sluice::errc::misuse);
+  EXPECT_EQ(code_of([&] { journal.roll(); }), sluice::errc::misuse);
+  EXPECT_EQ(code_of([&] { journal.prune_before(4); }), sluice::errc::misuse);
 }
 
 TEST_F(Journal, SegmentThatIsNoRegularFileIsRefusedByName) {
@@ -359,13 +359,14 @@ TEST_F(Journal, RefusesOptionsOutOfRangeAndRecordsTooLarge) {
        {JournalOptions{.segment_bytes = 1000}, JournalOptions{.segment_bytes = 2ULL << 30U},
         JournalOptions{.frame_bytes = 1}, JournalOptions{.frame_bytes = 5U << 20U},
         JournalOptions{.sync_interval = 0ms}, JournalOptions{.first_sequence = 0}}) {
-    EXPECT_EQ(code_of([&] { SealedJournal(place_, key_, options); }), errc::bad_option);
+    EXPECT_EQ(code_of([&] { SealedJournal(place_, key_, options); }), sluice::errc::bad_option);
   }
   SealedJournal journal(place_, key_, kManual);
-  EXPECT_EQ(code_of([&] { journal.append(Bytes(SealedJournal::kMaxRecordBytes + 1)); }), errc::bad_option);
+  EXPECT_EQ(code_of([&] { journal.append(Bytes(SealedJournal::kMaxRecordBytes + 1)); }),
+            sluice::errc::bad_option);
   EXPECT_EQ(journal.append(pattern(1)), 1U) << "a refused record isn't a failed write";
   journal.close();
-  EXPECT_EQ(code_of([&] { journal.append(pattern(1)); }), errc::misuse);
+  EXPECT_EQ(code_of([&] { journal.append(pattern(1)); }), sluice::errc::misuse);
 }
 
 TEST_F(Journal, SyncsWithinTheIntervalOnItsOwn) {
@@ -382,7 +383,7 @@ TEST(GroupBuffer, RefusesWhatAFrameCannotHold) {
   GroupBuffer group;
   group.add(pattern(100));
   const Bytes largest(SealedJournal::kMaxRecordBytes);
-  EXPECT_EQ(code_of([&] { group.add(largest); }), errc::misuse);
+  EXPECT_EQ(code_of([&] { group.add(largest); }), sluice::errc::misuse);
   EXPECT_EQ(group.records(), 1U);
   EXPECT_EQ(group.length(), 104U);
 }

@@ -145,8 +145,8 @@ TEST_F(JournalBehindASlowDisk, ARecordAppendedWhileCloseSyncsIsRefused) {
   held = true;
   std::jthread closing([&] { journal.close(); });
   await([] { return entered.load(); });
-  EXPECT_EQ(code_of([&] { journal.append(pattern(10)); }), errc::misuse);
-  EXPECT_EQ(code_of([&] { journal.flush(); }), errc::misuse);
+  EXPECT_EQ(code_of([&] { journal.append(pattern(10)); }), sluice::errc::misuse);
+  EXPECT_EQ(code_of([&] { journal.flush(); }), sluice::errc::misuse);
   release();
   closing.join();
   EXPECT_EQ(verify_journal(place_, key_), 1U);
@@ -167,7 +167,7 @@ TEST_F(JournalBehindASlowDisk, ARecordThatWaitsForRoomWhileTheJournalIsClosedIsR
   try {
     last = waiting.get();
   } catch (const error& refused) {
-    EXPECT_EQ(refused.code(), errc::misuse);
+    EXPECT_EQ(refused.code(), sluice::errc::misuse);
   }
   EXPECT_EQ(verify_journal(place_, key_), last);
 }
@@ -214,7 +214,7 @@ TEST(JournalThreads, EveryNumberThatAppendReturnedIsHeldAfterAClose) {
             returned.fetch_add(1);
           }
         });
-        EXPECT_EQ(refused, errc::misuse);
+        EXPECT_EQ(refused, sluice::errc::misuse);
       });
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(20 + round));

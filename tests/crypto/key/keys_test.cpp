@@ -46,7 +46,7 @@ TEST(SecretKeyDeathTest, CantBeWrittenNorReadBeyondItsEnd) {
 
 TEST(SecretKey, RefusesAnyOtherSizeThan32Bytes) {
   for (const std::size_t size : {0U, 1U, 16U, 31U, 33U, 64U}) {
-    EXPECT_EQ(code_of([&] { SecretKey::from_bytes(Bytes(size)); }), errc::bad_option) << size;
+    EXPECT_EQ(code_of([&] { SecretKey::from_bytes(Bytes(size)); }), sluice::errc::bad_option) << size;
   }
 }
 
@@ -66,14 +66,14 @@ TEST(SecretKey, ComesFromThePassphraseTheSaltAndTheCost) {
 TEST(SecretKey, RefusesPassphraseCostsOutOfBounds) {
   auto parameters = cheap_parameters();
   parameters.memory_kib = PassphraseParameters::kMinMemoryKib - 1;
-  EXPECT_EQ(code_of([&] { SecretKey::from_passphrase("x", parameters); }), errc::bad_option);
+  EXPECT_EQ(code_of([&] { SecretKey::from_passphrase("x", parameters); }), sluice::errc::bad_option);
   parameters.memory_kib = PassphraseParameters::kMaxMemoryKib + 1;
-  EXPECT_EQ(code_of([&] { SecretKey::from_passphrase("x", parameters); }), errc::bad_option);
+  EXPECT_EQ(code_of([&] { SecretKey::from_passphrase("x", parameters); }), sluice::errc::bad_option);
   parameters = cheap_parameters();
   parameters.passes = 0;
-  EXPECT_EQ(code_of([&] { SecretKey::from_passphrase("x", parameters); }), errc::bad_option);
+  EXPECT_EQ(code_of([&] { SecretKey::from_passphrase("x", parameters); }), sluice::errc::bad_option);
   parameters.passes = PassphraseParameters::kMaxPasses + 1;
-  EXPECT_EQ(code_of([&] { SecretKey::from_passphrase("x", parameters); }), errc::bad_option);
+  EXPECT_EQ(code_of([&] { SecretKey::from_passphrase("x", parameters); }), sluice::errc::bad_option);
 }
 
 TEST(SecretKey, WorksAndSaysSoWhenNoMemoryCanBeLocked) {
@@ -184,7 +184,7 @@ TEST_F(KeyFile, OfAPassphraseGivesTheSameKeyAgain) {
   EXPECT_EQ(load_key_file(path_, [] { return std::string("correct horse"); }).id(), key.id());
   EXPECT_EQ(code_of([&] { load_key_file(path_, [] { return std::string("wrong"); }); }),
             errc::wrong_passphrase);
-  EXPECT_EQ(code_of([&] { load_key_file(path_); }), errc::bad_option);
+  EXPECT_EQ(code_of([&] { load_key_file(path_); }), sluice::errc::bad_option);
 }
 
 TEST_F(KeyFile, OfAPassphraseIsRefusedWithFieldsOutOfRange) {
@@ -219,7 +219,7 @@ TEST(Hkdf, RefusesMoreThanTheFunctionCanGive) {
   Bytes output(255UL * 64);
   hkdf_expand(to_bytes("key"), {}, output);
   output.resize(255UL * 64 + 1);
-  EXPECT_EQ(code_of([&] { hkdf_expand(to_bytes("key"), {}, output); }), errc::bad_option);
+  EXPECT_EQ(code_of([&] { hkdf_expand(to_bytes("key"), {}, output); }), sluice::errc::bad_option);
 }
 
 }  // namespace

@@ -66,7 +66,7 @@ TEST_F(Files, AppearOnCommitWithTheirModeWhateverTheUmask) {
   ASSERT_EQ(::stat(path_.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777U, 0644U);
   expect_names({"file"});
-  EXPECT_EQ(code_of([&] { file.commit(); }), errc::misuse);
+  EXPECT_EQ(code_of([&] { file.commit(); }), sluice::errc::misuse);
 }
 
 TEST_F(Files, LeaveNothingWithoutCommit) {
@@ -141,7 +141,7 @@ class NamedFiles : public Files {
 TEST_F(NamedFiles, HaveOneWriterAtATime) {
   AtomicFile file(path_);
   expect_names({".file.sluice-new"});
-  EXPECT_EQ(code_of([&] { AtomicFile second(path_); }), errc::busy);
+  EXPECT_EQ(code_of([&] { AtomicFile second(path_); }), sluice::errc::busy);
   file.write(to_bytes("new"));
   file.commit();
   EXPECT_EQ(read_file(path_), to_bytes("new"));
@@ -192,20 +192,20 @@ TEST_F(Files, LeftByAKilledWriterAreReplaced) {
 
 TEST_F(Files, OfOthersAtTheTemporaryNameAreRefused) {
   std::filesystem::create_symlink("/etc/passwd", scratch_ / ".file.sluice-new");
-  EXPECT_EQ(code_of([&] { AtomicFile file(path_); }), errc::unsafe_target);
+  EXPECT_EQ(code_of([&] { AtomicFile file(path_); }), sluice::errc::unsafe_place);
   std::filesystem::remove(scratch_ / ".file.sluice-new");
   if (::geteuid() != 0) GTEST_SKIP() << "only root can give a file away";
   write_file(scratch_ / ".file.sluice-new", {});
   ASSERT_EQ(::chown((scratch_ / ".file.sluice-new").c_str(), 65534, 65534), 0);
-  EXPECT_EQ(code_of([&] { AtomicFile file(path_); }), errc::unsafe_target);
+  EXPECT_EQ(code_of([&] { AtomicFile file(path_); }), sluice::errc::unsafe_place);
 }
 
 TEST_F(Files, NeverReplaceALinkADirectoryOrADevice) {
   std::filesystem::create_symlink("elsewhere", path_);
-  EXPECT_EQ(code_of([&] { AtomicFile file(path_); }), errc::unsafe_target);
+  EXPECT_EQ(code_of([&] { AtomicFile file(path_); }), sluice::errc::unsafe_place);
   std::filesystem::create_directory(scratch_ / "directory");
-  EXPECT_EQ(code_of([&] { AtomicFile file(scratch_ / "directory"); }), errc::unsafe_target);
-  EXPECT_EQ(code_of([&] { AtomicFile file("/dev/null"); }), errc::unsafe_target);
+  EXPECT_EQ(code_of([&] { AtomicFile file(scratch_ / "directory"); }), sluice::errc::unsafe_place);
+  EXPECT_EQ(code_of([&] { AtomicFile file("/dev/null"); }), sluice::errc::unsafe_place);
   EXPECT_EQ(code_of([&] { AtomicFile file(scratch_ / "missing" / "file"); }),
             std::errc::no_such_file_or_directory);
 }
@@ -257,7 +257,7 @@ TEST_F(Files, ThatCameMeanwhileAreNotReplacedByRekey) {
   const TransferOptions transfer{.progress = [&](std::uint64_t) {
     if (std::filesystem::exists(scratch_ / "newer")) std::filesystem::rename(scratch_ / "newer", path_);
   }};
-  EXPECT_EQ(code_of([&] { rekey_file(path_, test_key(), test_key(1), {}, transfer); }), errc::busy);
+  EXPECT_EQ(code_of([&] { rekey_file(path_, test_key(), test_key(1), {}, transfer); }), sluice::errc::busy);
   EXPECT_EQ(read_file(path_), newer);
   expect_names({"file"});
 }
@@ -265,7 +265,7 @@ TEST_F(Files, ThatCameMeanwhileAreNotReplacedByRekey) {
 TEST_F(Files, AreRekeyedByOneAtATime) {
   write_file(path_, seal_bytes(pattern(1'000'000), test_key()));
   const TransferOptions transfer{.progress = [&](std::uint64_t) {
-    EXPECT_EQ(code_of([&] { rekey_file(path_, test_key(), test_key(2)); }), errc::busy);
+    EXPECT_EQ(code_of([&] { rekey_file(path_, test_key(), test_key(2)); }), sluice::errc::busy);
   }};
   rekey_file(path_, test_key(), test_key(1), {}, transfer);
   EXPECT_EQ(open_bytes(read_file(path_), test_key(1)), pattern(1'000'000));

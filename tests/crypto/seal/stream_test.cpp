@@ -157,10 +157,10 @@ TEST(Stream, RefusesOptionsOutOfRange) {
   VectorSink sink;
   for (const std::uint32_t chunk : {1U, 4095U, 4097U, 65535U, 16U << 20U, 0xffffffffU}) {
     EXPECT_EQ(code_of([&] { StreamingEncryptor(sink, test_key(), {.chunk_size = chunk}); }),
-              errc::bad_option);
+              sluice::errc::bad_option);
   }
   const SealOptions c2sp{.format = Format::c2sp, .chunk_size = 65536, .context = {}};
-  EXPECT_EQ(code_of([&] { StreamingEncryptor(sink, test_key(), c2sp); }), errc::bad_option);
+  EXPECT_EQ(code_of([&] { StreamingEncryptor(sink, test_key(), c2sp); }), sluice::errc::bad_option);
   EXPECT_TRUE(sink.bytes().empty());
 }
 
@@ -349,7 +349,7 @@ TEST(Stream, RefusesWritesAfterClose) {
   const auto size = sink.bytes().size();
   encryptor.close();
   EXPECT_EQ(sink.bytes().size(), size);
-  EXPECT_EQ(code_of([&] { encryptor.write(pattern(1)); }), errc::misuse);
+  EXPECT_EQ(code_of([&] { encryptor.write(pattern(1)); }), sluice::errc::misuse);
 }
 
 TEST(Stream, KeepsTheErrorOfASinkThatFails) {

@@ -234,14 +234,15 @@ class Liar final : public ByteSource {
 TEST(Transfer, RefusesASourceThatGivesMoreThanItWasAskedFor) {
   Liar source;
   VectorSink sink;
-  EXPECT_EQ(code_of([&] { seal(source, sink, test_key()); }), errc::misuse);
+  EXPECT_EQ(code_of([&] { seal(source, sink, test_key()); }), sluice::errc::misuse);
 }
 
 TEST(Transfer, RefusesNumbersOfWorkersOutOfRange) {
   MemorySource source({});
   VectorSink sink;
   for (const unsigned workers : {0U, 257U}) {
-    EXPECT_EQ(code_of([&] { seal(source, sink, test_key(), {}, {.workers = workers}); }), errc::bad_option);
+    EXPECT_EQ(code_of([&] { seal(source, sink, test_key(), {}, {.workers = workers}); }),
+              sluice::errc::bad_option);
   }
   EXPECT_TRUE(sink.bytes().empty());
 }

@@ -160,7 +160,7 @@ void check_c2sp(const json& vector) {
   const auto key_bytes = hex_field(vector, "key");
   if (key_bytes.size() != SecretKey::kSize) {
     EXPECT_TRUE(has_flag(vector, "InvalidKeySize"));
-    EXPECT_EQ(code_of([&] { SecretKey::from_bytes(key_bytes); }), errc::bad_option);
+    EXPECT_EQ(code_of([&] { SecretKey::from_bytes(key_bytes); }), sluice::errc::bad_option);
     return;
   }
   const auto key = SecretKey::from_bytes(key_bytes);
@@ -243,7 +243,8 @@ TEST(HkdfVectors, OfThePublicSuiteGiveTheirResults) {
         hkdf_expand(prk, {info}, output);
         EXPECT_EQ(output, hex_field(vector, "okm")) << vector.at("tcId");
       } else {
-        EXPECT_EQ(code_of([&] { hkdf_expand(prk, {info}, output); }), errc::bad_option) << vector.at("tcId");
+        EXPECT_EQ(code_of([&] { hkdf_expand(prk, {info}, output); }), sluice::errc::bad_option)
+            << vector.at("tcId");
       }
     }
   }

@@ -335,11 +335,12 @@ TEST_F(CheckpointFile, RefusesEveryCutAndEveryExtension) {
   const std::string whole = read_all(file());
   for (std::size_t bytes = 0; bytes < whole.size(); ++bytes) {
     write_all(file(), whole.substr(0, bytes));
-    EXPECT_TRUE(throws(errc::bad_checkpoint, file().native(), [&] { storage.load("orders"); })) << bytes;
+    EXPECT_TRUE(throws(checkpoint_errc::bad_checkpoint, file().native(), [&] { storage.load("orders"); }))
+        << bytes;
   }
   for (const std::size_t more : {std::size_t{1}, std::size_t{5000}}) {
     write_all(file(), whole + std::string(more, '\0'));
-    EXPECT_TRUE(throws(errc::bad_checkpoint, "bytes", [&] { storage.load("orders"); })) << more;
+    EXPECT_TRUE(throws(checkpoint_errc::bad_checkpoint, "bytes", [&] { storage.load("orders"); })) << more;
   }
   write_all(file(), whole);
   EXPECT_EQ(storage.load("orders").checkpoint, sample());
@@ -353,7 +354,8 @@ TEST_F(CheckpointFile, RefusesEveryFlippedBit) {
     std::string damaged = whole;
     damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
     write_all(file(), damaged);
-    const errc expected = bit / 32 == 2 ? errc::bad_version : errc::bad_checkpoint;
+    const checkpoint_errc expected =
+        bit / 32 == 2 ? checkpoint_errc::bad_version : checkpoint_errc::bad_checkpoint;
     EXPECT_TRUE(throws(expected, file().native(), [&] { storage.load("orders"); })) << "bit " << bit;
   }
 }
@@ -362,15 +364,16 @@ TEST_F(CheckpointFile, RefusesWhatIsNotTheCheckpointOfItsKey) {
   FileCheckpoints storage(home_.path(), clocks_.options());
   storage.store("other", sample());
   fs::copy_file(file("other"), file());
-  EXPECT_TRUE(throws(errc::bad_checkpoint, "checkpoint of \"other\"", [&] { storage.load("orders"); }));
+  EXPECT_TRUE(
+      throws(checkpoint_errc::bad_checkpoint, "checkpoint of \"other\"", [&] { storage.load("orders"); }));
   write_all(file(), std::string(200, 'x'));
-  EXPECT_TRUE(throws(errc::bad_checkpoint, "SLUICE", [&] { storage.load("orders"); }));
+  EXPECT_TRUE(throws(checkpoint_errc::bad_checkpoint, "SLUICE", [&] { storage.load("orders"); }));
   fs::remove(file());
   fs::create_symlink(file("other"), file());
-  EXPECT_TRUE(throws(errc::bad_checkpoint, "symbolic link", [&] { storage.load("orders"); }));
+  EXPECT_TRUE(throws(checkpoint_errc::bad_checkpoint, "symbolic link", [&] { storage.load("orders"); }));
   fs::remove(file());
   ASSERT_EQ(::mkfifo(file().c_str(), 0600), 0);
-  EXPECT_TRUE(throws(errc::bad_checkpoint, "regular file", [&] { storage.load("orders"); }));
+  EXPECT_TRUE(throws(checkpoint_errc::bad_checkpoint, "regular file", [&] { storage.load("orders"); }));
 }
 
 TEST_F(CheckpointFile, CanBeReplacedOrRemovedWhenItIsDamaged) {
@@ -385,7 +388,7 @@ TEST_F(CheckpointFile, CanBeReplacedOrRemovedWhenItIsDamaged) {
 TEST_F(CheckpointFile, RefusesADirectoryThatOthersCanWriteTo) {
   for (const mode_t mode : {0770U, 0707U, 01777U}) {
     ::chmod(home_.path().c_str(), mode);
-    EXPECT_TRUE(throws(errc::unsafe_directory, "written by others",
+    EXPECT_TRUE(throws(errc::unsafe_place, "written by others",
                        [&] { const FileCheckpoints storage(home_.path()); }));
   }
   ::chmod(home_.path().c_str(), 0700);

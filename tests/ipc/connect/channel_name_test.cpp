@@ -117,7 +117,7 @@ TEST_F(ChannelName, RefusesAPathInADirectoryThatOthersCanWrite) {
   const auto resolve = [&] { resolve_channel_name(home_.file("channel").native()); };
   for (const mode_t mode : {0770U, 0707U, 0777U}) {
     ASSERT_EQ(::chmod(home_.path().c_str(), mode), 0);
-    EXPECT_TRUE(throws(errc::unsafe_directory, "can be written by others", resolve)) << mode;
+    EXPECT_TRUE(throws(errc::unsafe_place, "can be written by others", resolve)) << mode;
   }
   ASSERT_EQ(::chmod(home_.path().c_str(), 01777), 0);
   EXPECT_NO_THROW(resolve()) << "the sticky bit keeps others from replacing our file";
@@ -129,8 +129,7 @@ TEST_F(ChannelName, RefusesARuntimeDirectoryThatOthersCanEnter) {
   fs::create_directory(home_.file("sluice"));
   for (const mode_t mode : {0701U, 0710U, 0777U, 01777U}) {
     ASSERT_EQ(::chmod(home_.file("sluice").c_str(), mode), 0);
-    EXPECT_TRUE(throws(errc::unsafe_directory, "expected 0700", [] { resolve_channel_name("orders"); }))
-        << mode;
+    EXPECT_TRUE(throws(errc::unsafe_place, "expected 0700", [] { resolve_channel_name("orders"); })) << mode;
   }
   ASSERT_EQ(::chmod(home_.file("sluice").c_str(), 0700), 0);
   EXPECT_NO_THROW(resolve_channel_name("orders"));
@@ -138,17 +137,17 @@ TEST_F(ChannelName, RefusesARuntimeDirectoryThatOthersCanEnter) {
 
 TEST_F(ChannelName, RefusesARuntimeDirectoryInAPlaceThatOthersCanWrite) {
   ASSERT_EQ(::chmod(home_.path().c_str(), 0777), 0);
-  EXPECT_TRUE(throws(errc::unsafe_directory, "mode is 0777", [] { resolve_channel_name("orders"); }));
+  EXPECT_TRUE(throws(errc::unsafe_place, "mode is 0777", [] { resolve_channel_name("orders"); }));
   EXPECT_FALSE(fs::exists(home_.file("sluice")));
 }
 
 TEST_F(ChannelName, RefusesARuntimeDirectoryThatIsALinkOrAFile) {
   const TempDirectory elsewhere;
   fs::create_directory_symlink(elsewhere.path(), home_.file("sluice"));
-  EXPECT_TRUE(throws(errc::unsafe_directory, "is a symbolic link", [] { resolve_channel_name("orders"); }));
+  EXPECT_TRUE(throws(errc::unsafe_place, "is a symbolic link", [] { resolve_channel_name("orders"); }));
   fs::remove(home_.file("sluice"));
   std::ofstream(home_.file("sluice")) << "no directory";
-  EXPECT_TRUE(throws(errc::unsafe_directory, "is a file", [] { resolve_channel_name("orders"); }));
+  EXPECT_TRUE(throws(errc::unsafe_place, "is a file", [] { resolve_channel_name("orders"); }));
 }
 
 TEST_F(ChannelName, RefusesARuntimeDirectoryOfAnotherUser) {
@@ -156,11 +155,10 @@ TEST_F(ChannelName, RefusesARuntimeDirectoryOfAnotherUser) {
   fs::create_directory(home_.file("sluice"));
   ASSERT_EQ(::chmod(home_.file("sluice").c_str(), 0700), 0);
   ASSERT_EQ(::chown(home_.file("sluice").c_str(), 65534, 65534), 0);
-  EXPECT_TRUE(
-      throws(errc::unsafe_directory, "belongs to user 65534", [] { resolve_channel_name("orders"); }));
+  EXPECT_TRUE(throws(errc::unsafe_place, "belongs to user 65534", [] { resolve_channel_name("orders"); }));
   fs::remove(home_.file("sluice"));
   ASSERT_EQ(::chown(home_.path().c_str(), 65534, 65534), 0);
-  EXPECT_TRUE(throws(errc::unsafe_directory, "XDG_RUNTIME_DIR", [] { resolve_channel_name("orders"); }));
+  EXPECT_TRUE(throws(errc::unsafe_place, "XDG_RUNTIME_DIR", [] { resolve_channel_name("orders"); }));
 }
 
 }  // namespace

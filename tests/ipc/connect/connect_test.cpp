@@ -118,7 +118,8 @@ TEST_F(Connecting, RefusesWhatIsNoSocketOfOursAtOnce) {
 
 TEST_F(Connecting, RefusesASocketOfAnotherOwner) {
   const ListeningSocket listener(path_);
-  EXPECT_TRUE(throws(errc::refused, "expected user 12345", [&] { connect_until(path_, 12345, soon()); }));
+  EXPECT_TRUE(
+      throws(connect_errc::refused, "expected user 12345", [&] { connect_until(path_, 12345, soon()); }));
 }
 
 // A listener of another user behind a socket file that looks like ours.
@@ -133,9 +134,9 @@ TEST_F(Connecting, RefusesAListenerOfAnotherUser) {
     ::pause();
   });
   listening.wait();
-  EXPECT_TRUE(throws(errc::refused, "socket at", [&] { connect(soon()); }));
+  EXPECT_TRUE(throws(connect_errc::refused, "socket at", [&] { connect(soon()); }));
   ASSERT_EQ(::lchown(path_.c_str(), 0, 0), 0);
-  EXPECT_TRUE(throws(errc::refused, "listener at", [&] { connect(soon()); }));
+  EXPECT_TRUE(throws(connect_errc::refused, "listener at", [&] { connect(soon()); }));
 }
 
 TEST_F(Connecting, IsPossibleForAUserWhomTheListenerAllows) {
@@ -173,8 +174,8 @@ TEST_F(Connecting, IsRefusedByTheFileModeForAnotherUser) {
   const uid_t owner = ::geteuid();
   ChildProcess child([&] {
     ASSERT_EQ(::setresuid(kNobody, kNobody, kNobody), 0);
-    EXPECT_TRUE(
-        throws(errc::refused, "no permission to connect", [&] { connect_until(path_, owner, soon()); }));
+    EXPECT_TRUE(throws(connect_errc::refused, "no permission to connect",
+                       [&] { connect_until(path_, owner, soon()); }));
   });
   const auto status = child.wait_for(10s);
   ASSERT_TRUE(status);
@@ -192,7 +193,7 @@ TEST_F(Connecting, ShowsTheListenerThatItIsAnotherUser) {
     ASSERT_EQ(::setresgid(kNobody, kNobody, kNobody), 0);
     ASSERT_EQ(::setresuid(kNobody, kNobody, kNobody), 0);
     PacketSocket connection = connect_until(path_, owner, soon());
-    EXPECT_TRUE(throws(errc::peer_gone, "closed", [&] { connection.receive(soon()); }));
+    EXPECT_TRUE(throws(connect_errc::peer_gone, "closed", [&] { connection.receive(soon()); }));
   });
   ASSERT_TRUE(base::wait_for_events(listener.fd(), POLLIN, soon()));
   {

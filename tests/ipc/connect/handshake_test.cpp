@@ -99,7 +99,7 @@ TEST_F(Handshake, RefusesAnotherProtocolVersion) {
   hello.prefix.version = 2;
   client.send(encode_packet(hello), {}, deadline_in(10s));
   expect_refusal("protocol version 1, got 2");
-  EXPECT_TRUE(throws(errc::bad_version, "the peer refused",
+  EXPECT_TRUE(throws(connect_errc::bad_version, "the peer refused",
                      [&] { (void)ipc::decode_packet<Offer>(client.receive(deadline_in(10s)).bytes); }));
 }
 
@@ -243,7 +243,7 @@ TEST_F(Handshake, RefusesAUserWhoIsNotOnTheList) {
   options.on_refused = [this](const std::string& reason) { refusals_.push_back(reason); };
   Listener listener = listen(path, std::move(options));
   std::thread client(
-      [&] { EXPECT_TRUE(throws(errc::refused, "may not connect", [&] { (void)connect(path); })); });
+      [&] { EXPECT_TRUE(throws(connect_errc::refused, "may not connect", [&] { (void)connect(path); })); });
   while (refusals_.empty()) EXPECT_FALSE(listener.accept_for(20ms));
   client.join();
   EXPECT_NE(refusals_[0].find("user " + std::to_string(::geteuid())), std::string::npos);
@@ -252,22 +252,23 @@ TEST_F(Handshake, RefusesAUserWhoIsNotOnTheList) {
 // The listener refuses before the hello, and hangs up: its reason waits behind a connection that is gone.
 TEST(Connector, HearsARefusalThatCameBeforeItsHello) {
   PacketPair pair;
-  pair.right.send(ipc::encode_refusal(make_error_code(errc::refused), "user 7 may not connect"), {},
+  pair.right.send(ipc::encode_refusal(make_error_code(connect_errc::refused), "user 7 may not connect"), {},
                   deadline_in(10s));
   pair.right = PacketSocket(Descriptor());
-  EXPECT_TRUE(throws(errc::refused, "user 7 may not connect", [&] {
+  EXPECT_TRUE(throws(connect_errc::refused, "user 7 may not connect", [&] {
     (void)ipc::shake_hands_as_connector(std::move(pair.left), {.ring_bytes = 4096}, deadline_in(10s));
   }));
 }
 
 TEST_F(Handshake, RefusesAListenerOfAnotherUser) {
-  EXPECT_TRUE(throws(errc::refused, "", [&] { (void)connect(path_, {.listener_user = ::geteuid() + 1}); }));
+  EXPECT_TRUE(
+      throws(connect_errc::refused, "", [&] { (void)connect(path_, {.listener_user = ::geteuid() + 1}); }));
 }
 
 /// A listener of the test's own making: what a connector does with a hostile one.
 class HostileListener : public ::testing::Test {
  protected:
-  void expect_connect_fails(errc code, const std::string& words,
+  void expect_connect_fails(std::error_code code, const std::string& words,
                             const std::function<void(PacketSocket&)>& serve) {
     const Descriptor socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
     const ipc::SocketAddress address(path_);
@@ -299,23 +300,23 @@ TEST_F(HostileListener, IsLeftWhenItSaysNothing) {
 }
 
 TEST_F(HostileListener, IsReportedWhenItHangsUp) {
-  expect_connect_fails(errc::peer_gone, "", [](PacketSocket& client) { client.shut_down(); });
+  expect_connect_fails(connect_errc::peer_gone, "", [](PacketSocket& client) { client.shut_down(); });
 }
 
 TEST_F(HostileListener, IsQuotedWhenItRefuses) {
-  expect_connect_fails(errc::refused, "not\\x0atoday", [](PacketSocket& client) {
-    client.send(ipc::encode_refusal(errc::refused, "not\ntoday"), {}, deadline_in(10s));
+  expect_connect_fails(connect_errc::refused, "not\\x0atoday", [](PacketSocket& client) {
+    client.send(ipc::encode_refusal(connect_errc::refused, "not\ntoday"), {}, deadline_in(10s));
   });
 }
 
 TEST_F(HostileListener, IsRefusedForAnOfferWithoutARegion) {
-  expect_connect_fails(errc::protocol, "descriptors", [](PacketSocket& client) {
+  expect_connect_fails(connect_errc::protocol, "descriptors", [](PacketSocket& client) {
     client.send(encode_packet(Offer{}), {}, deadline_in(10s));
   });
 }
 
 TEST_F(HostileListener, IsRefusedForAForgedRegion) {
-  expect_connect_fails(errc::bad_region, "seals", [](PacketSocket& client) {
+  expect_connect_fails(ring::errc::bad_region, "seals", [](PacketSocket& client) {
     const Descriptor region(::memfd_create("r", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     const std::vector<int> descriptors{region.get()};
     client.send(encode_packet(Offer{}), descriptors, deadline_in(10s));

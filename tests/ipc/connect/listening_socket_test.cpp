@@ -91,7 +91,7 @@ TEST_F(Listening, KnowsWhoConnected) {
   ChildProcess child([&] {
     PacketSocket client = connect();
     EXPECT_EQ(client.peer_credentials().pid, ::getppid());
-    EXPECT_TRUE(throws(errc::peer_gone, "closed", [&] { client.receive(soon()); }));
+    EXPECT_TRUE(throws(connect_errc::peer_gone, "closed", [&] { client.receive(soon()); }));
   });
   ASSERT_TRUE(base::wait_for_events(listener.fd(), POLLIN, soon()));
   {
@@ -115,7 +115,7 @@ TEST_F(Listening, RefusesANameThatALiveProcessHas) {
     ::pause();
   });
   listening.wait();
-  EXPECT_TRUE(throws(errc::name_taken, path_.native(), [&] { const ListeningSocket second(path_); }));
+  EXPECT_TRUE(throws(connect_errc::name_taken, path_.native(), [&] { const ListeningSocket second(path_); }));
   EXPECT_TRUE(fs::is_socket(path_)) << "the live listener's file was touched";
   EXPECT_NO_THROW(connect());
 }
@@ -131,7 +131,7 @@ TEST_F(Listening, RefusesANameWhoseLiveListenerHasAFullQueue) {
   }
   EXPECT_EQ(code, EAGAIN) << "the queue isn't bounded: " << clients.size() << " connections";
   EXPECT_LE(clients.size(), 130U);
-  EXPECT_TRUE(throws(errc::name_taken, "listens", [&] { const ListeningSocket second(path_); }));
+  EXPECT_TRUE(throws(connect_errc::name_taken, "listens", [&] { const ListeningSocket second(path_); }));
 }
 
 TEST_F(Listening, RefusesANameThatAnotherKindOfSocketHas) {
@@ -139,7 +139,7 @@ TEST_F(Listening, RefusesANameThatAnotherKindOfSocketHas) {
   const ipc::SocketAddress address(path_);
   ASSERT_EQ(::bind(stream.get(), address.get(), address.size_bytes()), 0);
   ASSERT_EQ(::listen(stream.get(), 1), 0);
-  EXPECT_TRUE(throws(errc::name_taken, "listens", [&] { const ListeningSocket second(path_); }));
+  EXPECT_TRUE(throws(connect_errc::name_taken, "listens", [&] { const ListeningSocket second(path_); }));
   EXPECT_TRUE(fs::is_socket(path_));
 }
 
@@ -171,7 +171,7 @@ TEST_F(Listening, LetsOneOfManyWinAStaleSocket) {
           listener.emplace(path_);
           result = kWon;
         } catch (const error& failure) {
-          if (failure.code() != errc::name_taken) throw;
+          if (failure.code() != connect_errc::name_taken) throw;
         }
         tried.notify();
         finish.wait();
@@ -213,7 +213,7 @@ TEST_F(Listening, RefusesASymbolicLinkAtItsName) {
     if (!dangling) other.emplace(target);
     fs::create_symlink(target, path_);
     EXPECT_TRUE(
-        throws(errc::unsafe_directory, "is a symbolic link", [&] { const ListeningSocket listener(path_); }));
+        throws(errc::unsafe_place, "is a symbolic link", [&] { const ListeningSocket listener(path_); }));
     EXPECT_EQ(fs::exists(target), !dangling);
     fs::remove(path_);
   }
@@ -223,8 +223,8 @@ TEST_F(Listening, RefusesASocketOfAnotherUser) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root to make a socket of another user";
   leave_stale_socket();
   ASSERT_EQ(::lchown(path_.c_str(), 65534, 65534), 0);
-  EXPECT_TRUE(throws(errc::unsafe_directory, "belongs to user 65534",
-                     [&] { const ListeningSocket listener(path_); }));
+  EXPECT_TRUE(
+      throws(errc::unsafe_place, "belongs to user 65534", [&] { const ListeningSocket listener(path_); }));
   EXPECT_TRUE(fs::is_socket(path_));
 }
 
@@ -283,7 +283,7 @@ TEST_F(Listening, SurvivesClientsThatLeaveBeforeTheyAreAccepted) {
   for (int i = 0; i < 10; ++i) {
     auto accepted = listener.accept();
     ASSERT_EQ(accepted.outcome, AcceptOutcome::accepted);
-    EXPECT_TRUE(throws(errc::peer_gone, "closed", [&] { accepted.connection->receive(soon()); }));
+    EXPECT_TRUE(throws(connect_errc::peer_gone, "closed", [&] { accepted.connection->receive(soon()); }));
   }
   EXPECT_EQ(listener.accept().outcome, AcceptOutcome::nobody_waits);
 }

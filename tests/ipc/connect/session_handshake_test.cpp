@@ -122,7 +122,7 @@ class HostileJoiner : public ::testing::Test {
 
   /// Whether the host says no, with these words.
   static ::testing::AssertionResult is_refused(PacketSocket& joiner, const std::string& words) {
-    return throws(errc::refused, words,
+    return throws(connect_errc::refused, words,
                   [&] { (void)ipc::decode_packet<ipc::Welcome>(joiner.receive(deadline_in(10s)).bytes); });
   }
 
@@ -300,7 +300,7 @@ TEST_F(HostileJoiner, MakesTheNextWaitNoLongerThanTheHandshakesTime) {
   try {
     answer_with(stops_half_way, offered.successor().descriptor());
   } catch (const error& why) {
-    EXPECT_EQ(why.code(), errc::peer_gone);
+    EXPECT_EQ(why.code(), connect_errc::peer_gone);
   }
   PacketSocket hangs_up = connect();
   (void)offer_for(hangs_up);
@@ -328,7 +328,7 @@ class HostileKeeper : public ::testing::Test {
     options_.epoch = 1;
   }
 
-  void expect_refusal(errc code, const std::string& words, const SessionOffer& offer,
+  void expect_refusal(std::error_code code, const std::string& words, const SessionOffer& offer,
                       const Descriptors& descriptors) {
     SCOPED_TRACE(words);
     ipc::ListeningSocket listener(path_);
@@ -344,7 +344,7 @@ class HostileKeeper : public ::testing::Test {
       (void)ipc::decode_packet<SessionHello>(socket.receive(deadline_in(10s)).bytes);
       socket.send(encode_packet(offer), descriptors, deadline_in(10s));
       EXPECT_TRUE(joining.get());
-      EXPECT_TRUE(throws(errc::refused, "", [&] {  // it says why it doesn't come
+      EXPECT_TRUE(throws(connect_errc::refused, "", [&] {  // it says why it doesn't come
         (void)ipc::decode_packet<SessionAnswer>(socket.receive(deadline_in(10s)).bytes);
       }));
     }
@@ -370,17 +370,17 @@ TEST_F(HostileKeeper, IsRefusedForABadOffer) {
   const int region = own.descriptor();
   SessionOffer without_epoch = offer(true);
   without_epoch.epoch = 0;
-  expect_refusal(errc::protocol, "an offer of epoch 0", without_epoch, {region, region});
+  expect_refusal(connect_errc::protocol, "an offer of epoch 0", without_epoch, {region, region});
   SessionOffer odd = offer(true);
   odd.has_old_region = 2;
-  expect_refusal(errc::protocol, "an offer of epoch", odd, {region, region});
-  expect_refusal(errc::protocol, "without descriptors", offer(true), {});
-  expect_refusal(errc::protocol, "expected 1 descriptors, got 0", offer(true), {region});
-  expect_refusal(errc::protocol, "expected 1 descriptors, got 2", offer(false), {region, region});
-  expect_refusal(errc::bad_region, "expected epoch 2, got 1", offer(false), {region});
+  expect_refusal(connect_errc::protocol, "an offer of epoch", odd, {region, region});
+  expect_refusal(connect_errc::protocol, "without descriptors", offer(true), {});
+  expect_refusal(connect_errc::protocol, "expected 1 descriptors, got 0", offer(true), {region});
+  expect_refusal(connect_errc::protocol, "expected 1 descriptors, got 2", offer(false), {region, region});
+  expect_refusal(ring::errc::bad_region, "expected epoch 2, got 1", offer(false), {region});
   const Descriptor null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  expect_refusal(errc::bad_region, "expected a memfd", offer(true), {null.get(), region});
-  expect_refusal(errc::bad_region, "expected a memfd", offer(true), {region, null.get()});
+  expect_refusal(ring::errc::bad_region, "expected a memfd", offer(true), {null.get(), region});
+  expect_refusal(ring::errc::bad_region, "expected a memfd", offer(true), {region, null.get()});
 }
 
 TEST_F(HostileKeeper, IsRefusedForRegionsThatLie) {
@@ -388,7 +388,7 @@ TEST_F(HostileKeeper, IsRefusedForRegionsThatLie) {
   const auto refused = [&](const std::string& words, const ring::RegionOptions& options, auto change) {
     const OwnedRegion old = OwnedRegion::create(options);
     change(old.view());
-    expect_refusal(errc::bad_region, words, offer(true), {own.descriptor(), old.descriptor()});
+    expect_refusal(ring::errc::bad_region, words, offer(true), {own.descriptor(), old.descriptor()});
   };
   const auto nothing = [](const ring::OwnView&) {};
   ring::RegionOptions other_session = options_;

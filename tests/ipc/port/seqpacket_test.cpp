@@ -105,8 +105,9 @@ TEST_F(Seqpacket, ClosesEverythingOfAPacketWithTooManyDescriptors) {
   const auto before = open_descriptors();
   for (const std::size_t count : {9U, 253U}) {
     send_raw(pair.left.fd(), 1, count);
-    EXPECT_TRUE(throws(errc::protocol, "more than 8 descriptors", [&] { pair.right.receive(soon()); }))
-        << count;
+    EXPECT_TRUE(throws(connect_errc::protocol, "more than 8 descriptors", [&] {
+      pair.right.receive(soon());
+    })) << count;
     EXPECT_EQ(open_descriptors(), before) << count;
   }
 }
@@ -115,7 +116,7 @@ TEST_F(Seqpacket, ClosesEverythingOfAPacketThatIsTooLong) {
   PacketPair pair;
   const auto before = open_descriptors();
   send_raw(pair.left.fd(), kMaxPacketBytes + 1, 3);
-  EXPECT_TRUE(throws(errc::protocol, "longer than 4096 bytes", [&] { pair.right.receive(soon()); }));
+  EXPECT_TRUE(throws(connect_errc::protocol, "longer than 4096 bytes", [&] { pair.right.receive(soon()); }));
   EXPECT_EQ(open_descriptors(), before);
 }
 
@@ -137,9 +138,9 @@ TEST_F(Seqpacket, ReportsAPeerThatClosed) {
   pair.left.send(bytes_of("last words"), {}, soon());
   pair.left = PacketSocket(Descriptor());
   EXPECT_EQ(text_of(pair.right.receive(soon())), "last words");
-  EXPECT_TRUE(throws(errc::peer_gone, "closed", [&] { pair.right.receive(soon()); }));
-  EXPECT_TRUE(throws(errc::peer_gone, "closed", [&] { pair.right.try_receive(); }));
-  EXPECT_TRUE(throws(errc::peer_gone, "closed", [&] { pair.right.send(bytes_of("x"), {}, soon()); }));
+  EXPECT_TRUE(throws(connect_errc::peer_gone, "closed", [&] { pair.right.receive(soon()); }));
+  EXPECT_TRUE(throws(connect_errc::peer_gone, "closed", [&] { pair.right.try_receive(); }));
+  EXPECT_TRUE(throws(connect_errc::peer_gone, "closed", [&] { pair.right.send(bytes_of("x"), {}, soon()); }));
 }
 
 TEST_F(Seqpacket, StillReceivesWhatAPeerSentThatClosedWithoutReading) {
@@ -148,24 +149,24 @@ TEST_F(Seqpacket, StillReceivesWhatAPeerSentThatClosedWithoutReading) {
   pair.left.send(bytes_of("refused because"), {}, soon());
   pair.left = PacketSocket(Descriptor());
   EXPECT_EQ(text_of(pair.right.receive(soon())), "refused because");
-  EXPECT_TRUE(throws(errc::peer_gone, "closed", [&] { pair.right.receive(soon()); }));
+  EXPECT_TRUE(throws(connect_errc::peer_gone, "closed", [&] { pair.right.receive(soon()); }));
 }
 
 TEST_F(Seqpacket, TakesAnEmptyPacketForTheEnd) {
   PacketPair pair;
   const auto before = open_descriptors();
   send_raw(pair.left.fd(), 0, 2);
-  EXPECT_TRUE(throws(errc::peer_gone, "closed", [&] { pair.right.receive(soon()); }));
+  EXPECT_TRUE(throws(connect_errc::peer_gone, "closed", [&] { pair.right.receive(soon()); }));
   EXPECT_EQ(open_descriptors(), before);
 }
 
 TEST_F(Seqpacket, ShutDownWakesAWaitingReceiver) {
   PacketPair pair;
   std::thread receiver(
-      [&] { EXPECT_TRUE(throws(errc::peer_gone, "closed", [&] { pair.right.receive(soon()); })); });
+      [&] { EXPECT_TRUE(throws(connect_errc::peer_gone, "closed", [&] { pair.right.receive(soon()); })); });
   pair.right.shut_down();
   receiver.join();
-  EXPECT_TRUE(throws(errc::peer_gone, "closed", [&] { pair.left.receive(soon()); }));
+  EXPECT_TRUE(throws(connect_errc::peer_gone, "closed", [&] { pair.left.receive(soon()); }));
 }
 
 TEST_F(Seqpacket, KeepsItsDeadlines) {
@@ -226,7 +227,7 @@ TEST_F(Seqpacket, ReportsAPeerProcessThatWasKilled) {
   pair.right = PacketSocket(Descriptor());
   EXPECT_EQ(text_of(pair.left.receive(soon())), "alive");
   child.signal(SIGKILL);
-  EXPECT_TRUE(throws(errc::peer_gone, "closed", [&] { pair.left.receive(soon()); }));
+  EXPECT_TRUE(throws(connect_errc::peer_gone, "closed", [&] { pair.left.receive(soon()); }));
 }
 
 TEST_F(Seqpacket, PassesMemoryToAnotherProcess) {

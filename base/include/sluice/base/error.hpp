@@ -1,4 +1,15 @@
-// Errors of set-up and misuse: one exception type, one category.
+// The one exception type of the library, and the conditions that every room shares.
+//
+// Each room has an enum of its own for what only it can find wrong, with a category of its own:
+//
+//   sluice::errc              "sluice"              here: a wrong call, an unusable place, no time left
+//   sluice::ring::errc        "sluice.ring"         sluice/ring/error.hpp: a region that breaks a rule
+//   sluice::connect_errc      "sluice.connect"      sluice/ipc/port/connect_error.hpp: no connection
+//   sluice::checkpoint_errc   "sluice.checkpoint"   sluice/ipc/checkpoint/checkpoint_error.hpp
+//   sluice::stream_errc       "sluice.stream"       sluice/ipc/stream/stream_error.hpp: a stream that failed
+//   sluice::crypto::errc      "sluice.crypto"       sluice/crypto/key/error.hpp
+//
+// A failed system call carries its errno in the system category. `catch (const sluice::error&)` catches all.
 #pragma once
 
 #include <string>
@@ -6,21 +17,14 @@
 
 namespace sluice {
 
-/// Conditions of sluice's own category; failures of system calls carry their errno in the system category.
+/// Conditions that any room may find.
 enum class errc {
-  bad_option = 1,    ///< an option outside its documented range
-  bad_name,          ///< a channel name or path that can't be used
-  name_taken,        ///< a live listener has this name
-  unsafe_directory,  ///< the directory or file at this place could be controlled by somebody else
-  timed_out,         ///< the deadline passed before the peer answered
-  refused,           ///< the peer, or its credentials, were refused
-  protocol,          ///< the peer sent something that breaks the handshake's rules
-  bad_version,       ///< the peer speaks another version
-  bad_region,        ///< a shared-memory region isn't what its owner says, or isn't sealed
-  peer_gone,         ///< the peer ended during the handshake
-  broken_ring,       ///< the peer's memory broke a rule of the ring
-  misuse,            ///< a call that the object's state doesn't allow
-  bad_checkpoint,    ///< a stored checkpoint is damaged, or isn't one
+  bad_option = 1,  ///< an option or argument outside its documented range
+  bad_name,        ///< a name or path that can't be used
+  unsafe_place,  ///< a directory or file that somebody else could control, or a place that is no regular file
+  timed_out,     ///< the deadline passed first
+  busy,          ///< somebody else is writing this file
+  misuse,        ///< a call that the object's state doesn't allow
 };
 
 /// The category of sluice::errc, named "sluice".
@@ -30,11 +34,14 @@ inline std::error_code make_error_code(errc code) noexcept {
   return {static_cast<int>(code), category()};
 }
 
-/// What set-up and misuse throw. what() names the object, what was expected and what came.
+/// What set-up and misuse throw, in every room. what() names the object, what was expected and what came, and
+/// ends with the code's message. `code` may be a value of one of the enums above.
 class error : public std::system_error {
  public:
-  error(errc code, const std::string& what) : std::system_error(make_error_code(code), what) {}
-  error(std::error_code code, const std::string& what) : std::system_error(code, what) {}
+  error(std::error_code code, const std::string& detail) : std::system_error(code, detail) {}
+
+  /// The same code and detail, with the name of the file or object that it is about in front.
+  error about(const std::string& name) const;
 };
 
 /// Throws sluice::error with the system category and the current errno; `what` names the call and its object.

@@ -32,9 +32,9 @@ class AtomicFile final : public ByteSink {
   using Options = AtomicFileOptions;
 
   /// Starts the new file. Two writers of one name don't disturb each other, and the last one to commit wins;
-  /// except that the second is refused (errc::busy) where the first one's file has a name.
-  /// errc::unsafe_target where the name is something else than a regular file or the temporary name belongs
-  /// to another user, or the system's.
+  /// except that the second is refused (sluice::errc::busy) where the first one's file has a name.
+  /// sluice::errc::unsafe_place where the name is something else than a regular file or the temporary name
+  /// belongs to another user, or the system's.
   explicit AtomicFile(const std::filesystem::path& path, Options options = {});
   AtomicFile(AtomicFile&&) noexcept;
   AtomicFile& operator=(AtomicFile&&) noexcept;

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "sluice/base/descriptor.hpp"
+#include "sluice/ring/error.hpp"
 #include "sluice/ring/layout.hpp"
 
 namespace sluice::ring {
@@ -40,7 +41,7 @@ enum class Backing : std::uint8_t {
   file,           ///< a file as well: for peers that are trusted
 };
 
-/// Throws errc::bad_option for a ring size or a replay window that no region can have.
+/// Throws sluice::errc::bad_option for a ring size or a replay window that no region can have.
 void check_region_sizes(std::uint64_t capacity, std::uint64_t replay_window);
 
 /// A region as its peer sees it: a checked private copy of the header, and untrusted memory.
@@ -67,8 +68,8 @@ class RegionMapping;
 /// point to follows the rules in layout.hpp.
 class OwnedRegion {
  public:
-  /// Creates, allocates, maps and seals a region. Throws sluice::error: errc::bad_option for an option out of
-  /// range, the errno of the system call (ENOMEM, ENOSPC, EMFILE ...) where there's no room.
+  /// Creates, allocates, maps and seals a region. Throws sluice::error: sluice::errc::bad_option for an
+  /// option out of range, the errno of the system call (ENOMEM, ENOSPC, EMFILE ...) where there's no room.
   static OwnedRegion create(const RegionOptions& options);
 
   /// A region that goes on where `old`, made by a process that has died or was replaced, ends: the same ring,

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "sluice/base/descriptor.hpp"
+#include "sluice/base/error.hpp"
 
 namespace sluice::base {
 

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "sluice/base/error.hpp"
+
 namespace sluice::base {
 
 inline constexpr std::size_t kMaxNameBytes = 64;

@@ -6,16 +6,18 @@
 #include <filesystem>
 #include <string>
 
+#include "sluice/base/error.hpp"
+
 namespace sluice::base {
 
-/// Throws errc::unsafe_directory unless this is a directory of this user or root in which nobody else can
+/// Throws errc::unsafe_place unless this is a directory of this user or root in which nobody else can
 /// replace files.
 void check_safe_directory(const std::filesystem::path& directory);
 
 /// The same, whoever the directory belongs to: for a place that the user has named.
 void check_parent_directory(const std::filesystem::path& directory);
 
-/// Throws errc::unsafe_directory: "directory "..." <reason>".
+/// Throws errc::unsafe_place: "directory "..." <reason>".
 [[noreturn]] void refuse_directory(const std::filesystem::path& directory, const std::string& reason);
 
 /// Permission bits as people write them: "0700".

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "sluice/base/deadline.hpp"
+#include "sluice/base/error.hpp"
 
 namespace sluice::base {
 

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 
+#include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/key/key_ring.hpp"
 
 namespace sluice::crypto {

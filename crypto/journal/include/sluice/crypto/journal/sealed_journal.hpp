@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 
+#include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/key/key_ring.hpp"
 #include "sluice/crypto/key/secret_key.hpp"
 
@@ -62,9 +63,9 @@ class SealedJournal {
   static constexpr std::size_t kMaxRecordBytes = (std::size_t{64} << 20) - 4;
 
   /// Opens or creates the directory (mode 0700) and recovers the end. Old segments may be sealed with
-  /// `older_keys`. Errors: errc::busy where another writer has it, errc::corrupt, unknown_key, not_authentic
-  /// (wrong key or context), errc::bad_option, or the system's. Nothing is changed where it throws, except
-  /// that a torn tail may be cut.
+  /// `older_keys`. Errors: sluice::errc::busy where another writer has it, errc::corrupt, unknown_key,
+  /// not_authentic (wrong key or context), sluice::errc::bad_option, or the system's. Nothing is changed
+  /// where it throws, except that a torn tail may be cut.
   SealedJournal(const std::filesystem::path& directory, const SecretKey& key,
                 const JournalOptions& options = {}, const KeyRing* older_keys = nullptr);
   SealedJournal(SealedJournal&&) noexcept;
@@ -75,8 +76,8 @@ class SealedJournal {
 
   const JournalRecovery& recovery() const noexcept;
 
-  /// Adds a record of 0 .. kMaxRecordBytes bytes (else errc::bad_option) and returns its sequence number;
-  /// numbers are consecutive. It is durable as the policy says.
+  /// Adds a record of 0 .. kMaxRecordBytes bytes (else sluice::errc::bad_option) and returns its sequence
+  /// number; numbers are consecutive. It is durable as the policy says.
   std::uint64_t append(std::span<const std::byte> record);
 
   /// Hands everything to the system: readers see it, and it survives the end of this process (not of the
@@ -104,8 +105,8 @@ class SealedJournal {
   std::uint64_t durable_sequence() const;
 
   /// Writes and syncs everything and gives up the lock, also where it throws; a second call does nothing.
-  /// From its beginning on, errc::misuse for every other call but recovery() and the three numbers above,
-  /// which keep answering what was so at the end.
+  /// From its beginning on, sluice::errc::misuse for every other call but recovery() and the three numbers
+  /// above, which keep answering what was so at the end.
   void close();
 
  private:

@@ -19,6 +19,7 @@
 #include <functional>
 #include <string>
 
+#include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/key/secret_key.hpp"
 
 namespace sluice::crypto {

@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "sluice/crypto/key/error.hpp"
+
 namespace sluice::crypto {
 
 class SecureBuffer;
@@ -45,10 +47,11 @@ class SecretKey {
   /// A new key from the kernel's random generator.
   static SecretKey generate();
 
-  /// Takes over exactly kSize uniform bytes, else errc::bad_option. The caller wipes its own copy.
+  /// Takes over exactly kSize uniform bytes, else sluice::errc::bad_option. The caller wipes its own copy.
   static SecretKey from_bytes(std::span<const std::byte> bytes);
 
-  /// Argon2id; errc::bad_option outside the documented ranges, std::bad_alloc where the memory isn't there.
+  /// Argon2id; sluice::errc::bad_option outside the documented ranges, std::bad_alloc where the memory isn't
+  /// there.
   static SecretKey from_passphrase(std::string_view passphrase, const PassphraseParameters& parameters);
 
   SecretKey(SecretKey&&) noexcept;

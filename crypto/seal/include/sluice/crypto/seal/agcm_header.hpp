@@ -26,6 +26,7 @@
 #include <span>
 #include <string_view>
 
+#include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/key/secret_key.hpp"
 
 namespace sluice::crypto {

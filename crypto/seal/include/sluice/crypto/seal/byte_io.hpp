@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "sluice/crypto/key/error.hpp"
+
 namespace sluice::crypto {
 
 /// A sequence of bytes to read. Implementations needn't be thread-safe: no two calls ever overlap.

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/key/secret_key.hpp"
 #include "sluice/crypto/seal/options.hpp"
 
@@ -42,8 +43,8 @@ struct FileInfo {
 
 /// Tells AGCM streams and journal segments by their first bytes. A C2SP stream begins with random bytes, so
 /// it is taken for one only where `format` says so. Errors: those of AgcmHeader::decode and
-/// SegmentHeader::decode (errc::bad_magic where the file is neither), errc::bad_option for what is no regular
-/// file, or the system's.
+/// SegmentHeader::decode (errc::bad_magic where the file is neither), sluice::errc::bad_option for what is
+/// no regular file, or the system's.
 FileInfo inspect_file(const std::filesystem::path& file, Format format = Format::agcm);
 
 }  // namespace sluice::crypto

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 
+#include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/key/secret_key.hpp"
 #include "sluice/crypto/seal/byte_io.hpp"
 #include "sluice/crypto/seal/options.hpp"
@@ -23,7 +24,7 @@ struct StreamStart;
 /// error is kept: every later call throws it again. The destructor writes nothing.
 class StreamingEncryptor {
  public:
-  /// Writes the header. Errors: errc::bad_option, and what the sink throws.
+  /// Writes the header. Errors: sluice::errc::bad_option, and what the sink throws.
   StreamingEncryptor(ByteSink& sink, const SecretKey& key, const SealOptions& options = {});
   /// Continues from a prepared header; for known-answer tests, which need a fixed salt.
   StreamingEncryptor(ByteSink& sink, StreamStart start);
@@ -33,8 +34,8 @@ class StreamingEncryptor {
   StreamingEncryptor& operator=(const StreamingEncryptor&) = delete;
   ~StreamingEncryptor();
 
-  /// Adds plaintext. Errors: errc::too_long after 2^32 chunks, errc::misuse after close(), and what the sink
-  /// throws.
+  /// Adds plaintext. Errors: errc::too_long after 2^32 chunks, sluice::errc::misuse after close(), and what
+  /// the sink throws.
   void write(std::span<const std::byte> plaintext);
 
   /// Seals the last chunk; a second call does nothing.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/key/key_ring.hpp"
 #include "sluice/crypto/seal/byte_io.hpp"
 #include "sluice/crypto/seal/options.hpp"

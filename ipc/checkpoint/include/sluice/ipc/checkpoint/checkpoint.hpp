@@ -25,6 +25,7 @@
 #include <string_view>
 
 #include "sluice/base/descriptor.hpp"
+#include "sluice/ipc/checkpoint/checkpoint_error.hpp"
 #include "sluice/ring/layout.hpp"
 
 namespace sluice {
@@ -139,13 +140,13 @@ class MemoryCheckpoints final : public CheckpointStorage {
 class FileCheckpoints final : public CheckpointStorage {
  public:
   /// The directory must exist, belong to this user or root, and nobody else may write to it
-  /// (errc::unsafe_directory). Removes what killed writers left behind. Throws errc::bad_option.
+  /// (errc::unsafe_place). Removes what killed writers left behind. Throws errc::bad_option.
   explicit FileCheckpoints(const std::filesystem::path& directory, CheckpointOptions options = {});
 
   void store(std::string_view key, const StreamCheckpoint& checkpoint) override;
 
-  /// A file that is damaged, or isn't the checkpoint of this key: errc::bad_checkpoint; of a later version:
-  /// errc::bad_version. It stays until it is replaced or removed.
+  /// A file that is damaged, or isn't the checkpoint of this key: checkpoint_errc::bad_checkpoint; of a
+  /// later version: checkpoint_errc::bad_version. It stays until it is replaced or removed.
   LoadedCheckpoint load(std::string_view key) const override;
   bool remove(std::string_view key) override;
 

@@ -16,8 +16,10 @@
 #include <utility>
 #include <vector>
 
+#include "sluice/ipc/port/connect_error.hpp"
 #include "sluice/ipc/port/port.hpp"
 #include "sluice/ipc/port/port_options.hpp"
+#include "sluice/ring/error.hpp"
 #include "sluice/ring/waiting.hpp"
 
 namespace sluice {
@@ -76,13 +78,13 @@ class Listener {
 /// directory
 /// ($XDG_RUNTIME_DIR/sluice, or /tmp/sluice-UID); or at a path that begins with "/", "./" or "../", of at
 /// most 107 bytes, for containers that share a volume. Takes over the socket of a listener that died. Throws
-/// errc::bad_name, errc::name_taken, errc::unsafe_directory, errc::bad_option, errc::timed_out (somebody
+/// errc::bad_name, connect_errc::name_taken, errc::unsafe_place, errc::bad_option, errc::timed_out (somebody
 /// keeps the directory locked), or a system error.
 Listener listen(std::string_view name, ListenOptions options = {});
 
-/// Connects to the listener of that name, waiting for one to come. Throws errc::timed_out, errc::refused
-/// (with the listener's reason), errc::bad_version, errc::bad_region, errc::protocol, errc::peer_gone, and
-/// those of listen().
+/// Connects to the listener of that name, waiting for one to come. Throws errc::timed_out,
+/// connect_errc::refused (with the listener's reason), connect_errc::bad_version, ring::errc::bad_region,
+/// connect_errc::protocol, connect_errc::peer_gone, and those of listen().
 Port connect(std::string_view name, const ConnectOptions& options = {});
 
 /// Two connected ports in one process, over the same regions and rings as between two: for tests, and for

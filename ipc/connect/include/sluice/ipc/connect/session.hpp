@@ -21,8 +21,11 @@
 #include <string_view>
 
 #include "sluice/ipc/checkpoint/checkpoint.hpp"
+#include "sluice/ipc/checkpoint/checkpoint_error.hpp"
 #include "sluice/ipc/connect/endpoint.hpp"
+#include "sluice/ipc/port/connect_error.hpp"
 #include "sluice/ipc/port/port.hpp"
+#include "sluice/ring/error.hpp"
 
 namespace sluice {
 
@@ -70,7 +73,7 @@ struct SessionOptions {
   /// those after it are, as far as the ring still holds them, and none of them is marked as replayed. Without
   /// it receiving goes on behind the last message that was released, and messages that were posted before
   /// the resumption are marked: see Message::replayed. A sequence that the peer has not posted yet throws
-  /// errc::bad_checkpoint.
+  /// checkpoint_errc::bad_checkpoint.
   std::optional<StreamCheckpoint> checkpoint{};
   /// How long one handshake may take.
   std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(5);
@@ -82,7 +85,7 @@ struct SessionOptions {
   /// even if both processes are gone: by the next pair that names the same directory (which must exist).
   /// Files can't be sealed against their peer: only for two processes that trust each other, and both must
   /// choose it. A tmpfs such as /dev/shm keeps them in memory; elsewhere they outlast the processes, but not
-  /// a power failure. Empty: anonymous memory. Throws errc::unsafe_directory where others can write.
+  /// a power failure. Empty: anonymous memory. Throws errc::unsafe_place where others can write.
   std::filesystem::path directory{};
   /// The user of the peer's process; default: this process's effective user. A host of another user's peer
   /// must be named by a path.
@@ -90,12 +93,12 @@ struct SessionOptions {
 };
 
 /// Offers a session under a name or path (see listen()), and waits for the peer. Throws as listen() and
-/// connect(); errc::refused says why no session could be made.
+/// connect(); connect_errc::refused says why no session could be made.
 Port host_session(std::string_view name, SessionOptions options = {});
 
 /// Joins the session of that name, waiting for a host. If it is this side that knows the session and the host
-/// that was started anew, the host gets it from here. Throws as connect(); errc::refused also where another
-/// process has this end of the session and still runs.
+/// that was started anew, the host gets it from here. Throws as connect(); connect_errc::refused also where
+/// another process has this end of the session and still runs.
 Port join_session(std::string_view name, SessionOptions options = {});
 
 }  // namespace sluice

@@ -17,6 +17,7 @@
 #include <string>
 
 #include "sluice/base/descriptor.hpp"
+#include "sluice/base/error.hpp"
 #include "sluice/ipc/port/detail/port_operations.hpp"
 #include "sluice/ipc/port/message_port.hpp"
 

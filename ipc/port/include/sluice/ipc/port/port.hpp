@@ -19,6 +19,7 @@
 #include <string>
 #include <utility>
 
+#include "sluice/base/error.hpp"
 #include "sluice/ipc/port/detail/port_core.hpp"
 #include "sluice/ipc/port/message_port.hpp"
 #include "sluice/ring/history.hpp"

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "sluice/base/error.hpp"
+
 namespace sluice {
 
 /// Gives the next piece of data, valid until the next call; nothing at the end. May throw: then the stream

@@ -1,15 +1,16 @@
-// Errors of the crypto room: one exception type, one category, one code for every failed authentication.
+// Errors of the crypto room: one category, one code for every failed authentication.
 #pragma once
 
 #include <string>
 #include <system_error>
 
+#include "sluice/base/error.hpp"
+
 namespace sluice::crypto {
 
-/// Conditions of this room's own category; failures of system calls carry their errno in the system category.
+/// Conditions of this room, thrown as sluice::error. Messages never contain key material.
 enum class errc {
-  bad_option = 1,    ///< an option outside its documented range
-  short_header,      ///< the input ends inside the stream header
+  short_header = 1,  ///< the input ends inside the stream header
   bad_magic,         ///< the input is no sealed stream, or no journal segment
   bad_version,       ///< a version this library doesn't know
   legacy_refused,    ///< a version 1 stream, and the caller didn't ask for the legacy reader
@@ -25,10 +26,7 @@ enum class errc {
   bad_key_file,      ///< a key file of the wrong size or with fields out of range
   unsafe_key_file,   ///< a key file that others can read, that isn't ours, or that is no regular file
   wrong_passphrase,  ///< the passphrase doesn't give the key that the key file names
-  unsafe_target,     ///< the place to be written is no regular file, or its temporary name belongs to others
-  busy,              ///< another writer holds this file or journal
   incomplete,        ///< close() before the verified end of the stream
-  misuse,            ///< a call that the object's state doesn't allow
   corrupt,           ///< a journal is damaged in a way that no interrupted write explains
   gap,               ///< the journal doesn't hold the sequence number asked for
 };
@@ -39,23 +37,6 @@ const std::error_category& category() noexcept;
 inline std::error_code make_error_code(errc code) noexcept {
   return {static_cast<int>(code), category()};
 }
-
-/// What this room throws. what() names the object, what was expected and what came, and ends with the code's
-/// message; it never contains key material.
-class error : public std::system_error {
- public:
-  error(errc code, const std::string& detail) : error(make_error_code(code), detail) {}
-  error(std::error_code code, const std::string& detail) : std::system_error(code, detail), detail_(detail) {}
-
-  /// The same error, with the name of the file or object it is about in front.
-  error about(const std::string& name) const { return {code(), name + ": " + detail_}; }
-
- private:
-  std::string detail_;
-};
-
-/// Throws crypto::error with the system category and the current errno; `what` names the call and its object.
-[[noreturn]] void throw_errno(const std::string& what);
 
 /// Runs `work`. What it finds wrong with a stream (errors of our category) names no file: it is told about
 /// `name`.
