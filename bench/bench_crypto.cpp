@@ -22,7 +22,7 @@
 #include "harness/clock.hpp"
 #include "harness/suite.hpp"
 #include "harness/temporary_folder.hpp"
-#include "sluice/crypto/atomic_file.hpp"
+#include "sluice/base/atomic_file.hpp"
 #include "sluice/crypto/seal/agcm_header.hpp"
 #include "sluice/crypto/seal/files.hpp"
 #include "sluice/crypto/seal/streaming_decryptor.hpp"
@@ -206,7 +206,7 @@ class OpenFile {
 constexpr std::size_t kPart = 256 * kKiB;  // of a plain copy: what a read or write moves
 
 void plain_write(const Memory& bytes, const std::filesystem::path& to) {
-  crypto::AtomicFile out(to);
+  base::AtomicFile out(to);
   for (std::span rest(bytes); !rest.empty();) {
     const auto part = rest.first(std::min(rest.size(), kPart));
     out.write(part);
@@ -217,7 +217,7 @@ void plain_write(const Memory& bytes, const std::filesystem::path& to) {
 
 void plain_copy(const std::filesystem::path& from, const std::filesystem::path& to) {
   const OpenFile in(from);
-  crypto::AtomicFile out(to);
+  base::AtomicFile out(to);
   crypto::FdSource source(in.fd());
   Memory part(kPart);
   while (const auto count = source.read(part)) out.write(std::span(part).first(count));

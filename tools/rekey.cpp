@@ -8,7 +8,7 @@
 #include "legacy_warning.hpp"
 #include "progress_bar.hpp"
 #include "remove_on_signal.hpp"
-#include "sluice/crypto/atomic_file.hpp"
+#include "sluice/base/atomic_file.hpp"
 #include "sluice/crypto/seal/files.hpp"
 
 namespace sluice::tools {
@@ -29,7 +29,7 @@ void run_rekey(RekeyArguments& arguments) {
   const auto to = load_key(arguments.to, arguments.passphrase);
   arguments.options.context = arguments.context.value();
   warn_of_legacy(arguments.file, arguments.options);
-  const RemoveOnSignal remove_unfinished(crypto::AtomicFile::temporary_path(arguments.file));
+  const RemoveOnSignal remove_unfinished(base::AtomicFile::temporary_path(arguments.file));
   ProgressBar bar({});
   crypto::rekey_file(arguments.file, from, to, arguments.options,
                      {.workers = arguments.workers, .progress = [&](std::uint64_t done) { bar.show(done); }});

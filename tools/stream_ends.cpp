@@ -43,15 +43,16 @@ Output::Output(const std::string& path, const Input& input)
     : standard_output_(STDOUT_FILENO, "standard output") {
   if (path != "-") {
     file_.emplace(path).expect_as_much_as(input.fd());
+    file_sink_.emplace(*file_);
     // Not before: until then the name may be another writer's.
-    remove_on_signal_.emplace(crypto::AtomicFile::temporary_path(path));
+    remove_on_signal_.emplace(base::AtomicFile::temporary_path(path));
   } else if (input.is_file_of(STDOUT_FILENO)) {
     throw std::runtime_error(input.name() + " is also standard output: it would be written into itself");
   }
 }
 
 crypto::ByteSink& Output::sink() {
-  if (file_) return *file_;
+  if (file_sink_) return *file_sink_;
   return standard_output_;
 }
 

@@ -8,8 +8,8 @@
 #include <string>
 
 #include "remove_on_signal.hpp"
+#include "sluice/base/atomic_file.hpp"
 #include "sluice/base/descriptor.hpp"
-#include "sluice/crypto/atomic_file.hpp"
 #include "sluice/crypto/seal/byte_io.hpp"
 
 namespace sluice::tools {
@@ -45,7 +45,8 @@ class Output {
 
  private:
   std::optional<RemoveOnSignal> remove_on_signal_;  // until the file is gone, or has its name
-  std::optional<crypto::AtomicFile> file_;
+  std::optional<base::AtomicFile> file_;
+  std::optional<crypto::AtomicFileSink> file_sink_;
   crypto::FdSink standard_output_;
 };
 

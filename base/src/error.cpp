@@ -26,7 +26,7 @@ std::string_view text_of(int code) {
   return {};
 }
 
-constinit const base::ErrorCategory the_category("sluice", text_of);
+constinit const base::ErrorCategory kCategory("sluice", text_of);
 
 }  // namespace
 
@@ -40,7 +40,7 @@ std::string ErrorCategory::Category::message(int code) const {
 }  // namespace base
 
 const std::error_category& category() noexcept {
-  return the_category.get();
+  return kCategory.get();
 }
 
 error error::about(const std::string& name) const {

@@ -17,12 +17,12 @@ std::string_view text_of(int code) {
   return {};
 }
 
-constinit const base::ErrorCategory the_category("sluice.ring", text_of);
+constinit const base::ErrorCategory kCategory("sluice.ring", text_of);
 
 }  // namespace
 
 const std::error_category& category() noexcept {
-  return the_category.get();
+  return kCategory.get();
 }
 
 }  // namespace sluice::ring

@@ -14,8 +14,9 @@
 #include <string>
 #include <utility>
 
-#include "region_file.hpp"
 #include "region_mapping.hpp"
+#include "sluice/base/atomic_file.hpp"
+#include "sluice/base/detail/file_io.hpp"
 #include "sluice/ring/error.hpp"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -145,12 +146,9 @@ void check_allocated(const struct stat& status) {
 
 RegionHeader read_header(int fd) {
   RegionHeader header;
-  ssize_t got = 0;
-  do {
-    got = ::pread(fd, &header, sizeof header, 0);
-  } while (got < 0 && errno == EINTR);
-  if (got < 0) throw_errno("reading the header of the peer's region");
-  if (got != static_cast<ssize_t>(sizeof header)) {
+  const std::size_t got = base::read_all_at(fd, std::as_writable_bytes(std::span(&header, 1)), 0,
+                                            "the header of the peer's region");
+  if (got != sizeof header) {
     throw error(errc::bad_region, "the peer's region: expected a header of " + std::to_string(sizeof header) +
                                       " bytes, got " + std::to_string(got));
   }
@@ -218,15 +216,17 @@ OwnedRegion OwnedRegion::create(const RegionOptions& options) {
 /// The region is complete: from here on it can be mapped by others, and, being memory, changed by nobody
 /// else.
 void OwnedRegion::close_up() {
-  if (file_) {
-    descriptor_ = file_->put_in_place();
+  if (draft_) {
+    descriptor_ = draft_->open_for_reading();
+    draft_->commit();
+    draft_.reset();
   } else if (::fcntl(descriptor(), F_ADD_SEALS, kSeals) != 0) {
     throw_errno("sealing a region");
   }
 }
 
 void OwnedRegion::remove_file() noexcept {
-  if (file_) file_->remove();
+  if (!file_.empty() && base::is_named(descriptor(), AT_FDCWD, file_.string())) ::unlink(file_.c_str());
 }
 
 OwnedRegion OwnedRegion::create_open(const RegionOptions& options) {
@@ -236,9 +236,11 @@ OwnedRegion OwnedRegion::create_open(const RegionOptions& options) {
   if (options.file.empty()) {
     region.descriptor_ = create_memfd();
   } else {
-    region.file_ = std::make_unique<RegionFile>(options.file);
+    region.draft_ =
+        std::make_unique<base::AtomicFile>(options.file, base::AtomicFileOptions{.durable = false});
+    region.file_ = options.file;
   }
-  const int writable = region.file_ ? region.file_->descriptor() : region.descriptor();
+  const int writable = region.draft_ ? region.draft_->fd() : region.descriptor();
   allocate(writable, header.data_offset + header.capacity);
   region.mapping_ =
       std::make_unique<RegionMapping>(writable, bip::read_write, header.data_offset, header.capacity);

@@ -45,14 +45,14 @@ TEST(Error, OfEveryCodeHasAMessage) {
   EXPECT_STREQ(category().name(), "sluice");
 }
 
-constinit const base::ErrorCategory first("first", [](int) { return std::string_view("one thing"); });
-constinit const base::ErrorCategory second("second", [](int) { return std::string_view("another"); });
+constinit const base::ErrorCategory kFirst("first", [](int) { return std::string_view("one thing"); });
+constinit const base::ErrorCategory kSecond("second", [](int) { return std::string_view("another"); });
 
 TEST(ErrorCategory, IsEqualToItselfOnly) {
-  EXPECT_EQ(first.get(), first.get());
-  EXPECT_NE(first.get(), second.get());
-  EXPECT_NE(std::error_code(1, first.get()), std::error_code(1, second.get()));
-  EXPECT_EQ(first.get().message(1), "one thing");
+  EXPECT_EQ(kFirst.get(), kFirst.get());
+  EXPECT_NE(kFirst.get(), kSecond.get());
+  EXPECT_NE(std::error_code(1, kFirst.get()), std::error_code(1, kSecond.get()));
+  EXPECT_EQ(kFirst.get().message(1), "one thing");
 }
 
 struct Late {

@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "full_descriptor_table.hpp"
 #include "open_descriptors.hpp"
 #include "sluice/base/error.hpp"
+#include "temp_directory.hpp"
 #include "throws.hpp"
 
 namespace sluice::ring::testing {
@@ -58,6 +60,40 @@ RegionHeader valid_header() {
 
 void open_forged(const RegionHeader& header, std::size_t bytes = kDataOffset + 4096) {
   (void)PeerRegion::open(forged_region(header, bytes), SessionId{}, 0);
+}
+
+RegionOptions small_in(const std::filesystem::path& file) {
+  RegionOptions options = small();
+  options.file = file;
+  return options;
+}
+
+TEST(RegionInAFile, IsOpenedByItsNameAndReadOnly) {
+  const test::TempDirectory directory;
+  const OwnedRegion own = OwnedRegion::create(small_in(directory.file("ring")));
+  own.view().data[5] = std::byte{42};
+  const PeerRegion peer = PeerRegion::open_file(directory.file("ring"));
+  EXPECT_EQ(peer.view().data[5], std::byte{42});
+  EXPECT_EQ(peer.view().header.capacity, 4096U);
+  EXPECT_EQ(::ftruncate(own.descriptor(), 0), -1) << "the descriptor that is handed out only reads";
+  EXPECT_TRUE(std::filesystem::is_regular_file(directory.file("ring")));
+}
+
+TEST(RegionInAFile, IsAloneInItsDirectory) {
+  const test::TempDirectory directory;
+  const OwnedRegion own = OwnedRegion::create(small_in(directory.file("ring")));
+  for (const auto& entry : std::filesystem::directory_iterator(directory.path()))
+    EXPECT_EQ(entry.path(), directory.file("ring"));
+}
+
+TEST(RegionInAFile, RemovesOnlyItself) {
+  const test::TempDirectory directory;
+  OwnedRegion first = OwnedRegion::create(small_in(directory.file("ring")));
+  OwnedRegion second = OwnedRegion::create(small_in(directory.file("ring")));
+  first.remove_file();
+  EXPECT_TRUE(std::filesystem::exists(directory.file("ring"))) << "it is the second one's";
+  second.remove_file();
+  EXPECT_FALSE(std::filesystem::exists(directory.file("ring")));
 }
 
 TEST(Region, HasTheOffsetsAndSizesThatTheLayoutDraws) {

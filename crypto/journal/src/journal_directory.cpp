@@ -8,10 +8,10 @@
 #include <cerrno>
 #include <optional>
 
-#include "file_ops.hpp"
 #include "recovery.hpp"
 #include "segment_file.hpp"
-#include "sluice/crypto/atomic_file.hpp"
+#include "sluice/base/atomic_file.hpp"
+#include "sluice/base/detail/file_io.hpp"
 #include "sluice/crypto/key/error.hpp"
 
 namespace sluice::crypto {
@@ -44,18 +44,13 @@ JournalDirectory::JournalDirectory(std::filesystem::path path, const Keys& keys,
 void JournalDirectory::lock() {
   lock_.reset(::openat(directory_.get(), "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!lock_) throw_errno("open " + (path_ / "lock").string());
-  if (!lock_file(lock_.get(), LOCK_EX | LOCK_NB, (path_ / "lock").string()))
+  if (!base::lock_file(lock_.get(), LOCK_EX | LOCK_NB, (path_ / "lock").string()))
     throw error(sluice::errc::busy, "journal " + path_.string() + ": another writer has it");
 }
 
 // Temporary files of segments: with the lock held, nobody is writing them.
 void JournalDirectory::remove_leftovers() const {
-  for (const auto& entry : std::filesystem::directory_iterator(path_)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with('.') && name.ends_with(".agcj.sluice-new")) {
-      ::unlinkat(directory_.get(), name.c_str(), 0);
-    }
-  }
+  base::AtomicFile::remove_leftovers(directory_.get(), ".agcj");
 }
 
 void JournalDirectory::recover(const Keys& keys, const JournalOptions& options) {
@@ -92,7 +87,7 @@ void JournalDirectory::cut(const std::string& path, std::uint64_t offset) const 
       ::ftruncate(fd.get(), static_cast<off_t>(offset)) < 0) {
     throw_errno("cut " + path);
   }
-  sync_fd(fd.get(), path);
+  base::sync_file(fd.get(), path);
 }
 
 JournalDirectory::NewSegment JournalDirectory::create_segment(const SecretKey& key,
@@ -109,7 +104,7 @@ JournalDirectory::NewSegment JournalDirectory::create_segment(const SecretKey& k
   std::ranges::copy(keys.commitment(), header.commitment.begin());
 
   const auto path = path_ / segment_name(first_sequence);
-  AtomicFile file(path);
+  base::AtomicFile file(path);
   file.write(header.encode());
   file.commit();
   Descriptor fd = open_segment(path.string(), O_WRONLY | O_APPEND);
@@ -153,7 +148,7 @@ std::size_t JournalDirectory::remove_oldest(std::size_t count) {
     }
     segments_.erase(segments_.begin());
   }
-  if (count > 0) sync_fd(directory_.get(), path_.string());
+  if (count > 0) base::sync_file(directory_.get(), path_.string());
   return count;
 }
 

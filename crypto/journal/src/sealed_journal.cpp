@@ -7,9 +7,9 @@
 #include <thread>
 #include <utility>
 
-#include "file_ops.hpp"
 #include "group_buffer.hpp"
 #include "journal_directory.hpp"
+#include "sluice/base/detail/file_io.hpp"
 #include "sluice/crypto/key/error.hpp"
 
 namespace sluice::crypto {
@@ -206,7 +206,7 @@ class SealedJournal::Writer {
     kept([&] {
       if (!segment_) start_segment();
       const auto frame = buffer_.seal(segment_->keys, *cipher_, offset_, durable_offset_);
-      write_all(segment_->fd.get(), frame, segment_->path);
+      base::write_all(segment_->fd.get(), frame, segment_->path);
       offset_ += frame.size();
     });
     written_ = next_;
@@ -233,7 +233,7 @@ class SealedJournal::Writer {
 
   // A finished segment is durable before a newer one exists: recovery finds torn tails only in the newest.
   void finish_segment() {
-    kept([&] { sync_fd(segment_->fd.get(), segment_->path); });
+    kept([&] { base::sync_file(segment_->fd.get(), segment_->path); });
     durable_ = written_;
     directory_.set_newest_bytes(offset_);
     segment_.reset();
@@ -274,7 +274,7 @@ class SealedJournal::Writer {
     lock.unlock();
     std::exception_ptr failure;
     try {
-      sync_fd(fd, segment_->path);
+      base::sync_file(fd, segment_->path);
     } catch (...) {
       failure = std::current_exception();
     }

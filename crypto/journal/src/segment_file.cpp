@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "sluice/base/detail/file_io.hpp"
 #include "sluice/crypto/key/error.hpp"
 
 namespace sluice::crypto {
@@ -17,20 +18,6 @@ namespace {
 
 constexpr std::string_view kSuffix = ".agcj";
 constexpr std::size_t kDigits = 20;
-
-// Up to into.size() bytes; fewer only at the end of the file.
-std::size_t read_up_to(int fd, std::uint64_t offset, std::span<std::byte> into, const std::string& path) {
-  std::size_t done = 0;
-  while (done < into.size()) {
-    const ssize_t count =
-        ::pread(fd, into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw_errno("read " + path);
-    if (count == 0) break;
-    done += static_cast<std::size_t>(count);
-  }
-  return done;
-}
 
 }  // namespace
 
@@ -73,7 +60,7 @@ struct SegmentFile::Opened {
   static Opened read(Descriptor fd, const std::string& path, std::uint64_t first_sequence, const Keys& keys,
                      const std::string& context) {
     std::array<std::byte, SegmentHeader::kSize> memory{};
-    const auto bytes = std::span(memory).first(read_up_to(fd.get(), 0, memory, path));
+    const auto bytes = std::span(memory).first(base::read_all_at(fd.get(), memory, 0, path));
     const auto header = SegmentHeader::decode(bytes);
     const SecretKey* key = keys.find(header.key_id);
     if (key == nullptr) throw error(errc::unknown_key, "sealed with key " + header.key_id.to_hex());
@@ -116,7 +103,7 @@ std::uint64_t SegmentFile::size() const {
 
 FrameAt SegmentFile::frame_at(std::uint64_t offset) const {
   FrameHeaderBytes bytes{};
-  const std::size_t count = read_up_to(fd_.get(), offset, bytes, path_);
+  const std::size_t count = base::read_all_at(fd_.get(), bytes, offset, path_);
   if (count == 0) return {.state = FrameAt::State::end};
   if (count < bytes.size()) return {.state = FrameAt::State::incomplete};
   const auto header = keys_.decode(bytes, offset);
@@ -136,7 +123,7 @@ bool SegmentFile::open_frame(std::uint64_t offset, const FrameHeader& header, st
 }
 
 void SegmentFile::read_at(std::uint64_t offset, std::span<std::byte> into) const {
-  if (read_up_to(fd_.get(), offset, into, path_) < into.size()) {
+  if (base::read_all_at(fd_.get(), into, offset, path_) < into.size()) {
     throw error(errc::corrupt, path_ + ": became shorter than " + std::to_string(offset + into.size()));
   }
 }

@@ -51,12 +51,12 @@ std::string_view text_of(int code) {
   return {};
 }
 
-constinit const base::ErrorCategory the_category("sluice.crypto", text_of);
+constinit const base::ErrorCategory kCategory("sluice.crypto", text_of);
 
 }  // namespace
 
 const std::error_category& category() noexcept {
-  return the_category.get();
+  return kCategory.get();
 }
 
 }  // namespace sluice::crypto

@@ -8,13 +8,12 @@
 #include <cerrno>
 #include <cstring>
 
-#include "file_ops.hpp"
 #include "secure_buffer.hpp"
+#include "sluice/base/atomic_file.hpp"
 #include "sluice/base/descriptor.hpp"
+#include "sluice/base/detail/file_io.hpp"
 #include "sluice/base/detail/little_endian.hpp"
-#include "sluice/crypto/atomic_file.hpp"
 #include "sluice/crypto/key/error.hpp"
-#include "sluice/crypto/seal/byte_io.hpp"
 
 namespace sluice::crypto {
 namespace {
@@ -98,8 +97,7 @@ SecretKey load_key_file(const std::filesystem::path& path, const PassphrasePromp
   check_owner_and_mode(status, name);
   // One byte more than the largest file, so that a file which grows meanwhile is refused by its size.
   SecureBuffer memory(kPassphraseFileSize + 1);
-  FdSource source(fd.get());
-  const auto bytes = memory.bytes().first(read_full(source, memory.bytes()));
+  const auto bytes = memory.bytes().first(base::read_all(fd.get(), memory.bytes(), name));
   if (bytes.size() == SecretKey::kSize) return SecretKey::from_bytes(bytes);
   if (bytes.size() == kPassphraseFileSize) return derive(bytes, prompt, name);
   throw error(errc::bad_key_file,
@@ -108,14 +106,14 @@ SecretKey load_key_file(const std::filesystem::path& path, const PassphrasePromp
 }
 
 void save_key_file(const std::filesystem::path& path, const SecretKey& key) {
-  AtomicFile file(path, {.replace = false});
+  base::AtomicFile file(path, {.replace = false});
   file.write(key.bytes());
   file.commit();
 }
 
 SecretKey create_passphrase_key_file(const std::filesystem::path& path, std::string_view passphrase,
                                      const PassphraseParameters& parameters) {
-  AtomicFile file(path, {.replace = false});
+  base::AtomicFile file(path, {.replace = false});
   auto key = SecretKey::from_passphrase(passphrase, parameters);
   file.write(encode(parameters, key.id()));
   file.commit();

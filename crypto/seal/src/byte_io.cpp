@@ -1,7 +1,6 @@
 #include "sluice/crypto/seal/byte_io.hpp"
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,7 +12,10 @@
 #include <ostream>
 #include <string>
 
-#include "file_ops.hpp"
+#include "sluice/base/atomic_file.hpp"
+#include "sluice/base/detail/event.hpp"
+#include "sluice/base/detail/file_io.hpp"
+#include "sluice/base/detail/wait_for_events.hpp"
 #include "sluice/crypto/key/error.hpp"
 
 namespace sluice::crypto {
@@ -54,17 +56,19 @@ std::size_t read_full(ByteSource& source, std::span<std::byte> into) {
 FdSource::FdSource(int fd, const std::string& name)
     : fd_(fd), name_(name.empty() ? descriptor_name(fd) : name) {
   struct stat status {};
-  if (::fstat(fd, &status) == 0 && !S_ISREG(status.st_mode))
-    interruption_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (::fstat(fd, &status) != 0 || S_ISREG(status.st_mode)) return;
+  try {
+    interruption_ = std::make_unique<base::Event>("interrupting a read");
+  } catch (const error&) {
+    return;
+  }
 }
 
-FdSource::~FdSource() {
-  if (interruption_ >= 0) ::close(interruption_);
-}
+FdSource::~FdSource() = default;
 
 std::size_t FdSource::read(std::span<std::byte> into) {
   for (;;) {
-    if (interruption_ >= 0) wait_until_readable();
+    if (interruption_) wait_until_readable();
     const ssize_t count = ::read(fd_, into.data(), into.size());
     if (count >= 0) return static_cast<std::size_t>(count);
     if (errno == EAGAIN) {
@@ -76,23 +80,26 @@ std::size_t FdSource::read(std::span<std::byte> into) {
 }
 
 void FdSource::wait_until_readable() const {
-  std::array<pollfd, 2> wait{pollfd{.fd = fd_, .events = POLLIN, .revents = 0},
-                             pollfd{.fd = interruption_, .events = POLLIN, .revents = 0}};
-  while (::poll(wait.data(), wait.size(), -1) < 0) {  // a negative descriptor is left out
-    if (errno != EINTR) throw_errno("poll " + name_);
-  }
+  std::array<pollfd, 2> wait{
+      pollfd{.fd = fd_, .events = POLLIN, .revents = 0},
+      // a negative descriptor is left out
+      pollfd{.fd = interruption_ ? interruption_->fd() : -1, .events = POLLIN, .revents = 0}};
+  (void)base::wait_for_any_event(wait, kNoDeadline);
   if (wait[1].revents != 0) throw error(errc::cancelled, "read " + name_);
 }
 
 void FdSource::interrupt() noexcept {
-  constexpr std::uint64_t kOne = 1;
-  (void)!::write(interruption_, &kOne, sizeof kOne);  // an eventfd in use has room for this
+  if (interruption_) interruption_->set();
 }
 
 FdSink::FdSink(int fd, const std::string& name) : fd_(fd), name_(name.empty() ? descriptor_name(fd) : name) {}
 
 void FdSink::write(std::span<const std::byte> bytes) {
-  write_all(fd_, bytes, name_);
+  base::write_all(fd_, bytes, name_);
+}
+
+void AtomicFileSink::write(std::span<const std::byte> bytes) {
+  file_->write(bytes);
 }
 
 FdRandomAccess::FdRandomAccess(int fd) : fd_(fd) {
@@ -105,18 +112,9 @@ FdRandomAccess::FdRandomAccess(int fd) : fd_(fd) {
 }
 
 void FdRandomAccess::read_at(std::uint64_t offset, std::span<std::byte> into) {
-  while (!into.empty()) {
-    const ssize_t count = ::pread(fd_, into.data(), into.size(), static_cast<off_t>(offset));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw_errno("pread " + descriptor_name(fd_));
-    if (count == 0) {
-      throw error(
-          std::make_error_code(std::errc::io_error),
-          descriptor_name(fd_) + ": file became shorter than " + std::to_string(offset + into.size()));
-    }
-    into = into.subspan(static_cast<std::size_t>(count));
-    offset += static_cast<std::uint64_t>(count);
-  }
+  if (base::read_all_at(fd_, into, offset, descriptor_name(fd_)) == into.size()) return;
+  throw error(std::make_error_code(std::errc::io_error),
+              descriptor_name(fd_) + ": file became shorter than " + std::to_string(offset + into.size()));
 }
 
 std::size_t IstreamSource::read(std::span<std::byte> into) {

@@ -10,10 +10,10 @@
 #include <cerrno>
 #include <utility>
 
-#include "file_ops.hpp"
 #include "secure_buffer.hpp"
+#include "sluice/base/atomic_file.hpp"
 #include "sluice/base/descriptor.hpp"
-#include "sluice/crypto/atomic_file.hpp"
+#include "sluice/base/detail/file_io.hpp"
 #include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/seal/byte_io.hpp"
 #include "sluice/crypto/seal/streaming_decryptor.hpp"
@@ -39,7 +39,7 @@ InputFile open_input(const std::filesystem::path& path) {
 
 // Two that replace the same file would each lose what the other did.
 void lock_for_replacing(const InputFile& file, const std::filesystem::path& path) {
-  if (lock_file(file.fd.get(), LOCK_EX | LOCK_NB, path.string())) return;
+  if (base::lock_file(file.fd.get(), LOCK_EX | LOCK_NB, path.string())) return;
   throw error(sluice::errc::busy, path.string() + ": another process is replacing it");
 }
 
@@ -50,7 +50,7 @@ void check_still_named(const InputFile& file, const std::filesystem::path& path)
   throw error(sluice::errc::busy, path.string() + ": another file was put in its place meanwhile");
 }
 
-void keep_owner(AtomicFile& fresh, const InputFile& file, const std::filesystem::path& path) {
+void keep_owner(base::AtomicFile& fresh, const InputFile& file, const std::filesystem::path& path) {
   struct stat made {};
   if (::fstat(fresh.fd(), &made) < 0) throw_errno("fstat the new " + path.string());
   if (made.st_uid == file.status.st_uid && made.st_gid == file.status.st_gid) return;
@@ -104,10 +104,11 @@ std::uint64_t seal_file(const std::filesystem::path& input, const std::filesyste
                         const SecretKey& key, const SealOptions& options, const TransferOptions& transfer) {
   const InputFile from = open_input(input);
   FdSource source(from.fd.get(), input.string());
-  AtomicFile file(output);
+  base::AtomicFile file(output);
+  AtomicFileSink sink(file);
   file.expect_as_much_as(from.fd.get());
   const std::uint64_t bytes =
-      naming(input.string(), [&] { return crypto::seal(source, file, key, options, transfer); });
+      naming(input.string(), [&] { return crypto::seal(source, sink, key, options, transfer); });
   file.commit();
   return bytes;
 }
@@ -116,10 +117,11 @@ std::uint64_t open_file(const std::filesystem::path& input, const std::filesyste
                         const Keys& keys, const OpenOptions& options, const TransferOptions& transfer) {
   const InputFile from = open_input(input);
   FdSource source(from.fd.get(), input.string());
-  AtomicFile file(output);
+  base::AtomicFile file(output);
+  AtomicFileSink sink(file);
   file.expect_as_much_as(from.fd.get());
   const std::uint64_t bytes =
-      naming(input.string(), [&] { return crypto::open(source, file, keys, options, transfer); });
+      naming(input.string(), [&] { return crypto::open(source, sink, keys, options, transfer); });
   file.commit();
   return bytes;
 }
@@ -135,12 +137,13 @@ std::uint64_t rekey_file(const std::filesystem::path& file, const Keys& from, co
     SealOptions seal_options{.format = open_options.format, .chunk_size = 0, .context = open_options.context};
     if (!decryptor.is_legacy_v1()) seal_options.chunk_size = decryptor.chunk_size();
 
-    AtomicFile fresh(file, {.mode = sealed.status.st_mode & 07777U});
+    base::AtomicFile fresh(file, {.mode = sealed.status.st_mode & 07777U});
     keep_owner(fresh, sealed, file);
     fresh.expect_as_much_as(sealed.fd.get());
+    AtomicFileSink sink(fresh);
     DigestSink was(nullptr);
     PlaintextSource plaintext(decryptor, was);
-    const std::uint64_t bytes = crypto::seal(plaintext, fresh, to, seal_options, transfer);
+    const std::uint64_t bytes = crypto::seal(plaintext, sink, to, seal_options, transfer);
 
     if (::lseek(fresh.fd(), 0, SEEK_SET) < 0) throw_errno("lseek " + file.string());
     FdSource read_back(fresh.fd(), "the new " + file.string());

@@ -17,12 +17,12 @@ std::string_view text_of(int code) {
   return {};
 }
 
-constinit const base::ErrorCategory the_category("sluice.checkpoint", text_of);
+constinit const base::ErrorCategory kCategory("sluice.checkpoint", text_of);
 
 }  // namespace
 
 const std::error_category& checkpoint_category() noexcept {
-  return the_category.get();
+  return kCategory.get();
 }
 
 }  // namespace sluice

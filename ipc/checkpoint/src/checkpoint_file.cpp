@@ -1,7 +1,4 @@
-#include <dirent.h>
 #include <fcntl.h>
-#include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,14 +6,14 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <memory>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "checkpoint_format.hpp"
 #include "checkpoint_rules.hpp"
+#include "sluice/base/atomic_file.hpp"
+#include "sluice/base/detail/file_io.hpp"
 #include "sluice/base/detail/quoted_text.hpp"
 #include "sluice/base/detail/safe_directory.hpp"
 #include "sluice/base/error.hpp"
@@ -29,102 +26,9 @@ namespace fs = std::filesystem;
 using std::chrono::nanoseconds;
 
 constexpr std::string_view kSuffix = ".checkpoint";
-constexpr std::string_view kDraftSuffix = ".draft";
-constexpr int kDraftAttempts = 16;
 
 std::string file_name(std::string_view key) {
   return std::string(key) + std::string(kSuffix);
-}
-
-// Keys don't begin with a dot, so a draft never has the name of a checkpoint.
-std::string new_draft_name(std::string_view key) {
-  std::uint64_t random = 0;
-  if (::getrandom(&random, sizeof random, 0) != sizeof random) throw_errno("getrandom");
-  std::array<char, 24> digits{};
-  std::snprintf(digits.data(), digits.size(), ".%016llx", static_cast<unsigned long long>(random));
-  std::string name(1, '.');
-  return name.append(key).append(kSuffix).append(digits.data()).append(kDraftSuffix);
-}
-
-bool is_draft_name(std::string_view name) {
-  return name.starts_with('.') && name.ends_with(kDraftSuffix) &&
-         name.find(kSuffix) != std::string_view::npos;
-}
-
-bool locked(const Descriptor& file) {
-  return ::flock(file.get(), LOCK_EX | LOCK_NB) == 0;
-}
-
-// A file that becomes the checkpoint when it is complete. Its writer holds a lock on it, which ends with the
-// process: a draft that can be locked has no writer any more.
-class Draft {
- public:
-  Draft(int directory, std::string_view key, const std::string& what) : directory_(directory), what_(what) {
-    for (int attempt = 0; attempt < kDraftAttempts; ++attempt) {
-      name_ = new_draft_name(key);
-      file_.reset(::openat(directory_, name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-      if (!file_ && errno == EEXIST) continue;
-      if (!file_) fail("creating its draft");
-      if (locked(file_) && has_a_name()) return;
-      // Between the creation and the lock somebody took the draft for a leftover and removes it.
-      ::unlinkat(directory_, name_.c_str(), 0);
-    }
-    throw_errno(EAGAIN, what_ + ": creating its draft");
-  }
-  Draft(const Draft&) = delete;
-  Draft& operator=(const Draft&) = delete;
-  ~Draft() {
-    if (!name_.empty()) ::unlinkat(directory_, name_.c_str(), 0);
-  }
-
-  void write(std::span<const std::byte> bytes) {
-    while (!bytes.empty()) {
-      const ssize_t written = ::write(file_.get(), bytes.data(), bytes.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) fail("writing");
-      bytes = bytes.subspan(static_cast<std::size_t>(written));
-    }
-    if (::fsync(file_.get()) != 0) fail("fsync");
-  }
-
-  void rename_to(const std::string& name) {
-    if (::renameat(directory_, name_.c_str(), directory_, name.c_str()) != 0) fail("replacing it");
-    name_.clear();
-  }
-
- private:
-  bool has_a_name() const {
-    struct stat info {};
-    return ::fstat(file_.get(), &info) == 0 && info.st_nlink > 0;
-  }
-
-  [[noreturn]] void fail(const char* step) const { throw_errno(errno, what_ + ": " + step); }
-
-  int directory_;
-  const std::string& what_;
-  std::string name_;  // empty once it is renamed
-  Descriptor file_;
-};
-
-struct DirectoryCloser {
-  void operator()(DIR* stream) const noexcept { ::closedir(stream); }
-};
-
-void remove_leftover(int directory, const char* name) {
-  const Descriptor draft(::openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (draft && locked(draft)) ::unlinkat(directory, name, 0);
-}
-
-void remove_leftovers(int directory, const std::string& what) {
-  Descriptor copy(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!copy) throw_errno(what);
-  const std::unique_ptr<DIR, DirectoryCloser> stream(::fdopendir(copy.get()));
-  if (!stream) throw_errno(what);
-  static_cast<void>(copy.release());  // the stream's now
-  while (const dirent* entry = ::readdir(stream.get())) {
-    if (is_draft_name(static_cast<const char*>(entry->d_name)))
-      remove_leftover(directory, static_cast<const char*>(entry->d_name));
-  }
 }
 
 Descriptor open_private_directory(const fs::path& path) {
@@ -135,11 +39,10 @@ Descriptor open_private_directory(const fs::path& path) {
   if (info.st_uid != ::geteuid() && info.st_uid != 0)
     throw error(errc::unsafe_place, what + " belongs to user " + std::to_string(info.st_uid));
   if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-    std::array<char, 8> mode{};
-    std::snprintf(mode.data(), mode.size(), "%04o", static_cast<unsigned>(info.st_mode & 07777U));
-    throw error(errc::unsafe_place, what + " can be written by others: its mode is " + mode.data());
+    throw error(errc::unsafe_place,
+                what + " can be written by others: its mode is " + base::octal(info.st_mode));
   }
-  remove_leftovers(directory.get(), what);
+  base::AtomicFile::remove_leftovers(directory.get(), kSuffix);
   return directory;
 }
 
@@ -150,15 +53,7 @@ std::vector<std::byte> read_file(const Descriptor& file, const std::string& what
   if (!S_ISREG(info.st_mode))
     throw error(checkpoint_errc::bad_checkpoint, what + ": expected a regular file");
   std::vector<std::byte> bytes(ipc::max_checkpoint_file_bytes() + 1);
-  std::size_t got = 0;
-  while (got < bytes.size()) {
-    const ssize_t part = ::read(file.get(), bytes.data() + got, bytes.size() - got);
-    if (part < 0 && errno == EINTR) continue;
-    if (part < 0) throw_errno(what);
-    if (part == 0) break;
-    got += static_cast<std::size_t>(part);
-  }
-  bytes.resize(got);
+  bytes.resize(base::read_all(file.get(), bytes, what));
   return bytes;
 }
 
@@ -186,12 +81,15 @@ void FileCheckpoints::store(std::string_view key, const StreamCheckpoint& checkp
   ipc::check_checkpoint(checkpoint);
   const CheckpointMoment now = options_.clock();
   const std::string name = file_name(key);
-  const std::string what = described(path_, name);
-  Draft draft(directory_.get(), key, what);
-  draft.write(ipc::encode_checkpoint(
-      key, {checkpoint, now.boot, now.since_boot, ipc::wall_age(checkpoint.time, now.wall)}));
-  draft.rename_to(name);
-  if (::fsync(directory_.get()) != 0) throw_errno(what + ": fsync of its directory");
+  const std::vector<std::byte> bytes = ipc::encode_checkpoint(
+      key, {checkpoint, now.boot, now.since_boot, ipc::wall_age(checkpoint.time, now.wall)});
+  try {
+    base::AtomicFile file(name, {.wait_for_others = true, .directory = directory_.get()});
+    file.write(bytes);
+    file.commit();
+  } catch (const error& failure) {
+    throw failure.about(described(path_, name));
+  }
 }
 
 LoadedCheckpoint FileCheckpoints::load(std::string_view key) const {
@@ -217,7 +115,7 @@ bool FileCheckpoints::remove(std::string_view key) {
     if (errno == ENOENT) return false;
     throw_errno(described(path_, name) + ": removing it");
   }
-  if (::fsync(directory_.get()) != 0) throw_errno(described(path_, name) + ": fsync of its directory");
+  base::sync_file(directory_.get(), "the directory of " + described(path_, name));
   return true;
 }
 

@@ -23,12 +23,12 @@ std::string_view text_of(int code) {
   return {};
 }
 
-constinit const base::ErrorCategory the_category("sluice.connect", text_of);
+constinit const base::ErrorCategory kCategory("sluice.connect", text_of);
 
 }  // namespace
 
 const std::error_category& connect_category() noexcept {
-  return the_category.get();
+  return kCategory.get();
 }
 
 }  // namespace sluice

@@ -1,11 +1,8 @@
 #include "sluice/ipc/stream/port_stream.hpp"
 
-#include <poll.h>
-#include <unistd.h>
+#include <string>
 
-#include <cerrno>
-
-#include "sluice/base/detail/wait_for_events.hpp"
+#include "sluice/base/detail/file_io.hpp"
 #include "sluice/ipc/connect/endpoint.hpp"
 #include "stream_core.hpp"
 
@@ -13,19 +10,6 @@ namespace sluice {
 namespace {
 
 constexpr std::string_view kConsumerFailed = "the consumer failed";
-
-void write_all(int fd, std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written >= 0) {
-      bytes = bytes.subspan(static_cast<std::size_t>(written));
-    } else if (errno == EAGAIN) {
-      (void)base::wait_for_events(fd, POLLOUT, kNoDeadline);
-    } else if (errno != EINTR) {
-      throw_errno("write to descriptor " + std::to_string(fd));
-    }
-  }
-}
 
 }  // namespace
 
@@ -89,7 +73,8 @@ StreamTotals PortStream::receive(const BlockConsumer& consumer, const ReceiveOpt
 }
 
 StreamTotals PortStream::receive_into(int fd, const ReceiveOptions& options) {
-  return receive([fd](std::span<const std::byte> block) { write_all(fd, block); }, options);
+  const std::string name = "descriptor " + std::to_string(fd);
+  return receive([&](std::span<const std::byte> block) { base::write_all(fd, block, name); }, options);
 }
 
 SendProgress PortStream::send_progress() const {

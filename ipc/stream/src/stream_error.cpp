@@ -29,12 +29,12 @@ std::string_view text_of(int code) {
   return {};
 }
 
-constinit const base::ErrorCategory the_category("sluice.stream", text_of);
+constinit const base::ErrorCategory kCategory("sluice.stream", text_of);
 
 }  // namespace
 
 const std::error_category& stream_category() noexcept {
-  return the_category.get();
+  return kCategory.get();
 }
 
 }  // namespace sluice

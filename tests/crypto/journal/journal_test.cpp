@@ -18,9 +18,9 @@
 #include <set>
 #include <thread>
 
-#include "file_ops.hpp"
 #include "group_buffer.hpp"
 #include "hex.hpp"
+#include "sluice/base/detail/file_io.hpp"
 #include "sluice/crypto/journal/journal_format.hpp"
 #include "sluice/crypto/journal/journal_reader.hpp"
 #include "sluice/crypto/journal/sealed_journal.hpp"
@@ -629,8 +629,8 @@ TEST_F(Journal, FrameOfAnotherPlaceOrSegmentIsCorrupt) {
 
 class JournalFaults : public Journal {
  protected:
-  void TearDown() override { file_ops() = saved_; }
-  FileOps saved_ = file_ops();
+  void TearDown() override { base::file_ops() = saved_; }
+  base::FileOps saved_ = base::file_ops();
 };
 
 int calls_left = 0;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): the fault's own counter
@@ -640,7 +640,7 @@ TEST_F(JournalFaults, AFailedWriteIsKeptAndLosesNothingThatWasWritten) {
     SealedJournal journal(place_, key_, kManual);
     append(journal, 3);
     journal.sync();
-    file_ops().write = [](int fd, const void* bytes, std::size_t size) -> ssize_t {
+    base::file_ops().write = [](int fd, const void* bytes, std::size_t size) -> ssize_t {
       if (size > 10) return ::write(fd, bytes, 10);  // part of it, and then the disk is full
       errno = ENOSPC;
       return -1;
@@ -651,7 +651,7 @@ TEST_F(JournalFaults, AFailedWriteIsKeptAndLosesNothingThatWasWritten) {
     EXPECT_EQ(code_of([&] { journal.append(pattern(1)); }), std::errc::no_space_on_device);
     EXPECT_EQ(code_of([&] { journal.close(); }), std::errc::no_space_on_device);
   }
-  file_ops() = saved_;
+  base::file_ops() = saved_;
   EXPECT_EQ(read_all(1), 3U);
   SealedJournal journal(place_, key_, kManual);
   EXPECT_EQ(journal.next_sequence(), 4U);
@@ -662,12 +662,12 @@ TEST_F(JournalFaults, AFailedCloseGivesUpTheLockAndTellsItAgain) {
   SealedJournal journal(place_, key_, kManual);
   append(journal, 2);
   journal.flush();
-  file_ops().fsync = [](int) {
+  base::file_ops().fsync = [](int) {
     errno = EIO;
     return -1;
   };
   EXPECT_EQ(code_of([&] { journal.close(); }), std::errc::io_error);
-  file_ops() = saved_;
+  base::file_ops() = saved_;
   SealedJournal next(place_, key_, kManual);
   EXPECT_EQ(next.next_sequence(), 3U);
   EXPECT_EQ(code_of([&] { journal.close(); }), std::errc::io_error);
@@ -677,12 +677,12 @@ TEST_F(JournalFaults, AFailedCloseGivesUpTheLockAndTellsItAgain) {
 TEST_F(JournalFaults, AFailedFsyncIsNeverTakenForDurable) {
   SealedJournal journal(place_, key_, {.context = "j", .sync = SyncPolicy::each});
   append(journal, 1);
-  file_ops().fsync = [](int) {
+  base::file_ops().fsync = [](int) {
     errno = EIO;
     return -1;
   };
   EXPECT_EQ(code_of([&] { journal.append(record(2)); }), std::errc::io_error);
-  file_ops() = saved_;
+  base::file_ops() = saved_;
   EXPECT_EQ(code_of([&] { journal.append(record(3)); }), std::errc::io_error);
   EXPECT_EQ(journal.durable_sequence(), 2U);
 }
@@ -692,12 +692,12 @@ TEST_F(JournalFaults, ASegmentIsSyncedWhenItIsFinishedAndNoneFollowsOneThatIsNot
   SealedJournal journal(place_, key_, kManual);
   append(journal, 1);
   journal.flush();
-  file_ops().fsync = [](int) {
+  base::file_ops().fsync = [](int) {
     errno = EIO;
     return -1;
   };
   EXPECT_EQ(code_of([&] { journal.roll(); }), std::errc::io_error);
-  file_ops() = saved_;
+  base::file_ops() = saved_;
   EXPECT_EQ(code_of([&] { journal.append(record(2)); }), std::errc::io_error);
   EXPECT_EQ(segments().size(), 1U);
   EXPECT_EQ(journal.durable_sequence(), 1U);
@@ -706,13 +706,13 @@ TEST_F(JournalFaults, ASegmentIsSyncedWhenItIsFinishedAndNoneFollowsOneThatIsNot
 TEST_F(JournalFaults, AFailedSegmentCreationLeavesTheOldOnes) {
   make_frames(2);
   SealedJournal journal(place_, key_, kManual);
-  file_ops().rename = [](int, const char*, const char*) {
+  base::file_ops().rename = [](int, const char*, const char*) {
     errno = EIO;
     return -1;
   };
   append(journal, 1);
   EXPECT_EQ(code_of([&] { journal.flush(); }), std::errc::io_error);
-  file_ops() = saved_;
+  base::file_ops() = saved_;
   EXPECT_EQ(segments().size(), 1U);
   EXPECT_EQ(read_all(1), 6U);
 }
@@ -727,18 +727,18 @@ TEST_F(JournalFaults, KilledAtEveryWriteLosesNoDurableRecord) {
     const pid_t child = ::fork();
     if (child == 0) {
       calls_left = n;
-      file_ops().write = [](int fd, const void* bytes, std::size_t size) -> ssize_t {
+      base::file_ops().write = [](int fd, const void* bytes, std::size_t size) -> ssize_t {
         if (--calls_left == 0) {
           (void)!::write(fd, bytes, size / 2);
           ::kill(::getpid(), SIGKILL);
         }
         return ::write(fd, bytes, size);
       };
-      file_ops().fsync = [](int fd) {
+      base::file_ops().fsync = [](int fd) {
         if (--calls_left == 0) ::kill(::getpid(), SIGKILL);
         return ::fsync(fd);
       };
-      file_ops().rename = [](int directory, const char* from, const char* to) {
+      base::file_ops().rename = [](int directory, const char* from, const char* to) {
         if (--calls_left == 0) ::kill(::getpid(), SIGKILL);
         return ::renameat(directory, from, directory, to);
       };

@@ -8,7 +8,7 @@
 #include <future>
 #include <thread>
 
-#include "file_ops.hpp"
+#include "sluice/base/detail/file_io.hpp"
 #include "sluice/crypto/journal/journal_reader.hpp"
 #include "sluice/crypto/journal/sealed_journal.hpp"
 #include "support.hpp"
@@ -25,10 +25,10 @@ TEST(JournalThreads, ConcurrentAppendsShareFsyncsAndAreDurableOnReturn) {
   SealedJournal journal(scratch / "j", key, {.sync = SyncPolicy::each, .segment_bytes = 64UL * 1024});
   constexpr int kThreads = 8;
   constexpr int kEach = 50;
-  const FileOps saved = file_ops();
+  const base::FileOps saved = base::file_ops();
   fsyncs = 0;
   // A slow disk: while one fsync runs, the other threads queue up, and the next one serves them all.
-  file_ops().fsync = [](int) {
+  base::file_ops().fsync = [](int) {
     fsyncs.fetch_add(1);
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
     return 0;
@@ -44,7 +44,7 @@ TEST(JournalThreads, ConcurrentAppendsShareFsyncsAndAreDurableOnReturn) {
       });
     }
   }
-  file_ops() = saved;
+  base::file_ops() = saved;
   EXPECT_LT(fsyncs.load(), kThreads * kEach * 3 / 4);
   journal.close();
   EXPECT_EQ(verify_journal(scratch / "j", key), static_cast<std::uint64_t>(kThreads * kEach));
@@ -62,13 +62,13 @@ class JournalBehindASlowDisk : public testing::Test {
  protected:
   void SetUp() override {
     held = entered = false;
-    file_ops().fsync = [](int) {
+    base::file_ops().fsync = [](int) {
       if (held) entered = true;
       held.wait(true);
       return 0;
     };
   }
-  void TearDown() override { file_ops() = saved_; }
+  void TearDown() override { base::file_ops() = saved_; }
 
   static void release() {
     held = false;
@@ -105,7 +105,7 @@ class JournalBehindASlowDisk : public testing::Test {
   JournalOptions options_{.sync = SyncPolicy::none, .segment_bytes = 64UL * 1024, .frame_bytes = 64U * 1024};
 
  private:
-  FileOps saved_ = file_ops();
+  base::FileOps saved_ = base::file_ops();
 };
 
 // The small one takes the room that the large one waits for; together they are more than a frame holds.
@@ -190,8 +190,8 @@ TEST_F(JournalBehindASlowDisk, ClosedByTwoThreadsIsClosedForBoth) {
 }
 
 TEST(JournalThreads, EveryNumberThatAppendReturnedIsHeldAfterAClose) {
-  const FileOps saved = file_ops();
-  file_ops().fsync = [](int) {
+  const base::FileOps saved = base::file_ops();
+  base::file_ops().fsync = [](int) {
     std::this_thread::sleep_for(1ms);
     return 0;
   };
@@ -223,7 +223,7 @@ TEST(JournalThreads, EveryNumberThatAppendReturnedIsHeldAfterAClose) {
     EXPECT_EQ(verify_journal(scratch / "j", key), returned.load());
     EXPECT_EQ(journal.next_sequence(), returned.load() + 1);
   }
-  file_ops() = saved;
+  base::file_ops() = saved;
 }
 
 // ---- many threads ----

@@ -1,4 +1,4 @@
-// Files that appear whole or not at all, whatever fails or dies on the way.
+// Sealed files: they appear whole or not at all, whatever fails or dies on the way.
 #include "sluice/crypto/seal/files.hpp"
 
 #include <fcntl.h>
@@ -17,8 +17,7 @@
 #include <thread>
 #include <utility>
 
-#include "file_ops.hpp"
-#include "sluice/crypto/atomic_file.hpp"
+#include "sluice/base/detail/file_io.hpp"
 #include "sluice/crypto/key/key_file.hpp"
 #include "sluice/crypto/seal/inspect.hpp"
 #include "support.hpp"
@@ -28,15 +27,15 @@ namespace {
 
 class Files : public testing::Test {
  protected:
-  void TearDown() override { file_ops() = original_; }
+  void TearDown() override { base::file_ops() = original_; }
 
   // As where the file system has no files without a name.
   void have_only_named_files() {
-    file_ops().open_unnamed = [](int) {
+    base::file_ops().open_unnamed = [](int, mode_t) {
       errno = EOPNOTSUPP;
       return -1;
     };
-    saved_ = file_ops();
+    saved_ = base::file_ops();
   }
 
   // The directory holds exactly these names.
@@ -50,165 +49,9 @@ class Files : public testing::Test {
 
   ScratchDirectory scratch_;
   std::filesystem::path path_ = scratch_ / "file";
-  const FileOps original_ = file_ops();
-  FileOps saved_ = original_;
+  const base::FileOps original_ = base::file_ops();
+  base::FileOps saved_ = original_;
 };
-
-TEST_F(Files, AppearOnCommitWithTheirModeWhateverTheUmask) {
-  const auto mask = ::umask(077);
-  AtomicFile file(path_, {.mode = 0644});
-  file.write(to_bytes("new"));
-  EXPECT_FALSE(std::filesystem::exists(path_));
-  file.commit();
-  ::umask(mask);
-  EXPECT_EQ(read_file(path_), to_bytes("new"));
-  struct stat status {};
-  ASSERT_EQ(::stat(path_.c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 07777U, 0644U);
-  expect_names({"file"});
-  EXPECT_EQ(code_of([&] { file.commit(); }), sluice::errc::misuse);
-}
-
-TEST_F(Files, LeaveNothingWithoutCommit) {
-  write_file(path_, to_bytes("old"));
-  {
-    AtomicFile file(path_);
-    file.write(to_bytes("new"));
-  }
-  EXPECT_EQ(read_file(path_), to_bytes("old"));
-  expect_names({"file"});
-}
-
-TEST_F(Files, OfTwoWritersAreTheLastOnesThatCommitted) {
-  AtomicFile first(path_);
-  AtomicFile second(path_);
-  second.write(to_bytes("second"));
-  first.write(to_bytes("first"));
-  second.commit();
-  EXPECT_EQ(read_file(path_), to_bytes("second"));
-  first.commit();
-  EXPECT_EQ(read_file(path_), to_bytes("first"));
-  expect_names({"file"});
-}
-
-TEST_F(Files, AreReplacedByManyWritersAtOnceAndStayWhole) {
-  write_file(path_, Bytes(1000));
-  std::vector<std::jthread> writers;
-  for (int writer = 1; writer <= 4; ++writer) {
-    writers.emplace_back([&, byte = static_cast<std::byte>(writer)] {
-      for (int i = 0; i < 200; ++i) {
-        AtomicFile file(path_);
-        file.write(Bytes(1000, byte));
-        file.commit();
-      }
-    });
-  }
-  for (int i = 0; i < 1000; ++i) {
-    const auto bytes = read_file(path_);
-    ASSERT_EQ(bytes, Bytes(1000, bytes.at(0)));
-  }
-  writers.clear();
-  expect_names({"file"});
-}
-
-TEST_F(Files, HaveNoNameBeforeTheyAreCommitted) {
-  AtomicFile file(path_);
-  file.write(to_bytes("secret"));
-  expect_names({});
-}
-
-TEST_F(Files, MayHaveNamesAsLongAsTheSystemAllows) {
-  const auto path = scratch_ / std::string(NAME_MAX, 'n');
-  AtomicFile file(path);
-  file.write(to_bytes("long"));
-  file.commit();
-  EXPECT_EQ(read_file(path), to_bytes("long"));
-}
-
-TEST_F(Files, ThatAreNewNeverReplaceOneThatCameMeanwhile) {
-  AtomicFile file(path_, {.replace = false});
-  write_file(path_, to_bytes("other"));
-  EXPECT_EQ(code_of([&] { file.commit(); }), std::errc::file_exists);
-  EXPECT_EQ(read_file(path_), to_bytes("other"));
-  expect_names({"file"});
-}
-
-class NamedFiles : public Files {
- protected:
-  void SetUp() override { have_only_named_files(); }
-};
-
-TEST_F(NamedFiles, HaveOneWriterAtATime) {
-  AtomicFile file(path_);
-  expect_names({".file.sluice-new"});
-  EXPECT_EQ(code_of([&] { AtomicFile second(path_); }), sluice::errc::busy);
-  file.write(to_bytes("new"));
-  file.commit();
-  EXPECT_EQ(read_file(path_), to_bytes("new"));
-  AtomicFile third(path_);
-}
-
-TEST_F(NamedFiles, LeaveNothingWithoutCommit) {
-  write_file(path_, to_bytes("old"));
-  { AtomicFile(path_).write(to_bytes("new")); }
-  EXPECT_EQ(read_file(path_), to_bytes("old"));
-  expect_names({"file"});
-}
-
-TEST_F(NamedFiles, LeftByAKilledWriterAreReplaced) {
-  write_file(scratch_ / ".file.sluice-new", to_bytes("half"));
-  ASSERT_EQ(::chmod((scratch_ / ".file.sluice-new").c_str(), 0400), 0);
-  AtomicFile file(path_);
-  file.write(to_bytes("whole"));
-  file.commit();
-  EXPECT_EQ(read_file(path_), to_bytes("whole"));
-  expect_names({"file"});
-}
-
-TEST_F(NamedFiles, ThatAreNewNeverReplaceOneThatCameMeanwhile) {
-  {
-    AtomicFile file(path_, {.replace = false});
-    write_file(path_, to_bytes("other"));
-    EXPECT_EQ(code_of([&] { file.commit(); }), std::errc::file_exists);
-    EXPECT_EQ(read_file(path_), to_bytes("other"));
-  }
-  expect_names({"file"});
-  std::filesystem::remove(path_);
-  AtomicFile file(path_, {.replace = false});
-  file.write(to_bytes("new"));
-  file.commit();
-  EXPECT_EQ(read_file(path_), to_bytes("new"));
-  expect_names({"file"});
-}
-
-TEST_F(Files, LeftByAKilledWriterAreReplaced) {
-  write_file(scratch_ / ".file.sluice-new", to_bytes("half"));
-  AtomicFile file(path_);
-  file.write(to_bytes("whole"));
-  file.commit();
-  EXPECT_EQ(read_file(path_), to_bytes("whole"));
-  expect_names({"file"});
-}
-
-TEST_F(Files, OfOthersAtTheTemporaryNameAreRefused) {
-  std::filesystem::create_symlink("/etc/passwd", scratch_ / ".file.sluice-new");
-  EXPECT_EQ(code_of([&] { AtomicFile file(path_); }), sluice::errc::unsafe_place);
-  std::filesystem::remove(scratch_ / ".file.sluice-new");
-  if (::geteuid() != 0) GTEST_SKIP() << "only root can give a file away";
-  write_file(scratch_ / ".file.sluice-new", {});
-  ASSERT_EQ(::chown((scratch_ / ".file.sluice-new").c_str(), 65534, 65534), 0);
-  EXPECT_EQ(code_of([&] { AtomicFile file(path_); }), sluice::errc::unsafe_place);
-}
-
-TEST_F(Files, NeverReplaceALinkADirectoryOrADevice) {
-  std::filesystem::create_symlink("elsewhere", path_);
-  EXPECT_EQ(code_of([&] { AtomicFile file(path_); }), sluice::errc::unsafe_place);
-  std::filesystem::create_directory(scratch_ / "directory");
-  EXPECT_EQ(code_of([&] { AtomicFile file(scratch_ / "directory"); }), sluice::errc::unsafe_place);
-  EXPECT_EQ(code_of([&] { AtomicFile file("/dev/null"); }), sluice::errc::unsafe_place);
-  EXPECT_EQ(code_of([&] { AtomicFile file(scratch_ / "missing" / "file"); }),
-            std::errc::no_such_file_or_directory);
-}
 
 TEST_F(Files, AreSealedInspectedOpenedAndRekeyed) {
   const auto key = test_key(1);
@@ -317,25 +160,25 @@ TEST_F(Files, KeepTheOldOneWhenAWriteFsyncOrRenameFails) {
   const auto key = test_key();
   const auto expect_old = [&](std::errc expected) {
     EXPECT_EQ(code_of([&] { seal_file(scratch_ / "plain", path_, key); }), expected);
-    file_ops() = saved_;
+    base::file_ops() = saved_;
     EXPECT_EQ(read_file(path_), to_bytes("old"));
     expect_names({"plain", "file"});
   };
   for (const int failure : {ENOSPC, EIO}) {
     static int code = 0;
     code = failure;
-    file_ops().write = [](int fd, const void* bytes, std::size_t size) -> ssize_t {
+    base::file_ops().write = [](int fd, const void* bytes, std::size_t size) -> ssize_t {
       if (size < 1000) return ::write(fd, bytes, size);
       errno = code;
       return -1;
     };
     expect_old(failure == EIO ? std::errc::io_error : std::errc::no_space_on_device);
-    file_ops().fsync = [](int) {
+    base::file_ops().fsync = [](int) {
       errno = code;
       return -1;
     };
     expect_old(failure == EIO ? std::errc::io_error : std::errc::no_space_on_device);
-    file_ops().rename = [](int, const char*, const char*) {
+    base::file_ops().rename = [](int, const char*, const char*) {
       errno = code;
       return -1;
     };
@@ -363,53 +206,18 @@ TEST_F(Files, KeepTheOldOneWhenWhatRekeyWroteReadsBackChanged) {
   };
   for (auto* write : {+flip, +replace}) {
     written = 0;
-    file_ops().write = write;
+    base::file_ops().write = write;
     EXPECT_EQ(code_of([&] { rekey_file(path_, test_key(), test_key(1)); }), errc::not_authentic);
-    file_ops() = saved_;
+    base::file_ops() = saved_;
     EXPECT_EQ(read_file(path_), old);
     expect_names({"plain", "file"});
   }
 }
 
-TEST_F(Files, SayWhenOnlyTheDirectoryCouldNotBeSynced) {
-  write_file(path_, to_bytes("old"));
-  AtomicFile file(path_);
-  file.write(to_bytes("new"));
-  static int syncs;
-  syncs = 0;
-  file_ops().fsync = [](int fd) {
-    if (++syncs == 1) return ::fsync(fd);
-    errno = EIO;
-    return -1;
-  };
-  try {
-    file.commit();
-    FAIL();
-  } catch (const error& failure) {
-    EXPECT_NE(std::string(failure.what()).find("the new file stands"), std::string::npos);
-  }
-  EXPECT_EQ(read_file(path_), to_bytes("new"));
-  expect_names({"file"});
-}
-
-TEST_F(Files, StandWhereTheFileSystemSyncsNoDirectories) {
-  static int syncs;
-  syncs = 0;
-  file_ops().fsync = [](int fd) {
-    if (++syncs == 1) return ::fsync(fd);
-    errno = EINVAL;
-    return -1;
-  };
-  AtomicFile file(path_);
-  file.write(to_bytes("new"));
-  file.commit();
-  EXPECT_EQ(read_file(path_), to_bytes("new"));
-}
-
 TEST_F(Files, ShortWritesAndInterruptionsAreGoneOnWith) {
   static int calls;
   calls = 0;
-  file_ops().write = [](int fd, const void* bytes, std::size_t size) -> ssize_t {
+  base::file_ops().write = [](int fd, const void* bytes, std::size_t size) -> ssize_t {
     if (++calls % 3 == 0) {
       errno = EINTR;
       return -1;
@@ -442,18 +250,18 @@ TEST_F(Files, KeepTheOldOneOnAFullDisk) {
 [[noreturn]] void work_and_die(int n, const std::function<void()>& work) {
   static int calls = 0;
   calls = n;
-  file_ops().write = [](int fd, const void* bytes, std::size_t size) -> ssize_t {
+  base::file_ops().write = [](int fd, const void* bytes, std::size_t size) -> ssize_t {
     if (--calls == 0) {
       (void)!::write(fd, bytes, size / 2);
       ::kill(::getpid(), SIGKILL);
     }
     return ::write(fd, bytes, size);
   };
-  file_ops().fsync = [](int fd) {
+  base::file_ops().fsync = [](int fd) {
     if (--calls == 0) ::kill(::getpid(), SIGKILL);
     return ::fsync(fd);
   };
-  file_ops().rename = [](int directory, const char* from, const char* to) {
+  base::file_ops().rename = [](int directory, const char* from, const char* to) {
     if (--calls == 0) ::kill(::getpid(), SIGKILL);
     return ::renameat(directory, from, directory, to);
   };

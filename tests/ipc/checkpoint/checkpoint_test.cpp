@@ -397,9 +397,9 @@ TEST_F(CheckpointFile, RefusesADirectoryThatOthersCanWriteTo) {
 }
 
 TEST_F(CheckpointFile, RemovesTheDraftsOfDeadWritersOnly) {
-  const fs::path dead = home_.file(".orders.checkpoint.0123456789abcdef.draft");
-  const fs::path alive = home_.file(".orders.checkpoint.fedcba9876543210.draft");
-  const fs::path foreign = home_.file(".orders.draft");
+  const fs::path dead = home_.file(".orders.checkpoint.sluice-new");
+  const fs::path alive = home_.file(".ticks.checkpoint.sluice-new");
+  const fs::path foreign = home_.file(".orders.sluice-new");
   for (const fs::path& path : {dead, alive, foreign}) write_all(path, "half");
   const Descriptor writer(::open(alive.c_str(), O_RDONLY | O_CLOEXEC));
   ASSERT_EQ(::flock(writer.get(), LOCK_EX), 0);

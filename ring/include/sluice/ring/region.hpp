@@ -16,6 +16,10 @@
 #include "sluice/ring/error.hpp"
 #include "sluice/ring/layout.hpp"
 
+namespace sluice::base {
+class AtomicFile;
+}
+
 namespace sluice::ring {
 
 /// What a new region is to be.
@@ -61,7 +65,6 @@ struct OwnView {
   operator PeerView() const noexcept { return {header, control, data}; }
 };
 
-class RegionFile;
 class RegionMapping;
 
 /// The region that this process owns and writes. Thread-safety: immutable after creation; what the accessors
@@ -96,7 +99,8 @@ class OwnedRegion {
 
   Descriptor descriptor_;
   std::unique_ptr<RegionMapping> mapping_;
-  std::unique_ptr<RegionFile> file_;  // null for anonymous memory
+  std::unique_ptr<base::AtomicFile> draft_;  // until the region is complete; null for anonymous memory
+  std::filesystem::path file_;               // empty for anonymous memory
   OwnView view_;
 };
 

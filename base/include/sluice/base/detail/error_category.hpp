@@ -8,7 +8,7 @@ namespace sluice::base {
 
 /// A category made of its name and a function that says what a code means (nothing if it is none):
 ///
-///   constinit const base::ErrorCategory the_category("sluice.ring", text_of);
+///   constinit const base::ErrorCategory kCategory("sluice.ring", text_of);
 ///
 /// Such a variable is there before any constructor runs and is never destroyed: threads may still meet an
 /// error at the very end of the program.

@@ -4,12 +4,18 @@
 #include <cstddef>
 #include <cstdint>
 #include <iosfwd>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "sluice/crypto/key/error.hpp"
+
+namespace sluice::base {
+class AtomicFile;
+class Event;
+}  // namespace sluice::base
 
 namespace sluice::crypto {
 
@@ -89,7 +95,7 @@ class FdSource final : public ByteSource {
 
   int fd_;
   std::string name_;
-  int interruption_ = -1;  // an eventfd, for what may have to be waited for
+  std::unique_ptr<base::Event> interruption_;  // for what may have to be waited for
 };
 
 /// A file, pipe or socket to write to. Borrows the descriptor; a non-blocking one is waited for. `name` as
@@ -102,6 +108,16 @@ class FdSink final : public ByteSink {
  private:
   int fd_;
   std::string name_;
+};
+
+/// A file that appears only when it is complete. Borrows it; commit() is the caller's.
+class AtomicFileSink final : public ByteSink {
+ public:
+  explicit AtomicFileSink(base::AtomicFile& file) noexcept : file_(&file) {}
+  void write(std::span<const std::byte> bytes) override;
+
+ private:
+  base::AtomicFile* file_;
 };
 
 /// A file read by position (pread). Borrows the descriptor; the size is taken once, here.

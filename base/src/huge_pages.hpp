@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace sluice::crypto {
+namespace sluice::base {
 
 /// Reserves huge pages for an empty file that is about to get `bytes` bytes, for the first GiB of them at
 /// most. Returns how long the file is now, by zeroes: at most `bytes`, whole pages.
@@ -14,4 +14,4 @@ namespace sluice::crypto {
 /// processors, because the kernel waits until each processor has emptied its list of fresh pages.
 std::uint64_t reserve_huge_pages(int fd, std::uint64_t bytes) noexcept;
 
-}  // namespace sluice::crypto
+}  // namespace sluice::base

@@ -11,7 +11,7 @@
 #include <chrono>
 #include <cstddef>
 
-namespace sluice::crypto {
+namespace sluice::base {
 namespace {
 
 #ifdef MADV_COLLAPSE
@@ -82,4 +82,4 @@ std::uint64_t reserve_huge_pages(int fd, std::uint64_t bytes) noexcept {
   return length;
 }
 
-}  // namespace sluice::crypto
+}  // namespace sluice::base

@@ -1,0 +1,60 @@
+// Files and descriptors, to the last byte and to the disk. Everything throws the system's error as
+// sluice::error, with `name` as the object.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "sluice/base/descriptor.hpp"
+#include "sluice/base/error.hpp"
+
+namespace sluice::base {
+
+/// The system calls that can lose data, behind a table: tests replace entries, to make them fail or to die
+/// there.
+struct FileOps {
+  ssize_t (*write)(int fd, const void* bytes, std::size_t size);
+  int (*fsync)(int fd);
+  int (*rename)(int directory, const char* from, const char* to);
+  int (*open_unnamed)(int directory, mode_t mode);  // O_TMPFILE: needs no cleaning up
+};
+
+/// The table in use: plain system calls. Only tests write to it, before they start threads.
+FileOps& file_ops() noexcept;
+
+/// Writes everything: goes on after short writes and interruptions, waits if a non-blocking descriptor is
+/// full.
+void write_all(int fd, std::span<const std::byte> bytes, const std::string& name);
+
+/// The same at a place in a file.
+void write_all_at(int fd, std::span<const std::byte> bytes, std::uint64_t offset, const std::string& name);
+
+/// Reads until `room` is full or the file ends; returns how many bytes came.
+std::size_t read_all(int fd, std::span<std::byte> room, const std::string& name);
+
+/// The same from a place in a file.
+std::size_t read_all_at(int fd, std::span<std::byte> room, std::uint64_t offset, const std::string& name);
+
+/// Makes a file's bytes durable. A failed fsync is never repeated.
+void sync_file(int fd, const std::string& name);
+
+/// The same for what may be of a kind that can't be synced (a directory on some file systems, a pipe, a
+/// device).
+void sync_if_possible(int fd, const std::string& name);
+
+/// Takes the lock of an open file (flock, with LOCK_EX or LOCK_EX | LOCK_NB), which ends with the descriptor.
+/// With LOCK_NB: false if somebody else has it.
+bool lock_file(int fd, int how, const std::string& name);
+
+/// Whether `name` in `directory` (or below AT_FDCWD) is the file that is open as `fd`.
+bool is_named(int fd, int directory, const std::string& name) noexcept;
+
+/// The directory that holds this path; `from` as for openat().
+Descriptor open_directory_of(int from, const std::filesystem::path& path);
+
+}  // namespace sluice::base

@@ -1,0 +1,113 @@
+#include "sluice/base/detail/file_io.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "sluice/base/detail/wait_for_events.hpp"
+
+namespace sluice::base {
+namespace {
+
+// Calls `transfer` with what is left of `bytes` until nothing is, or the file ends; returns how much it took.
+template <typename Byte, typename Transfer>
+std::size_t go_on_until_done(std::span<Byte> bytes, Transfer transfer, int fd, short events,
+                             const std::string& name) {
+  const bool reading = events == POLLIN;
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t count = transfer(bytes.subspan(done), done);
+    if (count > 0) {
+      done += static_cast<std::size_t>(count);
+    } else if (count == 0 && reading) {
+      break;
+    } else if (count < 0 && errno == EAGAIN) {
+      (void)wait_for_events(fd, events, kNoDeadline);
+    } else if (count < 0 && errno != EINTR) {
+      throw_errno((reading ? "read " : "write ") + name);
+    }
+  }
+  return done;
+}
+
+}  // namespace
+
+FileOps& file_ops() noexcept {
+  static FileOps table{
+      .write = [](int fd, const void* bytes, std::size_t size) { return ::write(fd, bytes, size); },
+      .fsync = [](int fd) { return ::fsync(fd); },
+      .rename = [](int directory, const char* from,
+                   const char* to) { return ::renameat(directory, from, directory, to); },
+      .open_unnamed =
+          [](int directory, mode_t mode) {
+            return ::openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+          },
+  };
+  return table;
+}
+
+void write_all(int fd, std::span<const std::byte> bytes, const std::string& name) {
+  const auto write = [fd](std::span<const std::byte> rest, std::size_t) {
+    return file_ops().write(fd, rest.data(), rest.size());
+  };
+  go_on_until_done(bytes, write, fd, POLLOUT, name);
+}
+
+void write_all_at(int fd, std::span<const std::byte> bytes, std::uint64_t offset, const std::string& name) {
+  const auto write = [&](std::span<const std::byte> rest, std::size_t done) {
+    return ::pwrite(fd, rest.data(), rest.size(), static_cast<off_t>(offset + done));
+  };
+  go_on_until_done(bytes, write, fd, POLLOUT, name);
+}
+
+std::size_t read_all(int fd, std::span<std::byte> room, const std::string& name) {
+  const auto read = [fd](std::span<std::byte> rest, std::size_t) {
+    return ::read(fd, rest.data(), rest.size());
+  };
+  return go_on_until_done(room, read, fd, POLLIN, name);
+}
+
+std::size_t read_all_at(int fd, std::span<std::byte> room, std::uint64_t offset, const std::string& name) {
+  const auto read = [&](std::span<std::byte> rest, std::size_t done) {
+    return ::pread(fd, rest.data(), rest.size(), static_cast<off_t>(offset + done));
+  };
+  return go_on_until_done(room, read, fd, POLLIN, name);
+}
+
+void sync_file(int fd, const std::string& name) {
+  if (file_ops().fsync(fd) < 0) throw_errno("fsync " + name);
+}
+
+void sync_if_possible(int fd, const std::string& name) {
+  // EINVAL, EROFS: it is of such a kind, see fsync(2).
+  if (file_ops().fsync(fd) < 0 && errno != EINVAL && errno != EROFS) throw_errno("fsync " + name);
+}
+
+bool lock_file(int fd, int how, const std::string& name) {
+  while (::flock(fd, how) < 0) {
+    if (errno == EWOULDBLOCK) return false;
+    if (errno != EINTR) throw_errno("flock " + name);
+  }
+  return true;
+}
+
+bool is_named(int fd, int directory, const std::string& name) noexcept {
+  struct stat ours {};
+  struct stat named {};
+  return ::fstat(fd, &ours) == 0 && ::fstatat(directory, name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+         ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
+}
+
+Descriptor open_directory_of(int from, const std::filesystem::path& path) {
+  const auto parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  Descriptor fd(::openat(from, parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) throw_errno("open directory " + parent.string());
+  return fd;
+}
+
+}  // namespace sluice::base
