@@ -1,5 +1,5 @@
 // sluice inspect: what a sealed file or journal segment says of itself, without a key.
-#include "sluice/crypto/seal/inspect.hpp"
+#include "sluice/crypto/inspect/inspect.hpp"
 
 #include <fmt/chrono.h>
 #include <fmt/core.h>

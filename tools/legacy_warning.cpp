@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <system_error>
 
-#include "sluice/crypto/seal/inspect.hpp"
+#include "sluice/crypto/inspect/inspect.hpp"
 #include "standard_streams.hpp"
 
 namespace sluice::tools {

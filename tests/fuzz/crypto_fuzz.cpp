@@ -18,7 +18,7 @@
 #include "sluice/crypto/key/key_file.hpp"
 #include "sluice/crypto/seal/agcm_header.hpp"
 #include "sluice/crypto/seal/files.hpp"
-#include "sluice/crypto/seal/inspect.hpp"
+#include "sluice/crypto/inspect/inspect.hpp"
 #include "sluice/crypto/seal/random_access_decryptor.hpp"
 #include "sluice/crypto/seal/streaming_decryptor.hpp"
 #include "sluice/crypto/seal/transfer.hpp"

@@ -19,7 +19,7 @@
 
 #include "sluice/base/detail/file_io.hpp"
 #include "sluice/crypto/key/key_file.hpp"
-#include "sluice/crypto/seal/inspect.hpp"
+#include "sluice/crypto/inspect/inspect.hpp"
 #include "support.hpp"
 
 namespace sluice::crypto::test {

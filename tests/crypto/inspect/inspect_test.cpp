@@ -1,5 +1,5 @@
 // What files say of themselves without a key: every kind is recognised, and what can't be is refused clearly.
-#include "sluice/crypto/seal/inspect.hpp"
+#include "sluice/crypto/inspect/inspect.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-#include "sluice/crypto/seal/inspect.hpp"
+#include "sluice/crypto/inspect/inspect.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
