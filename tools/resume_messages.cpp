@@ -14,7 +14,7 @@
 namespace sluice::tools {
 namespace {
 
-constexpr std::array<char, 8> kMagic{'S', 'L', 'U', 'I', 'C', 'E', '\0', 'R'};
+constexpr std::array<char, 8> kMagic{'S', 'L', 'U', 'I', 'C', 'E', '\0', 'M'};
 constexpr std::uint32_t kVersion = 1;
 constexpr std::uint64_t kEndMark = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint64_t kMostFileBytes = std::numeric_limits<std::int64_t>::max();

@@ -3,7 +3,7 @@
 // The receiver hosts the session, the sender joins it. Numbers are little-endian. From the sender:
 //
 //   message 1         manifest     offset  bytes
-//                                  0       8   "SLUICE\0R"
+//                                  0       8   "SLUICE\0M"
 //                                  8       4   version, 1
 //                                  12      4   zero
 //                                  16      8   bytes of a block, 1 to 256 MiB

@@ -33,7 +33,7 @@ Producer::Producer(const OwnView& own, const PeerView& peer, const WaitOptions& 
   note_history();
 }
 
-/// Notes the boundaries among the records that the ring holds already, if it goes on where another ended.
+/// Notes the boundaries among the records that the ring holds already, if it continues another's.
 void Producer::note_history() noexcept {
   // Relaxed: our own words.
   Mark place{own_->history.oldest.load(std::memory_order_relaxed),

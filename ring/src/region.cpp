@@ -134,7 +134,7 @@ void check_seals(int fd) {
   }
 }
 
-/// A hole would be filled on our account when we read it, or end in SIGBUS where no memory is left. Seals
+/// A hole would be filled on our account when we read it, or end in SIGBUS if no memory is left. Seals
 /// keep what is allocated now.
 void check_allocated(const struct stat& status) {
   constexpr blkcnt_t kBlockBytes = 512;

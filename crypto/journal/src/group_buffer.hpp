@@ -28,7 +28,7 @@ class GroupBuffer {
   }
   std::size_t length() const { return length_; }
 
-  /// Where it throws, nothing was added. sluice::errc::misuse where a frame can't hold it with what is here
+  /// If it throws, nothing was added. sluice::errc::misuse if a frame can't hold it with what is here
   /// already: a longer frame would be sealed, but never read again.
   void add(std::span<const std::byte> record) {
     if (length_with(record.size()) > FrameHeader::kMaxLength) {

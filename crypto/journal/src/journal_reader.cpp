@@ -124,7 +124,7 @@ struct JournalReader::State {
     return segment->header().salt != before;
   }
 
-  // Opens the next frame of this segment; false where it isn't there (yet), or only in part.
+  // Opens the next frame of this segment; false if it isn't there (yet), or only in part.
   bool read_frame() {
     const auto frame = segment->frame_at(offset);
     switch (frame.state) {

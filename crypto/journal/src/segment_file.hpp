@@ -42,7 +42,7 @@ struct FrameAt {
 class SegmentFile {
  public:
   /// Errors: as SegmentHeader::decode, unknown_key, not_authentic (wrong key or context, or a changed
-  /// header), errc::corrupt where name and header differ or it is no regular file, or the system's.
+  /// header), errc::corrupt if name and header differ or it is no regular file, or the system's.
   SegmentFile(const std::filesystem::path& directory, std::uint64_t first_sequence, const Keys& keys,
               const std::string& context);
 
@@ -53,10 +53,10 @@ class SegmentFile {
 
   FrameAt frame_at(std::uint64_t offset) const;
 
-  /// Opens the body of a whole frame into `plain` (resized); false where it isn't authentic.
+  /// Opens the body of a whole frame into `plain` (resized); false if it isn't authentic.
   bool open_frame(std::uint64_t offset, const FrameHeader& header, std::vector<std::byte>& plain);
 
-  /// Reads exactly `into` from `offset`; errc::corrupt where the file is shorter.
+  /// Reads exactly `into` from `offset`; errc::corrupt if the file is shorter.
   void read_at(std::uint64_t offset, std::span<std::byte> into) const;
 
   const SegmentKeys& keys() const { return keys_; }

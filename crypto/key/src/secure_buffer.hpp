@@ -1,4 +1,4 @@
-// Memory for secrets: guard pages around it, locked where the system allows, out of core dumps, zeroed at the
+// Memory for secrets: guard pages around it, locked if the system allows, out of core dumps, zeroed at the
 // end.
 #pragma once
 
@@ -40,7 +40,7 @@ bool equal_in_constant_time(std::span<const std::byte> left, std::span<const std
 /// Fills with random bytes from the kernel's generator.
 void fill_random(std::span<std::byte> bytes);
 
-/// Starts libsodium once; every entry point that uses it goes through here. Throws where it can't start.
+/// Starts libsodium once; every entry point that uses it goes through here. Throws if it can't start.
 void require_sodium();
 
 }  // namespace sluice::crypto

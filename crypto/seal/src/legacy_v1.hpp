@@ -27,7 +27,7 @@ struct LegacyV1Header {
 };
 
 /// The next sealed chunk, read into `buffer` (chunk size + tag), or nullopt at the end of the source.
-/// errc::malformed where the length makes no sense or the source ends inside a chunk.
+/// errc::malformed if the length makes no sense or the source ends inside a chunk.
 std::optional<std::span<const std::byte>> read_legacy_chunk(ByteSource& source, std::span<std::byte> buffer);
 
 }  // namespace sluice::crypto

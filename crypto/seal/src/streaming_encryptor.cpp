@@ -34,7 +34,7 @@ struct StreamingEncryptor::State {
   State& operator=(const State&) = delete;
   ~State() { wipe(buffer); }
 
-  // Whole chunks are sealed straight from the caller's memory, and into the sink's where it has any.
+  // Whole chunks are sealed straight from the caller's memory, and into the sink's if it has any.
   void add(std::span<const std::byte> plaintext) {
     while (!plaintext.empty()) {
       const std::size_t count = std::min(plaintext.size(), chunk_size - filled);

@@ -49,7 +49,7 @@ unsigned usable_processors() {
   return static_cast<unsigned>(CPU_COUNT(&set));
 }
 
-/// Several consecutive chunks on their way, and memory for them where neither end lends any.
+/// Several consecutive chunks on their way, and memory for them if neither end lends any.
 struct Run {
   std::uint64_t first_chunk = 0;
   std::size_t chunks = 0;
@@ -67,7 +67,7 @@ struct Place {
   ScratchBuffer output;
 };
 
-/// Every thread does whatever step of whatever run is the most urgent. Where bytes are read or written, not
+/// Every thread does whatever step of whatever run is the most urgent. If bytes are read or written, not
 /// lent by memory, there is one thread more than workers: the cipher goes on meanwhile.
 class Transfer {
  public:

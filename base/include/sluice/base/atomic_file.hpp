@@ -55,7 +55,7 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile();
 
-  /// Where an unfinished file for `path` may be found: for who is about to be killed, to remove it.
+  /// The path of an unfinished file for `path`, if it has one: a signal handler can remove it.
   static std::filesystem::path temporary_path(const std::filesystem::path& path);
 
   /// Removes the unfinished files that killed writers left in an open directory, of names that end in

@@ -19,7 +19,7 @@ class Descriptor {
   Descriptor& operator=(const Descriptor&) = delete;
   ~Descriptor() { reset(); }
 
-  /// The number, or -1 where nothing is owned.
+  /// The number, or -1 if nothing is owned.
   int get() const noexcept { return fd_; }
   explicit operator bool() const noexcept { return fd_ >= 0; }
 

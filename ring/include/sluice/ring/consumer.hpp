@@ -111,7 +111,7 @@ class Consumer {
   /// was released meanwhile looked for the old one's wait. Records read before are no longer valid.
   void rebind(const PeerView& peer) noexcept;
 
-  /// Polls for a record as wait_for_record does before it sleeps, but for a bounded time where that polls
+  /// Polls for a record as wait_for_record does before it sleeps, but for a bounded time if that polls
   /// without end. Whether try_read would find one.
   bool poll_for_record() noexcept;
 

@@ -8,7 +8,7 @@ namespace sluice::ring {
 
 /// The first broken rule that a producer or consumer met.
 struct RingFailure {
-  const char* rule = nullptr;  ///< a sentence of static storage, or null where nothing was broken
+  const char* rule = nullptr;  ///< a sentence of static storage, or null if nothing was broken
   std::uint64_t expected = 0;
   std::uint64_t got = 0;
 

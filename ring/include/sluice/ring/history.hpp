@@ -30,7 +30,7 @@ struct RecordPlace {
 /// outlive it.
 class HistoryReader {
  public:
-  /// `mapping` is kept for as long as this reader lives, where the peer's region may be replaced meanwhile.
+  /// This reader keeps `mapping` while it lives: the peer's region may be replaced meanwhile.
   explicit HistoryReader(const PeerView& peer, std::shared_ptr<const void> mapping = {}) noexcept;
 
   /// Where the oldest intact record starts, or where the next one will if there is none.

@@ -14,11 +14,12 @@
 //
 // A record is 8-byte aligned: a header word, then the payload, then padding to the next multiple of 8.
 //
-//   bits 0..29  payload bytes   bit 30  zero   bit 31  one ("published")
-//   bits 32..63  low half of the sequence
+//   bits 0..29    payload bytes
+//   bit  30       zero
+//   bit  31       one ("published")
+//   bits 32..63   low half of the sequence
 //
-// The header word is zero until the record is complete. The word behind the last published record is always
-// zero.
+// The header word is zero until the record is complete, and so is the word behind the last published record.
 //
 // Pairing table of the atomics. Each site in the code repeats its tag.
 //
@@ -123,9 +124,8 @@ struct alignas(kLineBytes) ProducerHistory {
 };
 
 struct alignas(kLineBytes) ProducerWait {
-  std::atomic<Position>
-      wait_position;                  ///< wake the producer when released passes this; initially out of reach
-  std::atomic<std::uint32_t> closed;  ///< 0, then 1 for ever: no record will follow
+  std::atomic<Position> wait_position;  ///< wake the producer when released passes this; first out of reach
+  std::atomic<std::uint32_t> closed;    ///< 0, then 1 for ever: no record will follow
 };
 
 /// Initial value: the peer's first_position. Grows only.
@@ -134,7 +134,7 @@ struct alignas(kLineBytes) ConsumerRelease {
 };
 
 struct alignas(kLineBytes) ConsumerWait {
-  std::atomic<Position> wait_position;  ///< wake the consumer when tail passes this; initially out of reach
+  std::atomic<Position> wait_position;  ///< wake the consumer when tail passes this; first out of reach
 };
 
 /// The changing part of a region, at kControlOffset.

@@ -84,7 +84,7 @@ class Producer {
     return Status::ok;
   }
 
-  /// The same, and publishes: in one go where nothing else is committed.
+  /// The same, and publishes: in one go if nothing else is committed.
   Status try_post(std::span<const std::byte> message) noexcept { return try_post({}, message); }
 
   /// The same for a message of two parts. Inlined, so that a message of one part pays for no other.
@@ -114,7 +114,7 @@ class Producer {
 
   /// Waits until a claim of `bytes` would succeed. Publishes what is committed first: the consumer can't make
   /// room for a batch that it can't see. too_large, timed_out, broken, would_block (strategy non_blocking), or
-  /// the gate's reason (interrupted also from try_claim, where it needs the consumer's word for room).
+  /// the gate's reason (interrupted also from try_claim, if it has to ask the consumer for room).
   Status wait_for_room(std::uint64_t bytes, Deadline deadline) noexcept;
 
   /// Waits until the peer has released every published record. Same outcomes.

@@ -72,10 +72,10 @@ class RegionMapping;
 class OwnedRegion {
  public:
   /// Creates, allocates, maps and seals a region. Throws sluice::error: sluice::errc::bad_option for an
-  /// option out of range, the errno of the system call (ENOMEM, ENOSPC, EMFILE ...) where there's no room.
+  /// option out of range, the errno of the system call (ENOMEM, ENOSPC, EMFILE ...) if there's no room.
   static OwnedRegion create(const RegionOptions& options);
 
-  /// A region that goes on where `old`, made by a process that has died or was replaced, ends: the same ring,
+  /// A region that continues `old`, whose owner has died or was replaced: the same ring,
   /// its retained records at the same positions, the producer at the true end of what was published, and
   /// `released` as the consumer's position. Only session, epoch and features are taken from `options`. Throws
   /// as create(), and errc::bad_region for a region that breaks a rule.

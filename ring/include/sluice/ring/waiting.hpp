@@ -41,7 +41,7 @@ class WaitGate {
   /// room. Returns when a sleeper, if there was one, has been woken. The first reason stays.
   void raise(Status reason) noexcept;
 
-  /// The same with Status::interrupted, until clear_interruption(), also where a final reason comes
+  /// The same with Status::interrupted, until clear_interruption(), also if a final reason comes
   /// meanwhile: the thread that waits has to see both. Nothing that is read from the peer's words afterwards
   /// is used: see Producer::refresh_released.
   void interrupt() noexcept;

@@ -6,8 +6,8 @@
 namespace sluice::base {
 
 /// A number that differs between a process and every process forked from it. An object remembers it when it
-/// is made, and is inherited where the two differ. Costs one load (no system call): the number lives in a
-/// page that the kernel empties in the child of every fork or clone, so it also holds where process numbers
+/// is made, and is inherited if the two differ. Costs one load (no system call): the number lives in a
+/// page that the kernel empties in the child of every fork or clone, so it also holds if process numbers
 /// agree (the first processes of two PID namespaces). Thread-safe, async-signal-safe after the first call.
 std::uint64_t fork_generation() noexcept;
 

@@ -6,8 +6,8 @@
 
 namespace sluice::base {
 
-/// Owns the word, which is alone on a page that the kernel empties in the child of every fork or clone. Where
-/// it can't (Linux before 4.14, no memory for a page), children keep the value, and forks go unnoticed.
+/// Owns the word, which is alone on a page that the kernel empties in the child of every fork or clone. If it
+/// can't (Linux before 4.14, no memory for a page), children keep the value, and forks go unnoticed.
 class WipedWord {
  public:
   explicit WipedWord(std::uint64_t value) noexcept;
@@ -19,7 +19,7 @@ class WipedWord {
   std::atomic<std::uint64_t>* operator->() const noexcept { return word_; }
 
  private:
-  std::atomic<std::uint64_t> never_wiped_;  // used where there is no page
+  std::atomic<std::uint64_t> never_wiped_;  // used if there is no page
   std::atomic<std::uint64_t>* word_;
 };
 

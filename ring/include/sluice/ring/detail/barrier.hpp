@@ -59,7 +59,7 @@ inline void acquire_barrier() noexcept {
 #endif
 }
 
-/// The publisher's barrier: light where the sleeper issues a membarrier.
+/// The publisher's barrier: light if the sleeper issues a membarrier.
 inline void publisher_barrier(bool light) noexcept {
   if (light) {
     std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -68,10 +68,10 @@ inline void publisher_barrier(bool light) noexcept {
   }
 }
 
-/// Registers this process as a target of global expedited membarriers, once. True where the kernel has them.
+/// Registers this process as a target of global expedited membarriers, once. True if the kernel has them.
 bool register_barrier_target() noexcept;
 
-/// The sleeper's barrier: a membarrier where `asymmetric`, else a full barrier.
+/// The sleeper's barrier: a membarrier if `asymmetric`, else a full barrier.
 void sleeper_barrier(bool asymmetric) noexcept;
 
 }  // namespace sluice::ring

@@ -15,7 +15,7 @@ namespace sluice::crypto {
 
 enum class FileKind {
   agcm,             ///< AGCM, version 1 or 2
-  c2sp,             ///< C2SP chunked encryption: only where the caller says so
+  c2sp,             ///< C2SP chunked encryption: only if the caller says so
   journal_segment,  ///< one segment of a sealed journal
 };
 
@@ -35,15 +35,15 @@ struct FileInfo {
   std::uint32_t chunk_size = 0;  ///< 0 for a journal segment
   std::optional<KeyId> key_id;   ///< AGCM version 2 and journal segments
   std::uint64_t file_bytes = 0;
-  /// Of a stream, where the file's size (version 1: the lengths of its chunks) is a possible one.
+  /// Of a stream, if the file's size (version 1: the lengths of its chunks) is a possible one.
   std::optional<std::uint64_t> plaintext_bytes;
   std::optional<std::uint64_t> chunks;
   std::optional<SegmentInfo> segment;
 };
 
 /// Tells AGCM streams and journal segments by their first bytes. A C2SP stream begins with random bytes, so
-/// it is taken for one only where `format` says so. Errors: those of AgcmHeader::decode and
-/// SegmentHeader::decode (errc::bad_magic where the file is neither), sluice::errc::bad_option for what is
+/// it is taken for one only if `format` says so. Errors: those of AgcmHeader::decode and
+/// SegmentHeader::decode (errc::bad_magic if the file is neither), sluice::errc::bad_option for what is
 /// no regular file, or the system's.
 FileInfo inspect_file(const std::filesystem::path& file, Format format = Format::agcm);
 

@@ -1,7 +1,7 @@
 // The files of a sealed journal: the contract with every journal ever written. All numbers are little-endian.
 //
-// A journal is a directory of segments "NNNNNNNNNNNNNNNNNNNN.agcj", named by their first record's sequence
-// number.
+// A journal is a directory of segments "NNNNNNNNNNNNNNNNNNNN.agcj". A segment's name is the sequence number of
+// its first record.
 //
 //   segment header
 //   offset  bytes  field
@@ -30,12 +30,11 @@
 //
 //   key[32] || base_nonce[12] || commitment[32] || check key[16] = HKDF-Expand-SHA-512(input key,
 //       "AGCM journal v1+AEAD_AES_256_GCM" 0x00 || header[0..87] || context)
-//   frame = AES-256-GCM(key, base_nonce XOR big-endian(offset of the frame), frame[0..23] as associated data,
-//   plaintext)
+//   frame = AES-256-GCM(key, base_nonce XOR big-endian(offset of the frame),
+//       frame[0..23] as associated data, plaintext)
 //
-// A segment is written by one process in one go: whoever opens a journal to append starts a new segment with
-// a fresh salt, so no (key, nonce) is ever used for two frames, whatever a crash left at the end of the old
-// one.
+// One process writes a segment in one go. Whoever opens a journal to append starts a new segment with a fresh
+// salt, so no (key, nonce) is used for two frames, whatever a crash left at the end of the old one.
 #pragma once
 
 #include <array>

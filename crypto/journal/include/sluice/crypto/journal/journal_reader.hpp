@@ -37,8 +37,8 @@ class JournalReader {
   JournalReader& operator=(const JournalReader&) = delete;
   ~JournalReader();
 
-  /// The next record, or nullopt where there is none yet: call again later. errc::corrupt at damage (a torn
-  /// tail is no damage: it reads as the end), errc::gap where what comes next was pruned meanwhile.
+  /// The next record, or nullopt if there is none yet: call again later. errc::corrupt at damage (a torn
+  /// tail is no damage: it reads as the end), errc::gap if what comes next was pruned meanwhile.
   std::optional<JournalRecord> next();
 
   /// The number that next() will return.

@@ -55,7 +55,7 @@ struct JournalRecovery {
 ///     journal.close();
 ///
 /// Thread-safe. A failed write or fsync of records, or of a segment to put them in, is kept: every later call
-/// throws it again, because nobody can know what is on the disk; opening the journal anew finds out. Where
+/// throws it again, because nobody can know what is on the disk; opening the journal anew finds out. If
 /// anything else fails (memory for a record, the removal of old segments), the journal goes on, and append()
 /// has added nothing if it throws. The destructor writes what is buffered but can't report; close() does.
 class SealedJournal {
@@ -63,9 +63,9 @@ class SealedJournal {
   static constexpr std::size_t kMaxRecordBytes = (std::size_t{64} << 20) - 4;
 
   /// Opens or creates the directory (mode 0700) and recovers the end. Old segments may be sealed with
-  /// `older_keys`. Errors: sluice::errc::busy where another writer has it, errc::corrupt, unknown_key,
+  /// `older_keys`. Errors: sluice::errc::busy if another writer has it, errc::corrupt, unknown_key,
   /// not_authentic (wrong key or context), sluice::errc::bad_option, or the system's. Nothing is changed
-  /// where it throws, except that a torn tail may be cut.
+  /// if it throws, except that a torn tail may be cut.
   SealedJournal(const std::filesystem::path& directory, const SecretKey& key,
                 const JournalOptions& options = {}, const KeyRing* older_keys = nullptr);
   SealedJournal(SealedJournal&&) noexcept;
@@ -97,14 +97,14 @@ class SealedJournal {
   std::size_t prune_older_than(std::chrono::seconds age);
   std::size_t prune_before(std::uint64_t sequence);
 
-  /// The number of the oldest record held (the next one to come where none is).
+  /// The number of the oldest record held (the next one to come if none is).
   std::uint64_t oldest_sequence() const;
   /// The number that the next record will have.
   std::uint64_t next_sequence() const;
   /// All records before this number are durable.
   std::uint64_t durable_sequence() const;
 
-  /// Writes and syncs everything and gives up the lock, also where it throws; a second call does nothing.
+  /// Writes and syncs everything and gives up the lock, also if it throws; a second call does nothing.
   /// From its beginning on, sluice::errc::misuse for every other call but recovery() and the three numbers
   /// above, which keep answering what was so at the end.
   void close();

@@ -13,7 +13,7 @@ class KeyRing {
   /// Adds a key; one with the same id replaces it.
   void add(SecretKey key);
 
-  /// Forgets (and zeroes) a key; false where there is none.
+  /// Forgets (and zeroes) a key; false if there is none.
   bool remove(const KeyId& id);
 
   /// The key with this id, or nullptr. Valid until the ring changes.

@@ -37,7 +37,7 @@ struct PassphraseParameters {
   static PassphraseParameters with_random_salt();
 };
 
-/// 32 uniform bytes between guard pages: locked in memory where the limits allow (locked() tells), left out
+/// 32 uniform bytes between guard pages: locked in memory if the limits allow (locked() tells), left out
 /// of core dumps, read-only once set, zeroed at the end. Movable, not copyable. Const use is thread-safe; a
 /// moved-from key may only be assigned to or destroyed.
 class SecretKey {
@@ -50,7 +50,7 @@ class SecretKey {
   /// Takes over exactly kSize uniform bytes, else sluice::errc::bad_option. The caller wipes its own copy.
   static SecretKey from_bytes(std::span<const std::byte> bytes);
 
-  /// Argon2id; sluice::errc::bad_option outside the documented ranges, std::bad_alloc where the memory isn't
+  /// Argon2id; sluice::errc::bad_option outside the documented ranges, std::bad_alloc if the memory isn't
   /// there.
   static SecretKey from_passphrase(std::string_view passphrase, const PassphraseParameters& parameters);
 
@@ -63,7 +63,7 @@ class SecretKey {
   std::span<const std::byte, kSize> bytes() const noexcept;
   const KeyId& id() const noexcept { return id_; }
 
-  /// Whether the key's page is locked in memory; false where RLIMIT_MEMLOCK is too small: it then works, but
+  /// Whether the key's page is locked in memory; false if RLIMIT_MEMLOCK is too small: it then works, but
   /// may be swapped out.
   bool locked() const noexcept;
 

@@ -65,7 +65,7 @@ class RandomAccessSource {
  public:
   virtual ~RandomAccessSource() = default;
   virtual std::uint64_t size() const = 0;
-  /// Fills `into` from `offset`. Throws where the bytes aren't there.
+  /// Fills `into` from `offset`. Throws if the bytes aren't there.
   virtual void read_at(std::uint64_t offset, std::span<std::byte> into) = 0;
 
  protected:
@@ -78,7 +78,7 @@ class RandomAccessSource {
 std::size_t read_full(ByteSource& source, std::span<std::byte> into);
 
 /// A file, pipe or socket to read from. Borrows the descriptor; a non-blocking one is waited for. `name` is
-/// what errors call it, "descriptor N" where it is empty.
+/// what errors call it, "descriptor N" if it is empty.
 class FdSource final : public ByteSource {
  public:
   explicit FdSource(int fd, const std::string& name = {});

@@ -25,7 +25,7 @@ std::uint64_t open_file(const std::filesystem::path& input, const std::filesyste
 /// Replaces a file sealed with one of the keys `from` by the same plaintext sealed with `to`. Chunk size and
 /// context stay (those of `open_options`); a version 1 file, if allowed there, becomes version 2 with 64 KiB
 /// chunks. The new file is read back with the new key and compared (BLAKE2b) before it replaces the old one,
-/// whose mode and owner it gets. Returns the plaintext bytes. sluice::errc::busy where another rekey_file()
+/// whose mode and owner it gets. Returns the plaintext bytes. sluice::errc::busy if another rekey_file()
 /// is at work on the file, or another file was put in its place meanwhile.
 std::uint64_t rekey_file(const std::filesystem::path& file, const Keys& from, const SecretKey& to,
                          const OpenOptions& open_options = {}, const TransferOptions& transfer = {});

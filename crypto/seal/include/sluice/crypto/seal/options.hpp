@@ -33,7 +33,7 @@ struct OpenOptions {
 
 /// How a whole stream is moved by seal(), open() and the file functions.
 struct TransferOptions {
-  /// Threads that seal or open chunks at one time: 1 .. 256. Where a stream longer than 256 KiB is read or
+  /// Threads that seal or open chunks at one time: 1 .. 256. If a stream longer than 256 KiB is read or
   /// written and not in memory, and there are processors enough, one more thread reads or writes meanwhile.
   unsigned workers = 1;
   /// Told the plaintext bytes done so far, in growing order, never from two threads at once; what it throws

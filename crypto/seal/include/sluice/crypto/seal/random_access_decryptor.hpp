@@ -29,7 +29,7 @@ class RandomAccessDecryptor {
   /// Plaintext bytes.
   std::uint64_t size() const noexcept;
 
-  /// Reads from `offset`; returns less than into.size() only at the end of the plaintext (0 beyond it). Where
+  /// Reads from `offset`; returns less than into.size() only at the end of the plaintext (0 beyond it). If
   /// a chunk fails: errc::not_authentic, and `into` holds only what was verified, the rest zeroed or
   /// untouched.
   std::size_t read(std::uint64_t offset, std::span<std::byte> into);

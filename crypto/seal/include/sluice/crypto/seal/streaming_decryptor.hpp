@@ -43,7 +43,7 @@ class StreamingDecryptor {
   /// handed out.
   std::size_t read(std::span<std::byte> into);
 
-  /// Verifies that nothing is left: errc::incomplete where plaintext wasn't read, else as read().
+  /// Verifies that nothing is left: errc::incomplete if plaintext wasn't read, else as read().
   void close();
 
   std::uint32_t chunk_size() const noexcept;

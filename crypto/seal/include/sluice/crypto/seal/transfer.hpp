@@ -11,7 +11,7 @@
 namespace sluice::crypto {
 
 /// Seals everything that the source gives; returns the plaintext bytes. The result doesn't depend on the
-/// number of workers. Memory: at most 4 MiB, or one chunk a worker and two besides where that is more.
+/// number of workers. Memory: at most 4 MiB, or one chunk a worker and two besides if that is more.
 ///
 /// Source and sink may be called from other threads than the caller's, and the one while the other is at
 /// work: never two calls of one object at once, but the two objects must not share anything that isn't
