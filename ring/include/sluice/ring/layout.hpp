@@ -41,6 +41,9 @@
 //   CLOSE    store: ProducerWait::closed, release              load: the peer's port once the socket has
 //                                                                    ended, acquire
 //            all records precede the mark
+//   FENCE    store: WaitGate::interrupt, then a barrier        load: a word of the peer, acquire,
+//                   on every CPU, then the offer                     then the gate, then the word is used
+//            what is used of a peer that is being replaced was there before its successor began to copy
 #pragma once
 
 #include <array>

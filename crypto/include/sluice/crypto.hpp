@@ -1,0 +1,20 @@
+// Everything of the crypto room: keys, sealed streams and files, journals.
+#pragma once
+
+#include "sluice/base.hpp"
+#include "sluice/crypto/inspect/inspect.hpp"
+#include "sluice/crypto/journal/journal_format.hpp"
+#include "sluice/crypto/journal/journal_reader.hpp"
+#include "sluice/crypto/journal/sealed_journal.hpp"
+#include "sluice/crypto/key/error.hpp"
+#include "sluice/crypto/key/key_file.hpp"
+#include "sluice/crypto/key/key_ring.hpp"
+#include "sluice/crypto/key/secret_key.hpp"
+#include "sluice/crypto/seal/agcm_header.hpp"
+#include "sluice/crypto/seal/byte_io.hpp"
+#include "sluice/crypto/seal/files.hpp"
+#include "sluice/crypto/seal/options.hpp"
+#include "sluice/crypto/seal/random_access_decryptor.hpp"
+#include "sluice/crypto/seal/streaming_decryptor.hpp"
+#include "sluice/crypto/seal/streaming_encryptor.hpp"
+#include "sluice/crypto/seal/transfer.hpp"
