@@ -44,7 +44,7 @@ constexpr std::size_t kBytes = 32 * kMiB;  // more than the caches hold
 struct Buffers {
   explicit Buffers(std::size_t chunk_bytes)
       : chunk(chunk_bytes),
-        options{.chunk_size = static_cast<std::uint32_t>(chunk)},
+        options{.chunk_bytes = static_cast<std::uint32_t>(chunk)},
         key(crypto::SecretKey::generate()),
         plain(kBytes),
         sealed(crypto::sealed_size(kBytes, options)),

@@ -33,7 +33,7 @@ void print_format(const crypto::FileInfo& info) {
 }
 
 void print_stream(const crypto::FileInfo& info) {
-  fmt::print("chunk size  {} bytes\n", info.chunk_size);
+  fmt::print("chunk size  {} bytes\n", info.chunk_bytes);
   const char* source = info.version == 1 ? "its chunks' lengths" : "the file's size";
   if (info.plaintext_bytes) {
     fmt::print("plaintext   {} bytes in {} chunks, by {}: not verified\n", *info.plaintext_bytes,

@@ -86,7 +86,7 @@ void add_seal(CLI::App& app) {
       ->required()
       ->type_name("FILE");
   command
-      ->add_option("--chunk", arguments->options.chunk_size,
+      ->add_option("--chunk", arguments->options.chunk_bytes,
                    "Chunk size in bytes, a power of two (default 65536)")
       ->check(CLI::Range(crypto::AgcmHeader::kMinChunkSize, crypto::AgcmHeader::kMaxChunkSize))
       ->type_name("N");

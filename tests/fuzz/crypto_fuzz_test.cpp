@@ -94,7 +94,7 @@ void mutate(const std::vector<Bytes>& seeds, Body body) {
 std::vector<Bytes> stream_seeds() {
   std::vector<Bytes> seeds;
   for (const std::size_t size : {0U, 100U, 4096U, 10'000U}) {
-    seeds.push_back(seal_bytes(pattern(size), test_key(), {.chunk_size = 4096}));
+    seeds.push_back(seal_bytes(pattern(size), test_key(), {.chunk_bytes = 4096}));
   }
   seeds.push_back(seal_bytes(pattern(20'000), test_key(), {.format = Format::c2sp}));
   // Version 1: a header and lengths, with chunks that won't verify.

@@ -28,7 +28,7 @@ bool starts_with(std::span<const std::byte> bytes, std::string_view magic) {
 
 // The last chunk is shorter than the others, so not every size is that of a whole stream.
 void count_chunks(FileInfo& info, std::size_t header_bytes) {
-  const std::uint64_t sealed_chunk = std::uint64_t{info.chunk_size} + kTagSize;
+  const std::uint64_t sealed_chunk = std::uint64_t{info.chunk_bytes} + kTagSize;
   const std::uint64_t body = info.file_bytes - header_bytes;
   if (body % sealed_chunk < kTagSize) return;
   info.chunks = body / sealed_chunk + 1;
@@ -38,14 +38,14 @@ void count_chunks(FileInfo& info, std::size_t header_bytes) {
 void inspect_agcm(FileInfo& info, std::span<const std::byte> bytes) {
   const auto header = AgcmHeader::decode(bytes);
   info.version = AgcmHeader::kVersion;
-  info.chunk_size = header.chunk_size;
+  info.chunk_bytes = header.chunk_bytes;
   info.key_id = header.key_id;
   count_chunks(info, AgcmHeader::kSize);
 }
 
 void inspect_legacy(FileInfo& info, std::span<const std::byte> bytes, RandomAccessSource& file) {
   info.version = LegacyV1Header::kVersion;
-  info.chunk_size = LegacyV1Header::decode(bytes).chunk_size;
+  info.chunk_bytes = LegacyV1Header::decode(bytes).chunk_bytes;
   constexpr std::size_t kPrefix = 4;
   std::uint64_t chunks = 0;
   std::uint64_t plaintext = 0;
@@ -55,7 +55,7 @@ void inspect_legacy(FileInfo& info, std::span<const std::byte> bytes, RandomAcce
     file.read_at(offset, prefix);
     const auto size = base::load_le<std::uint32_t>(prefix, 0);
     const bool possible =
-        size >= kTagSize && size - kTagSize <= info.chunk_size && size <= info.file_bytes - offset - kPrefix;
+        size >= kTagSize && size - kTagSize <= info.chunk_bytes && size <= info.file_bytes - offset - kPrefix;
     if (!possible) return;
     plaintext += size - kTagSize;
     offset += kPrefix + size;
@@ -69,7 +69,7 @@ void inspect_c2sp(FileInfo& info, std::size_t header_bytes) {
     throw error(errc::short_header, "C2SP header: expected 56 bytes, got " + std::to_string(header_bytes));
   }
   info.kind = FileKind::c2sp;
-  info.chunk_size = C2spHeader::kChunkSize;
+  info.chunk_bytes = C2spHeader::kChunkSize;
   count_chunks(info, C2spHeader::kSize);
 }
 

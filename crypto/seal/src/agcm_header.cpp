@@ -20,7 +20,7 @@ std::array<std::byte, AgcmHeader::kSize> AgcmHeader::encode() const {
   std::ranges::copy(std::as_bytes(std::span(kMagic)), bytes.begin());
   base::store_le(bytes, 4, kVersion);
   std::copy_n(salt.begin(), 12, bytes.begin() + 8);
-  base::store_le(bytes, 20, chunk_size);
+  base::store_le(bytes, 20, chunk_bytes);
   std::copy_n(salt.begin() + 12, 12, bytes.begin() + 24);
   base::store_le(bytes, 36, kAlgorithm);
   base::store_le(bytes, 38, std::uint16_t{0});
@@ -40,10 +40,10 @@ AgcmHeader AgcmHeader::decode(std::span<const std::byte> bytes) {
   if (bytes.size() < kSize) throw error(errc::short_header, expected("88 bytes", bytes.size()));
 
   AgcmHeader header;
-  header.chunk_size = base::load_le<std::uint32_t>(bytes, 20);
-  if (!is_agcm_chunk_size(header.chunk_size)) {
+  header.chunk_bytes = base::load_le<std::uint32_t>(bytes, 20);
+  if (!is_agcm_chunk_size(header.chunk_bytes)) {
     throw error(errc::bad_chunk_size,
-                expected("a chunk size of 4096 .. 8388608, a power of two", header.chunk_size));
+                expected("a chunk size of 4096 .. 8388608, a power of two", header.chunk_bytes));
   }
   const auto algorithm = base::load_le<std::uint16_t>(bytes, 36);
   if (algorithm != kAlgorithm) throw error(errc::bad_algorithm, expected("algorithm 1", algorithm));

@@ -134,8 +134,9 @@ std::uint64_t rekey_file(const std::filesystem::path& file, const Keys& from, co
     lock_for_replacing(sealed, file);
     FdSource source(sealed.fd.get(), file.string());
     StreamingDecryptor decryptor(source, from, open_options);
-    SealOptions seal_options{.format = open_options.format, .chunk_size = 0, .context = open_options.context};
-    if (!decryptor.is_legacy_v1()) seal_options.chunk_size = decryptor.chunk_size();
+    SealOptions seal_options{
+        .format = open_options.format, .chunk_bytes = 0, .context = open_options.context};
+    if (!decryptor.is_legacy_v1()) seal_options.chunk_bytes = decryptor.chunk_bytes();
 
     base::AtomicFile fresh(file, {.mode = sealed.status.st_mode & 07777U});
     keep_owner(fresh, sealed, file);

@@ -14,12 +14,12 @@ LegacyV1Header LegacyV1Header::decode(std::span<const std::byte> bytes) {
     throw error(errc::short_header,
                 "AGCM version 1 header: expected 24 bytes, got " + std::to_string(bytes.size()));
   }
-  const auto chunk_size = base::load_le<std::uint32_t>(bytes, 20);
-  if (chunk_size == 0 || chunk_size > kMaxChunkSize) {
+  const auto chunk_bytes = base::load_le<std::uint32_t>(bytes, 20);
+  if (chunk_bytes == 0 || chunk_bytes > kMaxChunkSize) {
     throw error(errc::bad_chunk_size, "AGCM version 1 header: expected a chunk size of 1 .. 10485760, got " +
-                                          std::to_string(chunk_size));
+                                          std::to_string(chunk_bytes));
   }
-  return {.nonce = bytes.subspan(8, 12), .chunk_size = chunk_size};
+  return {.nonce = bytes.subspan(8, 12), .chunk_bytes = chunk_bytes};
 }
 
 std::optional<std::span<const std::byte>> read_legacy_chunk(ByteSource& source, std::span<std::byte> buffer) {

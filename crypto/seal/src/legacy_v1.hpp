@@ -20,7 +20,7 @@ struct LegacyV1Header {
   static constexpr std::uint32_t kMaxChunkSize = 10 * 1024 * 1024;
 
   std::span<const std::byte> nonce;  ///< points into the decoded bytes
-  std::uint32_t chunk_size = 0;
+  std::uint32_t chunk_bytes = 0;
 
   /// `bytes` begins with the magic and version 1. errc::short_header or bad_chunk_size.
   static LegacyV1Header decode(std::span<const std::byte> bytes);

@@ -41,7 +41,7 @@ struct RandomAccessDecryptor::State {
 
   RandomAccessSource& source;
   std::uint64_t header_size;
-  std::uint32_t chunk_size;
+  std::uint32_t chunk_bytes;
   ChunkCipher cipher;
   std::uint64_t body_size;
   std::uint64_t last_chunk;
@@ -52,12 +52,12 @@ struct RandomAccessDecryptor::State {
   State(RandomAccessSource& from, const StreamStart& start)
       : source(from),
         header_size(start.header.size()),
-        chunk_size(start.chunk_size),
+        chunk_bytes(start.chunk_bytes),
         cipher(ChunkCipher::Direction::open, start.keys),
         body_size(source.size() - header_size),
         last_chunk(body_size / start.sealed_chunk_size()),
         sealed(start.sealed_chunk_size()),
-        plain(chunk_size) {
+        plain(chunk_bytes) {
     if (last_chunk >= kMaxChunks || sealed_size(last_chunk) < kTagSize) throw_not_authentic();
     hold(last_chunk);
   }
@@ -68,7 +68,7 @@ struct RandomAccessDecryptor::State {
   std::size_t sealed_size(std::uint64_t chunk) const {
     return static_cast<std::size_t>(chunk < last_chunk ? sealed.size() : body_size % sealed.size());
   }
-  std::uint64_t size() const { return last_chunk * chunk_size + sealed_size(last_chunk) - kTagSize; }
+  std::uint64_t size() const { return last_chunk * chunk_bytes + sealed_size(last_chunk) - kTagSize; }
 
   void open_into(std::uint64_t chunk, std::span<std::byte> into) {
     const auto part = std::span(sealed).first(sealed_size(chunk));
@@ -102,8 +102,8 @@ std::size_t RandomAccessDecryptor::read(std::uint64_t offset, std::span<std::byt
   const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), size - offset));
   std::size_t done = 0;
   while (done < wanted) {
-    const std::uint64_t chunk = (offset + done) / state.chunk_size;
-    const auto inside = static_cast<std::size_t>((offset + done) % state.chunk_size);
+    const std::uint64_t chunk = (offset + done) / state.chunk_bytes;
+    const auto inside = static_cast<std::size_t>((offset + done) % state.chunk_bytes);
     const std::size_t chunk_bytes = state.sealed_size(chunk) - kTagSize;
     if (inside == 0 && wanted - done >= chunk_bytes && state.held != chunk) {
       state.open_into(chunk, into.subspan(done, chunk_bytes));  // whole chunks need no copy

@@ -30,17 +30,17 @@ StreamKeys derive(std::string_view label, const SecretKey& key, std::span<const 
 StreamStart seal_agcm(const SecretKey& key, const SealOptions& options, const Salt& salt) {
   AgcmHeader header;
   header.salt = salt;
-  header.chunk_size = chosen_chunk_size(options);
+  header.chunk_bytes = chosen_chunk_size(options);
   header.key_id = key.id();
   auto bytes = header.encode();
   auto keys = derive(kAgcmInfo, key, std::span(bytes).first(AgcmHeader::kBoundSize), options.context);
   std::ranges::copy(keys.commitment(), bytes.begin() + AgcmHeader::kBoundSize);
-  return {.header = {bytes.begin(), bytes.end()}, .chunk_size = header.chunk_size, .keys = std::move(keys)};
+  return {.header = {bytes.begin(), bytes.end()}, .chunk_bytes = header.chunk_bytes, .keys = std::move(keys)};
 }
 
 StreamStart seal_c2sp(const SecretKey& key, const SealOptions& options, const Salt& salt) {
   StreamStart start{.header = {},
-                    .chunk_size = chosen_chunk_size(options),
+                    .chunk_bytes = chosen_chunk_size(options),
                     .keys = derive(C2spHeader::kInfo, key, salt, options.context)};
   start.header.assign(salt.begin(), salt.end());
   const auto commitment = start.keys.commitment();
@@ -59,7 +59,7 @@ StreamStart open_legacy(std::vector<std::byte> header, const Keys& keys, const O
   if (all.size() != 1) throw error(errc::unknown_key, "AGCM version 1 names no key; give exactly one");
   StreamStart start;
   start.legacy_v1 = true;
-  start.chunk_size = decoded.chunk_size;
+  start.chunk_bytes = decoded.chunk_bytes;
   const auto memory = start.keys.memory.bytes();
   std::ranges::copy(all.front()->bytes(), memory.begin());
   std::ranges::copy(decoded.nonce, memory.begin() + StreamKeys::kKeySize);
@@ -89,7 +89,7 @@ StreamStart open_agcm(ByteSource& source, const Keys& keys, const OpenOptions& o
   auto keys_of_stream =
       derive(kAgcmInfo, *key, std::span(bytes).first(AgcmHeader::kBoundSize), options.context);
   if (!equal_in_constant_time(keys_of_stream.commitment(), header.commitment)) throw_not_authentic();
-  return {.header = std::move(bytes), .chunk_size = header.chunk_size, .keys = std::move(keys_of_stream)};
+  return {.header = std::move(bytes), .chunk_bytes = header.chunk_bytes, .keys = std::move(keys_of_stream)};
 }
 
 StreamStart open_c2sp(ByteSource& source, const Keys& keys, const OpenOptions& options) {
@@ -104,7 +104,7 @@ StreamStart open_c2sp(ByteSource& source, const Keys& keys, const OpenOptions& o
     auto keys_of_stream = derive(C2spHeader::kInfo, *key, salt, options.context);
     if (!equal_in_constant_time(keys_of_stream.commitment(), commitment)) continue;
     return {
-        .header = std::move(bytes), .chunk_size = C2spHeader::kChunkSize, .keys = std::move(keys_of_stream)};
+        .header = std::move(bytes), .chunk_bytes = C2spHeader::kChunkSize, .keys = std::move(keys_of_stream)};
   }
   throw_not_authentic();
 }
@@ -114,16 +114,16 @@ StreamStart open_c2sp(ByteSource& source, const Keys& keys, const OpenOptions& o
 std::uint32_t chosen_chunk_size(const SealOptions& options) {
   const auto refuse = [&](const std::string& expected) {
     throw error(sluice::errc::bad_option,
-                "chunk size: expected " + expected + ", got " + std::to_string(options.chunk_size));
+                "chunk size: expected " + expected + ", got " + std::to_string(options.chunk_bytes));
   };
   if (options.format == Format::c2sp) {
-    if (options.chunk_size != 0 && options.chunk_size != C2spHeader::kChunkSize)
+    if (options.chunk_bytes != 0 && options.chunk_bytes != C2spHeader::kChunkSize)
       refuse("16384 for format c2sp");
     return C2spHeader::kChunkSize;
   }
-  if (options.chunk_size == 0) return AgcmHeader::kDefaultChunkSize;
-  if (!is_agcm_chunk_size(options.chunk_size)) refuse("a power of two, 4096 .. 8388608");
-  return options.chunk_size;
+  if (options.chunk_bytes == 0) return AgcmHeader::kDefaultChunkSize;
+  if (!is_agcm_chunk_size(options.chunk_bytes)) refuse("a power of two, 4096 .. 8388608");
+  return options.chunk_bytes;
 }
 
 StreamStart start_sealing(const SecretKey& key, const SealOptions& options, const std::optional<Salt>& salt) {

@@ -20,11 +20,11 @@ using Salt = std::array<std::byte, 24>;
 
 struct StreamStart {
   std::vector<std::byte> header;
-  std::uint32_t chunk_size = 0;
+  std::uint32_t chunk_bytes = 0;
   StreamKeys keys;  // secure memory is slow to make: give it in the initializer
   bool legacy_v1 = false;
 
-  std::size_t sealed_chunk_size() const { return std::size_t{chunk_size} + kTagSize; }
+  std::size_t sealed_chunk_size() const { return std::size_t{chunk_bytes} + kTagSize; }
 };
 
 /// The chunk size that `options` mean. sluice::errc::bad_option.

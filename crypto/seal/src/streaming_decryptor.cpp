@@ -14,7 +14,7 @@ namespace sluice::crypto {
 
 struct StreamingDecryptor::State {
   ByteSource& source;
-  std::uint32_t chunk_size;
+  std::uint32_t chunk_bytes;
   bool legacy_v1;
   ChunkCipher cipher;
   std::vector<std::byte> buffer;         // one sealed chunk, opened in place
@@ -25,7 +25,7 @@ struct StreamingDecryptor::State {
 
   State(ByteSource& from, const StreamStart& start)
       : source(from),
-        chunk_size(start.chunk_size),
+        chunk_bytes(start.chunk_bytes),
         legacy_v1(start.legacy_v1),
         cipher(ChunkCipher::Direction::open, start.keys),
         buffer(start.sealed_chunk_size()) {}
@@ -55,7 +55,7 @@ struct StreamingDecryptor::State {
     return sealed.value_or(std::span<const std::byte>{});
   }
 
-  // Opens the next chunk into `into` (chunk_size bytes or more); returns its plaintext.
+  // Opens the next chunk into `into` (chunk_bytes bytes or more); returns its plaintext.
   std::span<const std::byte> open_next(std::span<std::byte> into) {
     const auto sealed = legacy_v1 ? next_sealed_legacy() : next_sealed();
     if (sealed.empty()) return {};
@@ -75,7 +75,7 @@ struct StreamingDecryptor::State {
         done += part.size();
       } else if (last_chunk_seen) {
         break;
-      } else if (room.size() >= chunk_size) {
+      } else if (room.size() >= chunk_bytes) {
         done += open_next(room).size();
       } else {
         pending = open_next(buffer);
@@ -113,8 +113,8 @@ void StreamingDecryptor::close() {
   if (read({&beyond, 1}) != 0) throw error(errc::incomplete, "sealed stream closed before its verified end");
 }
 
-std::uint32_t StreamingDecryptor::chunk_size() const noexcept {
-  return state_->chunk_size;
+std::uint32_t StreamingDecryptor::chunk_bytes() const noexcept {
+  return state_->chunk_bytes;
 }
 
 bool StreamingDecryptor::is_legacy_v1() const noexcept {

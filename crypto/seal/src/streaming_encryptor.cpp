@@ -15,7 +15,7 @@ namespace sluice::crypto {
 
 struct StreamingEncryptor::State {
   ByteSink& sink;
-  std::size_t chunk_size;
+  std::size_t chunk_bytes;
   ChunkCipher cipher;
   std::vector<std::byte> buffer;  // plaintext that waits for its chunk to fill; sealed in place
   std::size_t filled = 0;
@@ -25,7 +25,7 @@ struct StreamingEncryptor::State {
 
   State(ByteSink& target, const StreamStart& start)
       : sink(target),
-        chunk_size(start.chunk_size),
+        chunk_bytes(start.chunk_bytes),
         cipher(ChunkCipher::Direction::seal, start.keys),
         buffer(start.sealed_chunk_size()) {
     sink.write(start.header);
@@ -37,16 +37,16 @@ struct StreamingEncryptor::State {
   // Whole chunks are sealed straight from the caller's memory, and into the sink's if it has any.
   void add(std::span<const std::byte> plaintext) {
     while (!plaintext.empty()) {
-      const std::size_t count = std::min(plaintext.size(), chunk_size - filled);
+      const std::size_t count = std::min(plaintext.size(), chunk_bytes - filled);
       const auto part = plaintext.first(count);
       plaintext = plaintext.subspan(count);
-      if (count == chunk_size) {
+      if (count == chunk_bytes) {
         emit(part);
         continue;
       }
       std::ranges::copy(part, buffer.begin() + static_cast<std::ptrdiff_t>(filled));
       filled += count;
-      if (filled == chunk_size) flush();
+      if (filled == chunk_bytes) flush();
     }
   }
 

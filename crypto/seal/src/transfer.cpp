@@ -39,7 +39,7 @@ std::size_t places_for(unsigned workers) {
 
 std::size_t chunks_in_run(const StreamStart& start, std::size_t places) {
   const std::size_t bytes = std::min(kRunBytes, kAllRunsBytes / (2 * places));  // in and out
-  return std::max<std::size_t>(1, bytes / start.chunk_size);
+  return std::max<std::size_t>(1, bytes / start.chunk_bytes);
 }
 
 // Those that this thread may run on: a container often has fewer than the machine.
@@ -78,8 +78,8 @@ class Transfer {
         sink_(sink),
         start_(start),
         options_(options),
-        input_chunk_(direction == Direction::seal ? start.chunk_size : start.sealed_chunk_size()),
-        output_chunk_(direction == Direction::seal ? start.sealed_chunk_size() : start.chunk_size),
+        input_chunk_(direction == Direction::seal ? start.chunk_bytes : start.sealed_chunk_size()),
+        output_chunk_(direction == Direction::seal ? start.sealed_chunk_size() : start.chunk_bytes),
         places_(places_for(options.workers)),
         run_chunks_(chunks_in_run(start, places_.size())),
         schedule_(options.workers, places_.size()) {}
@@ -238,7 +238,7 @@ class Transfer {
 std::uint64_t open_legacy(ByteSource& source, ByteSink& sink, StreamStart start,
                           const TransferOptions& transfer) {
   StreamingDecryptor decryptor(source, std::move(start));
-  std::vector<std::byte> buffer(std::max<std::size_t>(kRunBytes, decryptor.chunk_size()));
+  std::vector<std::byte> buffer(std::max<std::size_t>(kRunBytes, decryptor.chunk_bytes()));
   std::uint64_t total = 0;
   while (const std::size_t count = decryptor.read(buffer)) {
     if (transfer.cancel.stop_requested()) throw error(errc::cancelled, "transfer of a version 1 stream");

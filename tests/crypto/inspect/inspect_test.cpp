@@ -40,7 +40,7 @@ TEST_F(Inspect, TellsTheLengthOfAStreamFromItsSize) {
       const auto info = of(seal_bytes(pattern(size), test_key(), {.format = format}), format);
       const std::uint32_t chunk = format == Format::agcm ? 65'536 : 16'384;
       EXPECT_EQ(info.kind, format == Format::agcm ? FileKind::agcm : FileKind::c2sp);
-      EXPECT_EQ(info.chunk_size, chunk);
+      EXPECT_EQ(info.chunk_bytes, chunk);
       EXPECT_EQ(info.plaintext_bytes, size);
       EXPECT_EQ(info.chunks, size / chunk + 1);
       EXPECT_EQ(info.key_id.has_value(), format == Format::agcm);
@@ -58,7 +58,7 @@ TEST_F(Inspect, WalksTheChunksOfVersion1) {
   auto bytes = version_1();
   auto info = of(bytes);
   EXPECT_EQ(info.version, 1U);
-  EXPECT_EQ(info.chunk_size, 8U);
+  EXPECT_EQ(info.chunk_bytes, 8U);
   EXPECT_EQ(info.chunks, 2U);
   EXPECT_EQ(info.plaintext_bytes, 11U);
   EXPECT_EQ(info.key_id, std::nullopt);

@@ -112,7 +112,7 @@ TEST(KeyRing, OpensStreamsOfAnyOfItsKeysInEitherFormat) {
   for (unsigned i = 1; i <= 3; ++i) ring.add(test_key(i));
   const auto plain = to_bytes("for the second key");
   for (const auto format : {Format::agcm, Format::c2sp}) {
-    const auto sealed = seal_bytes(plain, test_key(2), {.format = format, .chunk_size = 0, .context = "c"});
+    const auto sealed = seal_bytes(plain, test_key(2), {.format = format, .chunk_bytes = 0, .context = "c"});
     const OpenOptions options{.format = format, .context = "c", .allow_legacy_v1 = false};
     EXPECT_EQ(open_bytes(sealed, ring, options), plain);
   }

@@ -18,8 +18,8 @@
 #include <utility>
 
 #include "sluice/base/detail/file_io.hpp"
-#include "sluice/crypto/key/key_file.hpp"
 #include "sluice/crypto/inspect/inspect.hpp"
+#include "sluice/crypto/key/key_file.hpp"
 #include "support.hpp"
 
 namespace sluice::crypto::test {
@@ -60,15 +60,15 @@ TEST_F(Files, AreSealedInspectedOpenedAndRekeyed) {
     const auto plain = pattern(1'000'000);
     write_file(path_, plain);
     const TransferOptions transfer{.workers = workers};
-    EXPECT_EQ(seal_file(path_, scratch_ / "sealed", key, {.chunk_size = 8192, .context = "c"}, transfer),
+    EXPECT_EQ(seal_file(path_, scratch_ / "sealed", key, {.chunk_bytes = 8192, .context = "c"}, transfer),
               plain.size());
     const auto info = inspect_file(scratch_ / "sealed");
     EXPECT_EQ(info.version, 2U);
-    EXPECT_EQ(info.chunk_size, 8192U);
+    EXPECT_EQ(info.chunk_bytes, 8192U);
     EXPECT_EQ(info.key_id, key.id());
     EXPECT_EQ(info.plaintext_bytes, plain.size());
     EXPECT_EQ(rekey_file(scratch_ / "sealed", key, other, {.context = "c"}, transfer), plain.size());
-    EXPECT_EQ(inspect_file(scratch_ / "sealed").chunk_size, 8192U);
+    EXPECT_EQ(inspect_file(scratch_ / "sealed").chunk_bytes, 8192U);
     EXPECT_EQ(code_of([&] { open_file(scratch_ / "sealed", scratch_ / "o", key, {.context = "c"}); }),
               errc::unknown_key);
     EXPECT_EQ(open_file(scratch_ / "sealed", scratch_ / "opened", other, {.context = "c"}, transfer),

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t kChunk = 4096;
 constexpr std::size_t kSealedChunk = kChunk + kTagSize;
-const SealOptions kSmallChunks{.chunk_size = kChunk};
+const SealOptions kSmallChunks{.chunk_bytes = kChunk};
 
 // Hands out at most so many bytes at once, and optionally fails after so many in all.
 class SlowSource final : public ByteSource {
@@ -84,7 +84,7 @@ TEST(Stream, RoundTripsEveryChunkSizeAndBothFormats) {
   const auto key = test_key();
   const auto plain = pattern(70'000);
   for (std::uint32_t chunk = AgcmHeader::kMinChunkSize; chunk <= AgcmHeader::kMaxChunkSize; chunk *= 2) {
-    EXPECT_EQ(open_bytes(seal_bytes(plain, key, {.chunk_size = chunk}), key), plain) << chunk;
+    EXPECT_EQ(open_bytes(seal_bytes(plain, key, {.chunk_bytes = chunk}), key), plain) << chunk;
   }
   EXPECT_EQ(open_bytes(seal_bytes(plain, key, {.format = Format::c2sp}), key, {.format = Format::c2sp}),
             plain);
@@ -123,7 +123,7 @@ TEST(Stream, IsRefusedWithAnotherKeyOrContextBeforeAnyChunk) {
 
 TEST(Stream, OfC2spIsRefusedWithAnotherKeyOrContext) {
   const auto sealed =
-      seal_bytes(pattern(100), test_key(), {.format = Format::c2sp, .chunk_size = 0, .context = "a"});
+      seal_bytes(pattern(100), test_key(), {.format = Format::c2sp, .chunk_bytes = 0, .context = "a"});
   const OpenOptions right{.format = Format::c2sp, .context = "a", .allow_legacy_v1 = false};
   const OpenOptions wrong{.format = Format::c2sp, .context = "b", .allow_legacy_v1 = false};
   EXPECT_EQ(open_bytes(sealed, test_key(), right), pattern(100));
@@ -156,10 +156,10 @@ TEST(Stream, NamesWhatIsWrongInAHeader) {
 TEST(Stream, RefusesOptionsOutOfRange) {
   VectorSink sink;
   for (const std::uint32_t chunk : {1U, 4095U, 4097U, 65535U, 16U << 20U, 0xffffffffU}) {
-    EXPECT_EQ(code_of([&] { StreamingEncryptor(sink, test_key(), {.chunk_size = chunk}); }),
+    EXPECT_EQ(code_of([&] { StreamingEncryptor(sink, test_key(), {.chunk_bytes = chunk}); }),
               sluice::errc::bad_option);
   }
-  const SealOptions c2sp{.format = Format::c2sp, .chunk_size = 65536, .context = {}};
+  const SealOptions c2sp{.format = Format::c2sp, .chunk_bytes = 65536, .context = {}};
   EXPECT_EQ(code_of([&] { StreamingEncryptor(sink, test_key(), c2sp); }), sluice::errc::bad_option);
   EXPECT_TRUE(sink.bytes().empty());
 }

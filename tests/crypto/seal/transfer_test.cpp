@@ -56,7 +56,7 @@ class FailingAfter final : public ByteSource {
 
 TEST(Transfer, IsTheSameForAnyNumberOfWorkersAndAnyKindOfEnds) {
   const auto key = test_key();
-  const SealOptions options{.chunk_size = kChunk, .context = "t"};
+  const SealOptions options{.chunk_bytes = kChunk, .context = "t"};
   const OpenOptions opening{.context = "t"};
   constexpr std::size_t kRun = 256UL * 1024;  // the engine's unit of work
   for (const std::size_t size : {std::size_t{0}, kRun - 1, kRun, kRun + 1, 5 * kRun, 5 * kRun + 12'345}) {
@@ -91,7 +91,7 @@ TEST(Transfer, IsTheSameForAnyNumberOfWorkersAndAnyKindOfEnds) {
 TEST(Transfer, HandsOutTheSamePrefixAndErrorForAnyNumberOfWorkers) {
   const auto key = test_key();
   const auto plain = pattern(300 * kChunk + 11);
-  const auto sealed = seal_bytes(plain, key, {.chunk_size = kChunk});
+  const auto sealed = seal_bytes(plain, key, {.chunk_bytes = kChunk});
   for (const std::size_t bad_chunk : {0U, 63U, 64U, 65U, 200U, 300U}) {
     auto damaged = sealed;
     damaged[AgcmHeader::kSize + bad_chunk * (kChunk + kTagSize)] ^= std::byte{1};
@@ -186,7 +186,7 @@ class SlowSink final : public ByteSink {
 
 TEST(Transfer, ReportsAFailureWhileItsSourceIsSilent) {
   constexpr std::size_t kRun = 64 * (kChunk + kTagSize);
-  auto sealed = seal_bytes(pattern(3'000'000), test_key(), {.chunk_size = kChunk});
+  auto sealed = seal_bytes(pattern(3'000'000), test_key(), {.chunk_bytes = kChunk});
   sealed[AgcmHeader::kSize + kRun + 5] ^= std::byte{1};
   for (const unsigned workers : {1U, 3U}) {
     const SilentPipe pipe;
@@ -347,7 +347,7 @@ TEST(Transfer, UsesMemoryThatDoesNotGrowWithTheStream) {
   };
   EXPECT_LT(grown_kib(300'000'000, {}, 2), 4 * 1024);
   // Large chunks: three a worker at most.
-  EXPECT_LT(grown_kib(200'000'000, {.chunk_size = AgcmHeader::kMaxChunkSize}, 1),
+  EXPECT_LT(grown_kib(200'000'000, {.chunk_bytes = AgcmHeader::kMaxChunkSize}, 1),
             3 * AgcmHeader::kMaxChunkSize / 1024 + 4 * 1024);
 }
 
@@ -356,7 +356,7 @@ TEST(RandomAccess, AgreesWithTheStreamAtEveryKindOfPosition) {
   std::mt19937 random(1);  // NOLINT(cert-msc51-cpp): the same positions in every run
   for (const std::size_t size : {0UL, 1UL, kChunk - 1, kChunk, kChunk + 1, 5 * kChunk, 5 * kChunk + 99}) {
     const auto plain = pattern(size);
-    const auto sealed = seal_bytes(plain, key, {.chunk_size = kChunk});
+    const auto sealed = seal_bytes(plain, key, {.chunk_bytes = kChunk});
     MemorySource source(sealed);
     RandomAccessDecryptor reader(source, key);
     ASSERT_EQ(reader.size(), size);
@@ -377,7 +377,7 @@ TEST(RandomAccess, AgreesWithTheStreamAtEveryKindOfPosition) {
 TEST(RandomAccess, RefusesADamagedChunkAndStillReadsTheOthers) {
   const auto key = test_key();
   const auto plain = pattern(3 * kChunk + 5);
-  auto sealed = seal_bytes(plain, key, {.chunk_size = kChunk});
+  auto sealed = seal_bytes(plain, key, {.chunk_bytes = kChunk});
   sealed[AgcmHeader::kSize + (kChunk + kTagSize) + 7] ^= std::byte{4};
   MemorySource source(sealed);
   RandomAccessDecryptor reader(source, key);
@@ -390,7 +390,7 @@ TEST(RandomAccess, RefusesADamagedChunkAndStillReadsTheOthers) {
 
 TEST(RandomAccess, RefusesAStreamWhoseEndIsCut) {
   const auto key = test_key();
-  const auto sealed = seal_bytes(pattern(3 * kChunk), key, {.chunk_size = kChunk});
+  const auto sealed = seal_bytes(pattern(3 * kChunk), key, {.chunk_bytes = kChunk});
   const Bytes cut(sealed.begin(), sealed.end() - kTagSize);
   MemorySource source(cut);
   EXPECT_EQ(code_of([&] { RandomAccessDecryptor(source, key); }), errc::not_authentic);

@@ -31,9 +31,9 @@ struct SegmentInfo {
 
 struct FileInfo {
   FileKind kind = FileKind::agcm;
-  std::uint32_t version = 0;     ///< of the format; 0 for c2sp
-  std::uint32_t chunk_size = 0;  ///< 0 for a journal segment
-  std::optional<KeyId> key_id;   ///< AGCM version 2 and journal segments
+  std::uint32_t version = 0;      ///< of the format; 0 for c2sp
+  std::uint32_t chunk_bytes = 0;  ///< 0 for a journal segment
+  std::optional<KeyId> key_id;    ///< AGCM version 2 and journal segments
   std::uint64_t file_bytes = 0;
   /// Of a stream, if the file's size (version 1: the lengths of its chunks) is a possible one.
   std::optional<std::uint64_t> plaintext_bytes;

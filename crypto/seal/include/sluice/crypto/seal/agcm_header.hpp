@@ -10,7 +10,7 @@
 //       38      2  flags = 0
 //       40     16  key id
 //       56     32  commitment
-//       88    ...  chunks: each chunk_size bytes of ciphertext and a 16-byte tag; the last one is shorter
+//       88    ...  chunks: each chunk_bytes bytes of ciphertext and a 16-byte tag; the last one is shorter
 //
 //   key[32] || base_nonce[12] || commitment[32] = HKDF-Expand-SHA-512(input key,
 //       "AGCM v2+AEAD_AES_256_GCM" 0x00 || header[0..55] || context)
@@ -45,7 +45,7 @@ struct AgcmHeader {
   static constexpr std::uint32_t kDefaultChunkSize = 64 * 1024;
 
   std::array<std::byte, 24> salt{};
-  std::uint32_t chunk_size = kDefaultChunkSize;
+  std::uint32_t chunk_bytes = kDefaultChunkSize;
   KeyId key_id;
   std::array<std::byte, 32> commitment{};
 

@@ -18,7 +18,7 @@ struct SealOptions {
   Format format = Format::agcm;
   /// Plaintext bytes in a chunk: for agcm a power of two, 4 KiB .. 8 MiB; for c2sp 16384. 0: the format's
   /// default (64 KiB, 16 KiB).
-  std::uint32_t chunk_size = 0;
+  std::uint32_t chunk_bytes = 0;
   /// Any bytes; the same must be given to open the stream. Says what the stream is for ("billing/2024-05").
   std::string context{};
 };

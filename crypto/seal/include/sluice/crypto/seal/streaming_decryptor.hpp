@@ -46,7 +46,7 @@ class StreamingDecryptor {
   /// Verifies that nothing is left: errc::incomplete if plaintext wasn't read, else as read().
   void close();
 
-  std::uint32_t chunk_size() const noexcept;
+  std::uint32_t chunk_bytes() const noexcept;
   /// Whether this is the unprotected version 1.
   bool is_legacy_v1() const noexcept;
 
