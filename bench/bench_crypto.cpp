@@ -50,7 +50,7 @@ struct Buffers {
         sealed(crypto::sealed_size(kBytes, options)),
         opened(kBytes) {
     for (std::size_t i = 0; i < kBytes; ++i) plain[i] = static_cast<std::byte>(i * 2654435761U >> 13U);
-    std::memset(opened.data(), 1, opened.size());
+    forget_opened();
     seal(1);
   }
 
@@ -103,6 +103,7 @@ struct Buffers {
     if (decryptor.read(opened) != kBytes) throw std::runtime_error("short stream");
     decryptor.close();
   }
+  void forget_opened() { std::memset(opened.data(), 1, opened.size()); }
   void check() const {
     if (opened != plain) throw std::runtime_error("what was opened isn't what was sealed");
   }
@@ -143,33 +144,47 @@ void add_memory(Suite& suite, std::size_t chunk) {
   const auto buffers = std::make_shared<Buffers>(chunk);
   const std::string floor = "bare EVP loop";
   const std::string floor_of_two = "bare EVP loop, 2 threads";
-  Group sealing{.name = "seal, memory to memory", .size = chunk, .subjects = {}, .length = 3};
-  sealing.subjects = {
-      subject(floor, "", [buffers] { buffers->seal_bare(); }),
-      subject(floor_of_two, floor, [buffers] { buffers->seal_bare_in_two_threads(); }),
-      subject("StreamingEncryptor", floor, [buffers] { buffers->seal_streaming(); }),
-      subject("seal, 1 worker", floor, [buffers] { buffers->seal(1); }),
-      subject("seal, 2 workers", floor_of_two, [buffers] { buffers->seal(2); }),
-  };
-  suite.add(std::move(sealing));
-
-  Group opening{.name = "open, memory to memory", .size = chunk, .subjects = {}, .length = 3};
-  const auto add = [&](const std::string& name, const std::string& of, bool bare,
-                       std::function<void()> work) {
+  const auto seal = [buffers] { buffers->seal(1); };
+  const auto open = [buffers] { buffers->open(1); };
+  const auto seal_bare = [buffers] { buffers->seal_bare(); };
+  const auto open_bare = [buffers] { buffers->open_bare(); };
+  // What is measured works on the result of what stands before it, or gives what stands behind it its input.
+  const auto add = [buffers](Group& group, const std::string& name, const std::string& of,
+                             const std::function<void()>& before, std::function<void()> work,
+                             const std::function<void()>& behind) {
     auto one = subject(name, of, std::move(work));
-    one.run = [buffers, bare, run = std::move(one.run)](const Cores& cores, const RunPlan& plan) {
-      bare ? buffers->seal_bare() : buffers->seal(1);
+    one.run = [buffers, before, behind, run = std::move(one.run)](const Cores& cores, const RunPlan& plan) {
+      before();
+      buffers->forget_opened();
       auto metrics = run(cores, plan);
+      behind();
       buffers->check();
       return metrics;
     };
-    opening.subjects.push_back(std::move(one));
+    group.subjects.push_back(std::move(one));
   };
-  add(floor, "", true, [buffers] { buffers->open_bare(); });
-  add(floor_of_two, floor, true, [buffers] { buffers->open_bare_in_two_threads(); });
-  add("StreamingDecryptor", floor, false, [buffers] { buffers->open_streaming(); });
-  add("open, 1 worker", floor, false, [buffers] { buffers->open(1); });
-  add("open, 2 workers", floor_of_two, false, [buffers] { buffers->open(2); });
+  const auto nothing = [] {};
+
+  Group sealing{.name = "seal, memory to memory", .size = chunk, .subjects = {}, .length = 3};
+  add(sealing, floor, "", nothing, seal_bare, open_bare);
+  add(
+      sealing, floor_of_two, floor, nothing, [buffers] { buffers->seal_bare_in_two_threads(); }, open_bare);
+  add(
+      sealing, "StreamingEncryptor", floor, nothing, [buffers] { buffers->seal_streaming(); }, open);
+  add(sealing, "seal, 1 worker", floor, nothing, seal, open);
+  add(
+      sealing, "seal, 2 workers", floor_of_two, nothing, [buffers] { buffers->seal(2); }, open);
+  suite.add(std::move(sealing));
+
+  Group opening{.name = "open, memory to memory", .size = chunk, .subjects = {}, .length = 3};
+  add(opening, floor, "", seal_bare, open_bare, nothing);
+  add(
+      opening, floor_of_two, floor, seal_bare, [buffers] { buffers->open_bare_in_two_threads(); }, nothing);
+  add(
+      opening, "StreamingDecryptor", floor, seal, [buffers] { buffers->open_streaming(); }, nothing);
+  add(opening, "open, 1 worker", floor, seal, open, nothing);
+  add(
+      opening, "open, 2 workers", floor_of_two, seal, [buffers] { buffers->open(2); }, nothing);
   suite.add(std::move(opening));
 }
 
@@ -224,13 +239,34 @@ void plain_copy(const std::filesystem::path& from, const std::filesystem::path& 
   out.commit();
 }
 
+Memory read_file(const std::filesystem::path& path) {
+  const OpenFile in(path);
+  crypto::FdSource source(in.fd());
+  Memory bytes(std::filesystem::file_size(path));
+  std::size_t filled = 0;
+  while (const auto count = source.read(std::span(bytes).subspan(filled))) filled += count;
+  bytes.resize(filled);
+  return bytes;
+}
+
 /// The floors of file to file, then the library: into a new file, and in the place of an old one, whose pages
 /// are given back in the same call.
 void add_files(Suite& suite, const std::string& name, const std::filesystem::path& from,
                const std::filesystem::path& to, const Memory& result, std::function<void()> in_memory,
-               const std::function<void(unsigned workers)>& through_files) {
+               const std::function<void(unsigned workers)>& through_files,
+               const std::function<void()>& check) {
   const std::string memory = "memory, 1 worker";
   const auto remove = [to] { std::filesystem::remove(to); };
+  const auto checked = [&](Subject one, unsigned workers) {
+    one.run = [through_files, check, workers, run = std::move(one.run)](const Cores& cores,
+                                                                        const RunPlan& plan) {
+      auto metrics = run(cores, plan);
+      through_files(workers);
+      check();
+      return metrics;
+    };
+    return one;
+  };
   Group group{.name = name, .size = 64 * kKiB, .subjects = {}, .length = 3};
   group.subjects.push_back(subject(memory, "", std::move(in_memory)));
   group.subjects.push_back(subject(
@@ -238,13 +274,15 @@ void add_files(Suite& suite, const std::string& name, const std::filesystem::pat
   group.subjects.push_back(subject(
       "plain copy of the file", memory, [from, to] { plain_copy(from, to); }, remove));
   for (const unsigned workers : {1U, 2U}) {
-    group.subjects.push_back(subject(
-        fmt::format("files, {} worker{}", workers, workers == 1 ? "" : "s"), memory,
-        [through_files, workers] { through_files(workers); }, remove));
+    group.subjects.push_back(
+        checked(subject(
+                    fmt::format("files, {} worker{}", workers, workers == 1 ? "" : "s"), memory,
+                    [through_files, workers] { through_files(workers); }, remove),
+                workers));
   }
   group.subjects.push_back(subject("plain copy over a file", memory, [from, to] { plain_copy(from, to); }));
   group.subjects.push_back(
-      subject("files, 1 worker, over a file", memory, [through_files] { through_files(1); }));
+      checked(subject("files, 1 worker, over a file", memory, [through_files] { through_files(1); }), 1));
   suite.add(std::move(group));
 }
 
@@ -261,11 +299,21 @@ void add_files(Suite& suite, const std::string& where, const std::filesystem::pa
       suite, "seal, file to file" + where, plain, out, buffers->sealed, [buffers] { buffers->seal(1); },
       [buffers, owner, plain, out](unsigned workers) {
         crypto::seal_file(plain, out, buffers->key, buffers->options, {.workers = workers});
+      },
+      [buffers, out] {
+        buffers->sealed = read_file(out);
+        buffers->forget_opened();
+        buffers->open(1);
+        buffers->check();
       });
   add_files(
       suite, "open, file to file" + where, sealed, out, buffers->plain, [buffers] { buffers->open(1); },
       [buffers, owner, sealed, out](unsigned workers) {
         crypto::open_file(sealed, out, buffers->key, {}, {.workers = workers});
+      },
+      [buffers, out] {
+        buffers->opened = read_file(out);
+        buffers->check();
       });
 }
 

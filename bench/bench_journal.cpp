@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -109,17 +110,37 @@ Subject plain_subject(std::string name, std::string floor, const std::shared_ptr
           }};
 }
 
+/// Reads what a journal still holds: each record as it was appended, up to the last one.
+void check_journal(const std::filesystem::path& where, const crypto::SecretKey& key, const Memory& record,
+                   std::uint64_t last) {
+  crypto::JournalReader reader(where, key);
+  while (const auto read = reader.next())
+    if (!std::ranges::equal(read->bytes, record))
+      throw std::runtime_error("a record isn't what was appended");
+  if (reader.position() != last + 1)
+    throw std::runtime_error(
+        fmt::format("the journal ends at record {}, not {}", reader.position() - 1, last));
+}
+
+/// Appends to a new journal for the planned time, then checks it.
+Metrics measure_journal(const std::filesystem::path& where, const crypto::JournalOptions& options,
+                        std::size_t bytes, const RunPlan& plan, std::size_t clock_bytes) {
+  std::filesystem::remove_all(where);
+  const auto key = crypto::SecretKey::generate();
+  crypto::SealedJournal journal(where, key, options);
+  const Memory record(bytes, std::byte{7});
+  std::uint64_t last = 0;
+  auto metrics = rate_of(plan, clock_bytes, [&] { last = journal.append(record); });
+  journal.close();
+  check_journal(where, key, record, last);
+  return metrics;
+}
+
 Subject journal_subject(std::string name, std::string floor, const std::shared_ptr<TemporaryFolder>& place,
                         std::size_t bytes, crypto::SyncPolicy policy) {
   return {std::move(name), std::move(floor), [place, bytes, policy](const Cores&, const RunPlan& plan) {
-            const auto where = *place / "journal";
-            std::filesystem::remove_all(where);
-            crypto::SealedJournal journal(where, crypto::SecretKey::generate(),
-                                          {.sync = policy, .retain_bytes = 2 * kFileBytes});
-            const Memory record(bytes, std::byte{7});
-            auto metrics = rate_of(plan, bytes, [&] { journal.append(record); });
-            journal.close();
-            return metrics;
+            return measure_journal(*place / "journal", {.sync = policy, .retain_bytes = 2 * kFileBytes},
+                                   bytes, plan, bytes);
           }};
 }
 
@@ -148,14 +169,8 @@ void add_appends(Suite& suite) {
                            }});
   each.subjects.push_back(
       {"journal, each", "plain append, fsync each", [disk](const Cores&, const RunPlan& plan) {
-         const auto where = *disk / "journal";
-         std::filesystem::remove_all(where);
-         crypto::SealedJournal journal(where, crypto::SecretKey::generate(),
-                                       {.sync = crypto::SyncPolicy::each});
-         const Memory record(kKiB, std::byte{7});
-         auto metrics = rate_of(plan, kGroupBytes + 1, [&] { journal.append(record); });
-         journal.close();
-         return metrics;
+         return measure_journal(*disk / "journal", {.sync = crypto::SyncPolicy::each}, kKiB, plan,
+                                kGroupBytes + 1);
        }});
   suite.add(std::move(each));
 }
@@ -172,6 +187,7 @@ class Crashed {
     journal.close();
     made_ = bytes;
   }
+  std::uint64_t records() const { return made_ / kKiB; }
   std::filesystem::path where() const { return place_ / "journal"; }
   const crypto::SecretKey& key() const { return key_; }
 
@@ -194,17 +210,30 @@ void add_recovery(Suite& suite) {
   const auto prepare = [crashed](const RunPlan& plan) {
     crashed->make(plan.measured_ns < kSmokeNs ? kGiB / 64 : kGiB);
   };
+  const auto expect_all = [crashed](std::uint64_t records) {
+    if (records != crashed->records())
+      throw std::runtime_error(fmt::format("{} records of {}", records, crashed->records()));
+  };
   Group group{.name = "open a 1 GiB journal", .size = kKiB, .subjects = {}, .length = 2, .most_runs = 5};
   group.subjects.push_back(
-      {"read and verify all of it", "", [crashed, prepare](const Cores&, const RunPlan& plan) {
+      {"read and verify all of it", "", [crashed, prepare, expect_all](const Cores&, const RunPlan& plan) {
          prepare(plan);
-         return time_of([&] { crypto::verify_journal(crashed->where(), crashed->key()); });
+         std::uint64_t records = 0;
+         auto metrics = time_of([&] { records = crypto::verify_journal(crashed->where(), crashed->key()); });
+         expect_all(records);
+         return metrics;
        }});
-  group.subjects.push_back(
-      {"recover", "read and verify all of it", [crashed, prepare](const Cores&, const RunPlan& plan) {
-         prepare(plan);
-         return time_of([&] { const crypto::SealedJournal journal(crashed->where(), crashed->key()); });
-       }});
+  group.subjects.push_back({"recover", "read and verify all of it",
+                            [crashed, prepare, expect_all](const Cores&, const RunPlan& plan) {
+                              prepare(plan);
+                              std::uint64_t next = 0;
+                              auto metrics = time_of([&] {
+                                const crypto::SealedJournal journal(crashed->where(), crashed->key());
+                                next = journal.next_sequence();
+                              });
+                              expect_all(next - 1);
+                              return metrics;
+                            }});
   suite.add(std::move(group));
 }
 

@@ -160,7 +160,7 @@ void Suite::measure_once(const Group& group, const Subject& subject, const Setti
   const auto metrics = subject.run(settings.cores, settings.plan(group));
   const auto elapsed = monotonic_ns() - begun;
   const auto shortage = cpu_shortage_ns() - shortage_before;
-  placement.probe(settings.cores);
+  if (!settings.smoke) placement.probe(settings.cores);
   const auto strict = !settings.smoke && group.timed;
   if (strict && !placement.steady()) {
     ++progress.moved;
@@ -171,7 +171,8 @@ void Suite::measure_once(const Group& group, const Subject& subject, const Setti
     ++progress.disturbed;
     return;
   }
-  auto& table = progress.tables[placement.distance()];
+  // A smoke run is one run of everything, wherever the processors are meanwhile.
+  auto& table = progress.tables[settings.smoke ? kDistances.front() : placement.distance()];
   table.line_ns.push_back(placement.line_ns());
   table.series[subject.name].add(metrics);
 }
