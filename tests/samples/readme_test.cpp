@@ -68,20 +68,5 @@ TEST(Readme, LinksOnlyToFilesThatExist) {
   EXPECT_GT(files, 3);
 }
 
-TEST(Threats, NamesOnlyTestsThatExist) {
-  std::string sources;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(source_file("tests")))
-    if (entry.path().extension() == ".cpp") sources += read_file(entry.path());
-  int named = 0;
-  for (const std::string& quoted : all_between(read_file(source_file("docs/threats.md")), "`", "`")) {
-    const auto dot = quoted.find('.');
-    if (quoted.find_first_of(" |") != std::string::npos || dot == std::string::npos) continue;
-    ++named;
-    EXPECT_NE(sources.find(quoted.substr(0, dot)), std::string::npos) << quoted;
-    EXPECT_NE(sources.find(quoted.substr(dot + 1) + ')'), std::string::npos) << quoted;
-  }
-  EXPECT_GT(named, 90);
-}
-
 }  // namespace
 }  // namespace sluice::test
