@@ -24,9 +24,10 @@ ARROWS = {
     "crypto/key": ["crypto"],
     "crypto/seal": ["crypto/key"],
     "crypto/journal": ["crypto/seal"],
-    "tools": ["ipc/stream", "crypto/journal"],
-    "samples": ["ipc/stream", "crypto/journal"],
-    "bench": ["ipc/stream", "crypto/journal"],
+    "crypto/inspect": ["crypto/journal"],
+    "tools": ["ipc/stream", "crypto/inspect"],
+    "samples": ["ipc/stream", "crypto/inspect"],
+    "bench": ["ipc/stream", "crypto/inspect"],
     "tests": ["tools", "samples", "bench"],
 }
 LIBRARIES = ["base", "ring", "ipc", "crypto"]
@@ -50,6 +51,7 @@ FOR_NOW = [
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 NAMESPACE = re.compile(r"^\s*(?:inline\s+)?namespace\s+([\w:]+)\s*\{")
+TYPE_DECLARATION = re.compile(r"\s*((class|struct|enum class) \w+( : [\w:]+)?;)?\s*$")
 TEST = re.compile(r"\b(?:TYPED_)?TEST(?:_[FP])?\(\s*(\w+)\s*,\s*(\w+)\s*\)")
 MACRO = re.compile(r"^\s*#\s*define\s+(\w+)\s+(\w+)\s*$", re.MULTILINE)
 NAMED_TEST = re.compile(r"`([A-Z]\w*)\.([A-Z]\w*)`")
@@ -175,14 +177,28 @@ def rooms(project):
             yield include, 1, f"{part} is not in the table of arrows, tests/structure/structure.py"
 
 
+def only_declares(lines, first):
+    """Whether the namespace that opens at lines[first] holds nothing but declarations of types."""
+    for line in lines[first + 1:]:
+        if line.startswith("}"):
+            return True
+        if not TYPE_DECLARATION.match(line):
+            return False
+    return False
+
+
 def namespaces(project):
-    """A file opens the namespace of its room, or sluice."""
+    """A file opens sluice, or the namespace of its room; that of a room below it only to declare a type."""
     for path in project.sources(*LIBRARIES, "tools", "bench"):
         room = project.name(path).split("/")[0]
-        for number, line in lines_of(path):
+        own = re.compile(rf"sluice(::{room}(::\w+)*)?|{room}|std|detail")
+        below = {f"sluice::{part}" for part in stands_on(project.part_of(path)) if part in LIBRARIES}
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for index, line in enumerate(lines):
             match = NAMESPACE.match(line)
-            if match and not re.fullmatch(rf"sluice(::{room}(::\w+)*)?|{room}|std|detail", match[1]):
-                yield path, number, f"namespace {match[1]} in {room}/; it is sluice::{room}, or sluice"
+            if not match or own.fullmatch(match[1]) or (match[1] in below and only_declares(lines, index)):
+                continue
+            yield path, index + 1, f"namespace {match[1]} in {room}/; it is sluice::{room}, or sluice"
 
 
 def line_lengths(project):

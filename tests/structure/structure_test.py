@@ -92,6 +92,14 @@ class Structure(unittest.TestCase):
         self.finds("namespaces", "ring/src/futex.hpp:1: namespace sluice::ipc in ring/; it is sluice::ring, or sluice",
                    {"ring/src/futex.hpp": "namespace sluice::ipc {\n}\n"})
 
+    def test_a_type_of_a_room_below_may_be_declared(self):
+        self.assertEqual("", self.offenders({
+            "ring/src/futex.hpp": "namespace sluice::base {\nclass Event;\n}\n"}, "namespaces"))
+
+    def test_nothing_is_defined_in_the_namespace_of_a_room_below(self):
+        self.finds("namespaces", "ring/src/futex.hpp:1: namespace sluice::base in ring/; it is sluice::ring, or sluice",
+                   {"ring/src/futex.hpp": "namespace sluice::base {\nclass Event {};\n}\n"})
+
     def test_a_line_that_is_too_long(self):
         self.finds("line_lengths", "docs/page.md:2: 121 columns; at most 120", {"docs/page.md": "\n" + "x" * 121 + "\n"})
 
