@@ -67,8 +67,9 @@ class MoveOnlyFunction<R(Args...)> {
   static constexpr std::size_t kRoomBytes = 4 * sizeof(void*);
 
   template <typename T>
-  static constexpr bool kFitsInside = sizeof(T) <= kRoomBytes && alignof(T) <= alignof(std::max_align_t) &&
-                                      std::is_nothrow_move_constructible_v<T>;
+  static constexpr bool kFitsInside =
+      sizeof(T) <= kRoomBytes &&
+      alignof(T) <= alignof(std::max_align_t) && std::is_nothrow_move_constructible_v<T>;
 
   /// What differs between the types held.
   struct Kind {
