@@ -8,40 +8,26 @@
 // [quick start]
 #include <algorithm>
 #include <cctype>
-#include <future>
 #include <iostream>
-#include <sluice/ipc/connect/endpoint.hpp>
-#include <span>
+#include <sluice/ipc.hpp>
 #include <string>
-
-std::string text_of(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 // One process listens, and answers in a handler until the other side closes or dies.
 void serve() {
-  sluice::Listener listener = sluice::listen("quick-start");
-  sluice::Port port = listener.accept();
-  std::promise<sluice::Status> ended;
-  port.on_message([&](std::span<const std::byte> question) {
-    std::string answer = text_of(question);
+  sluice::Port port = sluice::listen("quick-start").accept();
+  port.on_message([&](std::string_view question) {
+    std::string answer(question);
     std::ranges::transform(answer, answer.begin(), [](unsigned char c) { return std::toupper(c); });
-    if (port.post_message(std::as_bytes(std::span(answer))) != sluice::Status::ok) port.close();
+    if (port.post_message(answer) != sluice::Status::ok) port.close();
   });
-  port.on_close([&](sluice::Status reason) { ended.set_value(reason); });
-  port.start();
-  std::cout << "the client: " << to_string(ended.get_future().get()) << "\n";
+  std::cout << "the client: " << to_string(port.run()) << "\n";
 }
 
 // The other connects, waiting for the listener if it has to, posts, and takes the answer by a call.
 void ask() {
   sluice::Port port = sluice::connect("quick-start");
-  const std::string question = "hello";
-  if (port.post_message(std::as_bytes(std::span(question))) != sluice::Status::ok) return;
-  if (sluice::Message answer = port.receive()) {
-    std::cout << "the server says: " << text_of(answer.bytes()) << "\n";
-  }
-  port.close();
+  if (port.post_message("hello") != sluice::Status::ok) return;
+  if (sluice::Message answer = port.receive()) std::cout << "the server says: " << answer.text() << "\n";
 }
 // [quick start end]
 

@@ -28,7 +28,7 @@ constexpr auto kAcceptBackOff = std::chrono::milliseconds(50);
 Port make_port(ipc::Connection connection, const PortOptions& options) {
   auto impl = std::make_shared<ipc::PortImpl>(std::move(connection), options);
   impl->watch();
-  return Port(std::move(impl));
+  return ipc::PortAccess::make(std::move(impl));
 }
 
 }  // namespace

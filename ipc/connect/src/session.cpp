@@ -22,7 +22,7 @@ using std::chrono::steady_clock;
 
 Port make_session_port(OpenedSession opened, SessionPlan plan, ipc::MeetingPlace place) {
   auto impl = std::make_shared<ipc::SessionPort>(std::move(opened), std::move(plan), std::move(place));
-  Port port(impl);
+  Port port = ipc::PortAccess::make(impl);
   impl->run_session();
   return port;
 }

@@ -1,40 +1,45 @@
-// Calls a port's handlers: one thread that waits for messages, and the executor, if any, that runs the
-// handlers.
+// From a wake-up to the handler, top to bottom: the delivering thread waits for a message, waits until a
+// handler is set, takes its turn where the handlers run, and calls the handler for every message that is
+// there. Then it waits again, or reports the end.
 #pragma once
 
+#include <pthread.h>
+
 #include <condition_variable>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
+#include <utility>
 
 #include "handler_slot.hpp"
+#include "sluice/base/detail/signals_blocked.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/ipc/port/detail/port_core.hpp"
 #include "sluice/ipc/port/message_port.hpp"
 #include "sluice/ipc/port/port_options.hpp"
 #include "turn.hpp"
 
 namespace sluice::ipc {
 
-/// What delivery needs from its port. Called on the delivery thread, or where the executor runs its work;
-/// never both at once.
-class DeliverySource {
- public:
-  DeliverySource() = default;
-  DeliverySource(const DeliverySource&) = delete;
-  DeliverySource& operator=(const DeliverySource&) = delete;
-  virtual ~DeliverySource() = default;
+/// What an exception says of itself.
+std::string text_of(const std::exception_ptr& failure);
 
-  /// Waits until there is a message: ok; or why there'll be none.
-  virtual Status wait_for_message() noexcept = 0;
-  /// Calls the handler for every message that is there: ok when none is left or the handler was taken away;
-  /// or why there'll be none. Passes the handler's exceptions on; the message that it threw at counts as
-  /// handled.
-  virtual Status drain(HandlerSlot<MessageHandler>& handler) = 0;
-  /// Why the port broke, in words.
-  virtual std::string failure_text() const = 0;
-};
-
-/// Threads: handlers' setters and interrupt() from any; the rest by the port's owner.
+/// Delivers a Source's messages. A Source has
+///
+///   Status wait_for_message()       waits: ok if there is a message; or why there'll be none
+///   ReadResult next_message()       ok, would_block, or why there'll be none
+///   void release(ring::Sequence)    the message is handled
+///   std::string failure_text()      why the port broke, in words
+///
+/// They are called on the delivering thread, or where the executor runs its work, but never at once. A
+/// template, so that the way of a message is inlined from the ring to the handler.
+///
+/// Threads: the handlers' setters, interrupt(), notice_end() and wait_until_over() any; the rest the port's
+/// owner.
+template <typename Source>
 class Delivery {
  public:
   explicit Delivery(Executor executor) : executor_(std::move(executor)) {}
@@ -46,33 +51,253 @@ class Delivery {
   ErrorHandler on_error(ErrorHandler handler) { return on_error_.exchange(std::move(handler)); }
   CloseHandler on_close(CloseHandler handler) { return on_close_.exchange(std::move(handler)); }
 
-  /// Starts the thread, which keeps `source` alive while it runs. Once; later calls do nothing.
-  void start(std::shared_ptr<DeliverySource> source);
+  /// Delivers on a thread of its own, which keeps `source` alive while it runs. Does nothing if something
+  /// delivers already, or did until the end.
+  void start(std::shared_ptr<Source> source);
+  /// Delivers on this thread until the port has ended, and returns why; closed also if a handler destroyed
+  /// it, or the executor threw work away. Passes on what a handler throws if there is no error handler.
+  /// Throws errc::misuse if another thread delivers.
+  Status run(const std::shared_ptr<Source>& source);
+  /// Whether messages are being delivered, or were until the port's end.
   bool started() const noexcept;
-  /// Wakes the thread where it waits for a handler to be set: the port was closed here.
+
+  /// Wakes the thread if it waits for a handler to be set: the port was closed here.
   void interrupt() noexcept;
+  /// Wakes who waits for the port's end.
+  void notice_end() noexcept { interrupt_with(false); }
+  /// Waits until nothing is delivered any more, and `reason()` tells why the port has ended: that reason, or
+  /// timed_out. Throws errc::misuse on the delivering thread, which would wait for itself.
+  template <typename Reason>
+  Status wait_until_over(Deadline deadline, Reason reason);
+
   /// Waits for the thread's end; called inside a handler, lets it end by itself. Then, and with an executor
   /// always, no handler begins any more: the executor may have no thread left but the one that waits here.
   void finish() noexcept;
 
  private:
-  void run(DeliverySource& source);
+  enum class State : unsigned char { idle, delivering, over };
+
+  // The way of a message, in this order.
+  Status deliver_until_end(Source& source);
   void wait_for_handler();
-  Status deliver(DeliverySource& source);
-  void report_end(DeliverySource& source, Status reason);
   bool run_where_handlers_run(const std::function<void()>& work);
+  Status call_handlers(Source& source);
+  Status call_handler_for_each_message(Source& source);
+  void report_end(Source& source, Status reason);
+
+  void begin();
+  void end(Status reason) noexcept;
+  void interrupt_with(bool interrupted) noexcept;
   bool abandon() noexcept;
 
   Executor executor_;
   HandlerSlot<MessageHandler> on_message_;
   HandlerSlot<ErrorHandler> on_error_;
   HandlerSlot<CloseHandler> on_close_;
+
   mutable std::mutex mutex_;
-  std::condition_variable handler_set_;
-  bool interrupted_ = false;    // under mutex_
-  bool abandoned_ = false;      // no handler begins any more; under mutex_
-  std::shared_ptr<Turn> turn_;  // the last piece of work given to the executor; under mutex_
-  std::thread thread_;          // set under mutex_, which the thread takes before anything else
+  std::condition_variable changed_;
+  // Under mutex_:
+  State state_ = State::idle;      // over: the end has been reported
+  Status reported_ = Status::ok;   // why the port had ended when the handlers were told so
+  bool interrupted_ = false;       // nobody waits for a handler any more
+  bool abandoned_ = false;         // no handler begins any more
+  std::thread::id delivers_on_{};  // while state_ is delivering
+  std::shared_ptr<Turn> turn_;     // the last piece of work given to the executor
+  std::thread thread_;             // set under mutex_, which the thread takes before anything else
 };
+
+template <typename Source>
+void Delivery<Source>::start(std::shared_ptr<Source> source) {
+  const std::scoped_lock lock(mutex_);
+  if (thread_.joinable() || state_ != State::idle || interrupted_) return;
+  const base::SignalsBlocked blocked;
+  try {
+    thread_ = std::thread([this, source = std::move(source)] {
+      begin();
+      end(deliver_until_end(*source));
+    });
+  } catch (const std::system_error& failure) {
+    throw error(failure.code(), "starting a port's delivery thread");
+  }
+  state_ = State::delivering;
+  ::pthread_setname_np(thread_.native_handle(), "sluice-deliver");
+}
+
+template <typename Source>
+Status Delivery<Source>::run(const std::shared_ptr<Source>& source) {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (state_ == State::over) return reported_;
+    if (thread_.joinable() || state_ == State::delivering)
+      throw error(errc::misuse, "run() on a port whose messages are delivered already");
+    state_ = State::delivering;
+  }
+  begin();
+  Status reason = Status::ok;
+  try {
+    reason = deliver_until_end(*source);
+  } catch (...) {
+    end(Status::ok);
+    throw;
+  }
+  end(reason);
+  return reason == Status::ok ? Status::closed : reason;
+}
+
+/// The loop. The reason why it ended, or ok if it was abandoned.
+template <typename Source>
+Status Delivery<Source>::deliver_until_end(Source& source) {
+  Status status = Status::ok;
+  while (status == Status::ok) {
+    status = source.wait_for_message();
+    if (status != Status::ok) break;
+    wait_for_handler();
+    if (!run_where_handlers_run([&] { status = call_handlers(source); })) return Status::ok;
+  }
+  return run_where_handlers_run([&] { report_end(source, status); }) ? status : Status::ok;
+}
+
+template <typename Source>
+void Delivery<Source>::wait_for_handler() {
+  if (!on_message_.empty()) return;
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return interrupted_ || !on_message_.empty(); });
+}
+
+/// False if the work has not begun, and no other will: the port is being destroyed, or the executor threw
+/// the work away.
+template <typename Source>
+bool Delivery<Source>::run_where_handlers_run(const std::function<void()>& work) {
+  if (!executor_) {
+    // Without the lock: without an executor, only this thread sets it.
+    if (!abandoned_) work();
+    return !abandoned_;
+  }
+  const auto turn = std::make_shared<Turn>(work);
+  {
+    const std::scoped_lock lock(mutex_);
+    if (abandoned_) return false;
+    turn_ = turn;
+  }
+  executor_(turn->piece());
+  return turn->wait();
+}
+
+/// Calls the handler until no message is left: ok; or why there'll be none. A message at which the handler
+/// throws counts as handled.
+template <typename Source>
+Status Delivery<Source>::call_handlers(Source& source) {
+  try {
+    return call_handler_for_each_message(source);
+  } catch (...) {
+    const PortError error{Status::ok, "a message handler threw: " + text_of(std::current_exception())};
+    // Without an error handler the exception goes where an uncaught one goes.
+    if (!on_error_.call(error)) throw;
+    return Status::ok;
+  }
+}
+
+template <typename Source>
+Status Delivery<Source>::call_handler_for_each_message(Source& source) {
+  Status status = Status::ok;
+  on_message_.call_repeatedly([&](MessageHandler& handler) {
+    const ReadResult message = source.next_message();
+    status = message.status;
+    if (status != Status::ok) return false;
+    handler(message.record.payload);
+    source.release(message.record.sequence);
+    return true;
+  });
+  return status == Status::would_block ? Status::ok : status;
+}
+
+template <typename Source>
+void Delivery<Source>::report_end(Source& source, Status reason) {
+  if (reason == Status::broken) on_error_.call(PortError{reason, source.failure_text()});
+  on_close_.call(reason);
+}
+
+template <typename Source>
+void Delivery<Source>::begin() {
+  const std::scoped_lock lock(mutex_);  // start() is done with this object: a handler may destroy it
+  delivers_on_ = std::this_thread::get_id();
+}
+
+template <typename Source>
+void Delivery<Source>::end(Status reason) noexcept {
+  {
+    const std::scoped_lock lock(mutex_);
+    state_ = reason == Status::ok ? State::idle : State::over;
+    reported_ = reason;
+    delivers_on_ = {};
+  }
+  changed_.notify_all();
+}
+
+template <typename Source>
+MessageHandler Delivery<Source>::on_message(MessageHandler handler) {
+  MessageHandler before = on_message_.exchange(std::move(handler));
+  interrupt_with(false);
+  return before;
+}
+
+template <typename Source>
+bool Delivery<Source>::started() const noexcept {
+  const std::scoped_lock lock(mutex_);
+  return thread_.joinable() || state_ != State::idle;
+}
+
+template <typename Source>
+void Delivery<Source>::interrupt() noexcept {
+  interrupt_with(true);
+}
+
+/// Wakes every waiting thread: each is before its check, or waits.
+template <typename Source>
+void Delivery<Source>::interrupt_with(bool interrupted) noexcept {
+  {
+    const std::scoped_lock lock(mutex_);
+    interrupted_ = interrupted_ || interrupted;
+  }
+  changed_.notify_all();
+}
+
+template <typename Source>
+template <typename Reason>
+Status Delivery<Source>::wait_until_over(Deadline deadline, Reason reason) {
+  std::unique_lock lock(mutex_);
+  if (delivers_on_ == std::this_thread::get_id())
+    throw error(errc::misuse, "wait_closed() inside a handler of the same port");
+  const auto over = [&] { return state_ != State::delivering && reason() != Status::ok; };
+  if (deadline == kNoDeadline) {
+    changed_.wait(lock, over);
+  } else if (!changed_.wait_until(lock, deadline, over)) {
+    return Status::timed_out;
+  }
+  return reported_ != Status::ok ? reported_ : reason();
+}
+
+template <typename Source>
+void Delivery<Source>::finish() noexcept {
+  const bool inside_handler = abandon();
+  if (!thread_.joinable()) return;
+  if (inside_handler) {
+    thread_.detach();  // it holds its source, and with it this object, until it ends
+  } else {
+    thread_.join();
+  }
+}
+
+/// Keeps further handlers from beginning if finish() can't wait for them; whether it is called inside one.
+template <typename Source>
+bool Delivery<Source>::abandon() noexcept {
+  const std::scoped_lock lock(mutex_);
+  const bool on_delivering_thread = delivers_on_ == std::this_thread::get_id();
+  if (!executor_ && !on_delivering_thread) return false;
+  abandoned_ = true;
+  const bool inside_work = turn_ && turn_->call_off();
+  return on_delivering_thread || inside_work;
+}
 
 }  // namespace sluice::ipc

@@ -13,9 +13,9 @@
 
 namespace sluice::ipc {
 
-/// Holds a std::function. Calling costs no lock: the calling thread marks that it is inside, and whoever
-/// replaces the handler waits until that call is over. The store-load order between the two is the asymmetric
-/// pair of barrier.hpp.
+/// Holds a handler, which need not be copyable. Calling costs no lock: the calling thread marks that it is
+/// inside, and whoever replaces the handler waits until that call is over. The store-load order between the
+/// two is the asymmetric pair of barrier.hpp.
 template <typename Function>
 class HandlerSlot {
  public:
@@ -31,15 +31,16 @@ class HandlerSlot {
     auto* fresh = next ? new Function(std::move(next)) : nullptr;
     // Sequentially consistent, and with the barriers: either the caller sees the new handler, or we see it
     // inside.
-    std::unique_ptr<Function> old(current_.exchange(fresh, std::memory_order_seq_cst));
+    std::shared_ptr<Function> old(current_.exchange(fresh, std::memory_order_seq_cst));
     ring::sleeper_barrier(light_);
     if (!old) return {};
     if (caller_.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
-      // The old handler is running below us on this stack: hand out a copy, and keep it until it has
-      // returned.
-      Function copy = *old;
-      retired_.push_back(std::move(old));
-      return copy;
+      // The old handler is running below us on this stack: it stays where it is, at least until it has
+      // returned, and what we hand out calls it there.
+      retired_.push_back(old);
+      return [old = std::move(old)](auto&&... arguments) {
+        (*old)(std::forward<decltype(arguments)>(arguments)...);
+      };
     }
     wait_for_end_of_call();
     return std::move(*old);
@@ -107,7 +108,7 @@ class HandlerSlot {
   std::atomic<Function*> current_{nullptr};
   std::atomic<std::uint64_t> calls_{0};
   std::atomic<std::thread::id> caller_{};
-  std::vector<std::unique_ptr<Function>> retired_;  // the calling thread's, while it is inside
+  std::vector<std::shared_ptr<Function>> retired_;  // the calling thread's, while it is inside
 };
 
 }  // namespace sluice::ipc

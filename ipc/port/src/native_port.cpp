@@ -12,7 +12,7 @@
 namespace sluice {
 namespace ipc {
 
-class NativePortImpl final : public DeliverySource, public std::enable_shared_from_this<NativePortImpl> {
+class NativePortImpl final {
  public:
   NativePortImpl(Descriptor input, Descriptor output, NativeChannel::Framing framing,
                  const NativePortOptions& options)
@@ -20,42 +20,45 @@ class NativePortImpl final : public DeliverySource, public std::enable_shared_fr
 
   NativeChannel& channel() noexcept { return channel_; }
   const NativeChannel& channel() const noexcept { return channel_; }
-  Delivery& delivery() noexcept { return delivery_; }
+  Delivery<NativePortImpl>& delivery() noexcept { return delivery_; }
 
-  void start() { delivery_.start(shared_from_this()); }
+  static NativePort make_port(std::shared_ptr<NativePortImpl> impl) noexcept {
+    return NativePort(std::move(impl));
+  }
 
   void close() noexcept {
     channel_.close();
     delivery_.interrupt();
   }
 
-  Status wait_for_message() noexcept override {
+  Message receive(const Deadline* deadline) {
+    std::span<const std::byte> bytes;
+    const Status status = channel_.read(bytes, deadline);
+    return status == Status::ok ? Message::kept_by_port(bytes) : Message::none(status);
+  }
+
+  // What delivery asks for.
+
+  Status wait_for_message() {
     if (channel_.closed_here()) return Status::closed;  // nobody will set a handler for what waits
     if (waiting_) return Status::ok;
     const Status status = channel_.read(message_, &kNoDeadline);
     waiting_ = status == Status::ok;
     return status;
   }
-
-  Status drain(HandlerSlot<MessageHandler>& handler) override {
-    Status status = Status::ok;
-    handler.call_repeatedly([&](MessageHandler& function) {
-      if (!std::exchange(waiting_, false)) status = channel_.read(message_, nullptr);
-      if (status != Status::ok) return false;
-      function(message_);
-      return true;
-    });
-    return status == Status::would_block ? Status::ok : status;
+  ReadResult next_message() {
+    const Status status = std::exchange(waiting_, false) ? Status::ok : channel_.read(message_, nullptr);
+    return {status, {status == Status::ok ? message_ : std::span<const std::byte>(), 0}};
   }
-
-  std::string failure_text() const override { return channel_.failure_text(); }
+  void release(ring::Sequence /*sequence*/) noexcept {}  // the bytes lie in the channel's buffer
+  std::string failure_text() const { return channel_.failure_text(); }
 
  private:
   NativeChannel channel_;
   // Of the delivering thread: a message that was read and not delivered yet.
   std::span<const std::byte> message_;
   bool waiting_ = false;
-  Delivery delivery_;
+  Delivery<NativePortImpl> delivery_;
 };
 
 }  // namespace ipc
@@ -69,13 +72,14 @@ NativePort make(Descriptor input, Descriptor output, ipc::NativeChannel::Framing
     throw error(errc::bad_option, "NativePortOptions::max_message_bytes: expected 1 to 4294967295, got " +
                                       std::to_string(options.max_message_bytes));
   }
-  return NativePort(
+  return ipc::NativePortImpl::make_port(
       std::make_shared<ipc::NativePortImpl>(std::move(input), std::move(output), framing, options));
 }
 
 }  // namespace
 
 NativePort::NativePort(std::shared_ptr<ipc::NativePortImpl> impl) noexcept : impl_(std::move(impl)) {}
+NativePort::NativePort() noexcept = default;
 NativePort::NativePort(NativePort&&) noexcept = default;
 NativePort& NativePort::operator=(NativePort&& other) noexcept {
   if (this != &other) {
@@ -94,41 +98,48 @@ void NativePort::finish() noexcept {
   impl_->delivery().finish();
 }
 
-Status NativePort::post_message(std::span<const std::byte> message) {
-  return impl_->channel().write(message, {}, kNoDeadline);
+Status NativePort::post_message(BytesOrText message) {
+  return post_parts_until(message.bytes(), {}, kNoDeadline);
 }
 Status NativePort::post_parts_until(std::span<const std::byte> head, std::span<const std::byte> body,
                                     Deadline deadline) {
-  return impl_->channel().write(head, body, deadline);
+  return impl_ ? impl_->channel().write(head, body, deadline) : Status::closed;
 }
+
 MessageHandler NativePort::on_message(MessageHandler handler) {
-  return impl_->delivery().on_message(std::move(handler));
+  return impl_ ? impl_->delivery().on_message(std::move(handler)) : MessageHandler();
 }
 ErrorHandler NativePort::on_error(ErrorHandler handler) {
-  return impl_->delivery().on_error(std::move(handler));
+  return impl_ ? impl_->delivery().on_error(std::move(handler)) : ErrorHandler();
 }
 CloseHandler NativePort::on_close(CloseHandler handler) {
-  return impl_->delivery().on_close(std::move(handler));
+  return impl_ ? impl_->delivery().on_close(std::move(handler)) : CloseHandler();
 }
 void NativePort::start() {
-  impl_->start();
+  if (impl_) impl_->delivery().start(impl_);
 }
-bool NativePort::is_started() const noexcept {
-  return impl_->delivery().started();
+Status NativePort::run() {
+  const std::shared_ptr<ipc::NativePortImpl> kept = impl_;  // a handler may destroy this
+  return kept ? kept->delivery().run(kept) : Status::closed;
 }
 void NativePort::close() noexcept {
-  impl_->close();
+  if (impl_) impl_->close();
 }
+
 bool NativePort::is_open() const noexcept {
-  return impl_->channel().end() == Status::ok;
+  return impl_ && impl_->channel().end() == Status::ok;
 }
 std::string NativePort::failure_text() const {
-  return impl_->failure_text();
+  return impl_ ? impl_->failure_text() : std::string();
 }
-ReceivedBytes NativePort::receive_bytes(const Deadline* deadline) {
-  ReceivedBytes received;
-  received.status = impl_->channel().read(received.bytes, deadline);
-  return received;
+bool NativePort::can_receive() const noexcept {
+  return !impl_ || !impl_->delivery().started();
+}
+Message NativePort::try_receive() {
+  return impl_ ? impl_->receive(nullptr) : Message();
+}
+Message NativePort::receive_until(Deadline deadline) {
+  return impl_ ? impl_->receive(&deadline) : Message();
 }
 
 NativePort wrap_native_port(Descriptor socket, const NativePortOptions& options) {

@@ -15,7 +15,7 @@ Port& Port::operator=(Port&& other) noexcept {
   if (this != &other) {
     finish();
     impl_ = std::move(other.impl_);
-    core_ = other.core_;
+    core_ = std::exchange(other.core_, &ipc::closed_core());
   }
   return *this;
 }
@@ -38,43 +38,55 @@ void Port::finish() noexcept {
 }
 
 MessageHandler Port::on_message(MessageHandler handler) {
+  if (!impl_) return {};
   impl_->check_not_inherited("on_message()");
   return impl_->delivery().on_message(std::move(handler));
 }
 ErrorHandler Port::on_error(ErrorHandler handler) {
+  if (!impl_) return {};
   impl_->check_not_inherited("on_error()");
   return impl_->delivery().on_error(std::move(handler));
 }
 CloseHandler Port::on_close(CloseHandler handler) {
+  if (!impl_) return {};
   impl_->check_not_inherited("on_close()");
   return impl_->delivery().on_close(std::move(handler));
 }
-ring::HistoryReader Port::history() const noexcept {
-  return impl_->history();
-}
+
 void Port::start() {
-  impl_->start();
+  if (impl_) impl_->start();
 }
-bool Port::is_started() const noexcept {
-  return impl_->delivery().started();
+Status Port::run() {
+  const std::shared_ptr<ipc::PortImpl> kept = impl_;  // a handler may destroy this
+  return kept ? kept->run() : Status::closed;
+}
+Status Port::wait_closed(Deadline deadline) {
+  return impl_ ? impl_->wait_closed(deadline) : Status::closed;
 }
 void Port::close() noexcept {
-  impl_->close();
+  if (impl_) impl_->close();
+}
+
+bool Port::can_receive() const noexcept {
+  return !impl_ || !impl_->delivery().started();
 }
 bool Port::is_open() const noexcept {
-  return impl_->is_open();
+  return impl_ && impl_->is_open();
+}
+ring::HistoryReader Port::history() const noexcept {
+  return impl_ ? impl_->history() : ipc::closed_history();
 }
 std::string Port::failure_text() const {
-  return impl_->failure_text();
+  return impl_ ? impl_->failure_text() : std::string();
 }
 PeerIdentity Port::peer() const noexcept {
-  return impl_->peer();
+  return impl_ ? impl_->peer() : PeerIdentity();
 }
 std::optional<SessionInfo> Port::session() const noexcept {
-  return impl_->session();
+  return impl_ ? impl_->session() : std::nullopt;
 }
 PortStatistics Port::statistics() const noexcept {
-  return impl_->statistics();
+  return impl_ ? impl_->statistics() : PortStatistics();
 }
 
 }  // namespace sluice

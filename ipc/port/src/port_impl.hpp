@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "delivery.hpp"
 #include "peer_watcher.hpp"
@@ -22,16 +23,16 @@ struct Connection {
   ring::OwnedRegion own;
   std::shared_ptr<const ring::PeerRegion> peer;
   PacketSocket socket;
-  Descriptor peer_pidfd;  ///< empty where the peer's kernel has none
+  Descriptor peer_pidfd;  ///< empty if the peer's kernel has none
   Credentials credentials;
 };
 
 /// Life cycle: watch() right after construction; close() by either side or the peer's end; destruction.
-class PortImpl : public PortCore, public DeliverySource, public std::enable_shared_from_this<PortImpl> {
+class PortImpl : public PortCore, public std::enable_shared_from_this<PortImpl> {
  public:
   PortImpl(Connection connection, const PortOptions& options);
   PortImpl(Connection&& connection, const PortOptions& options, const ring::ConsumerStart& start);
-  ~PortImpl() override;
+  virtual ~PortImpl();
   PortImpl(const PortImpl&) = delete;
   PortImpl& operator=(const PortImpl&) = delete;
 
@@ -39,13 +40,15 @@ class PortImpl : public PortCore, public DeliverySource, public std::enable_shar
   void watch();
 
   void start();
+  Status run();
+  Status wait_closed(Deadline deadline);
   void close() noexcept;
   bool is_open() const noexcept { return producer_.gate().final_reason() == Status::ok; }
   using PortCore::inherited;
   /// Throws errc::misuse in a forked child: locks and threads are the parent's.
   void check_not_inherited(const char* call) const;
 
-  Delivery& delivery() noexcept { return delivery_; }
+  Delivery<PortImpl>& delivery() noexcept { return delivery_; }
   virtual ring::HistoryReader history() const noexcept;
   virtual PeerIdentity peer() const noexcept;
   /// Of a session that can be resumed; nothing for other ports.
@@ -54,9 +57,18 @@ class PortImpl : public PortCore, public DeliverySource, public std::enable_shar
   virtual void finish() noexcept { delivery_.finish(); }
   PortStatistics statistics() const noexcept;
 
-  Status wait_for_message() noexcept override;
-  Status drain(HandlerSlot<MessageHandler>& handler) override;
-  std::string failure_text() const override;
+  // What delivery asks for.
+  Status wait_for_message() noexcept;
+  ReadResult next_message() noexcept {
+    ReadResult message = read(nullptr);
+    // The next message of a conversation comes soon: polling for it here saves the way out of the handler's
+    // slot and in again. Not on somebody else's thread.
+    if (message.status == Status::would_block && polls_for_next_ && consumer_.poll_for_record())
+      message = read(nullptr);
+    return message;
+  }
+  using PortCore::release;
+  std::string failure_text() const;
 
  protected:
   void set_failure_text(std::string text) noexcept;
@@ -70,14 +82,21 @@ class PortImpl : public PortCore, public DeliverySource, public std::enable_shar
   void note_broken(const ring::RingFailure& failure) noexcept override;
   void note_too_large(std::uint64_t bytes) noexcept override;
   void peer_is_gone() noexcept;
+  /// Throws errc::misuse under a strategy that never waits.
+  void check_waits(const char* call) const;
 
   std::uint64_t ring_bytes_;
   WaitStrategy strategy_;
-  bool has_executor_;
+  bool polls_for_next_;
   mutable std::mutex failure_mutex_;
   std::string failure_text_;  // under failure_mutex_
-  Delivery delivery_;
+  Delivery<PortImpl> delivery_;
   Watch watch_;  // last: ends first, and with it the last caller from another thread
+};
+
+/// The library's own way to make a port.
+struct PortAccess {
+  static Port make(std::shared_ptr<PortImpl> impl) noexcept { return Port(std::move(impl)); }
 };
 
 }  // namespace sluice::ipc

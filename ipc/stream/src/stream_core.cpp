@@ -80,21 +80,21 @@ void StreamCore::attach(Lock& /*lock*/) {
     }
     notice();
   });
-  previous_error_ = port_.on_error([this](const PortError& failure) {
+  previous_error_ = std::make_shared<ErrorHandler>(port_.on_error([this](const PortError& failure) {
     Lock handling(*this);
     ended_text_ = failure.text;
-    const ErrorHandler previous = previous_error_;
+    const auto previous = previous_error_;
     handling.unlock();
-    if (previous) previous(failure);
-  });
-  previous_close_ = port_.on_close([this](Status reason) {
+    if (*previous) (*previous)(failure);
+  }));
+  previous_close_ = std::make_shared<CloseHandler>(port_.on_close([this](Status reason) {
     Lock handling(*this);
     if (ended_ == Status::ok) ended_ = reason;
     notice();
-    const CloseHandler previous = previous_close_;
+    const auto previous = previous_close_;
     handling.unlock();
-    if (previous) previous(reason);
-  });
+    if (*previous) (*previous)(reason);
+  }));
   port_.start();
 }
 
@@ -106,9 +106,10 @@ void StreamCore::detach() {
   {
     const Lock lock(*this);
     if (!std::exchange(attached_, false)) return;
-    message = previous_message_;
-    failure = previous_error_;
-    ended = previous_close_;
+    message = std::move(previous_message_);
+    // Not moved: our own handlers may be calling them until they are replaced below.
+    if (*previous_error_) failure = [kept = previous_error_](const PortError& error) { (*kept)(error); };
+    if (*previous_close_) ended = [kept = previous_close_](Status reason) { (*kept)(reason); };
   }
   port_.on_message(std::move(message));
   port_.on_error(std::move(failure));
@@ -145,10 +146,10 @@ bool StreamCore::read_until(Lock& lock, Deadline deadline) {
   if (in_place_block_) copy_in_place_block();
   reading_ = true;
   lock.unlock();
-  const ReceivedBytes message = port_.receive_bytes(&deadline);
+  Message message = port_.receive_until(deadline);
   lock.lock();
   reading_ = false;
-  return take(message);
+  return take(std::move(message));
 }
 
 /// Whether the next block of a stream comes within a few microseconds: cheaper than to do without. Now and
@@ -226,7 +227,7 @@ void StreamCore::change_to_delivery(Lock& lock, const std::stop_token& stop) {
     }
     if (closing_) fail({stream_errc::cancelled, "stopped here", {}}, sent_so_far());
     if (in_place_block_) copy_in_place_block();
-    port_.release_bytes();
+    message_in_place_.release();
     attach(lock);
     by_caller_ = false;
   } catch (...) {

@@ -104,7 +104,7 @@ class StreamCore {
   Failure port_failure() const;
   void handle(const ipc::Frame& frame);
   bool poll();
-  bool take(const ReceivedBytes& message);
+  bool take(Message message);
   bool read_until(Lock& lock, Deadline deadline);
   bool look_again();
   template <typename Ready, typename Until>
@@ -179,8 +179,9 @@ class StreamCore {
   const bool one_thread_;     // by_caller_ for ever
   const bool polls_cheaply_;  // a look at the port is worth while before anything slow is done
   MessageHandler previous_message_;
-  ErrorHandler previous_error_;
-  CloseHandler previous_close_;
+  // Shared with the calls that go on to them.
+  std::shared_ptr<ErrorHandler> previous_error_;
+  std::shared_ptr<CloseHandler> previous_close_;
 
   BiasedMutex posting_;  // one thread posts at a time
   mutable BiasedMutex mutex_;
@@ -217,6 +218,7 @@ class StreamCore {
   Item current_;
   bool block_out_ = false;
   bool in_place_ = false;
+  Message message_in_place_;       // with its block: in_place_block_, or what the consumer has
   bool current_answered_ = false;  // rejected already, with its stream
   std::thread::id consumer_;       // who got the last block
   StreamTotals received_;
@@ -232,20 +234,21 @@ class StreamCore {
 inline constexpr std::string_view kReceiverClosed = "Receiver closed the stream";
 
 /// Handles a message that was read, and gives it back unless it is a block that stays in place.
-inline bool StreamCore::take(const ReceivedBytes& message) {
-  if (message.status != Status::ok) {
-    const bool none_yet = message.status == Status::would_block || message.status == Status::timed_out;
-    if (!none_yet && ended_ == Status::ok) ended_ = message.status;
+inline bool StreamCore::take(Message message) {
+  const Status status = message.status();
+  if (status != Status::ok) {
+    const bool none_yet = status == Status::would_block || status == Status::timed_out;
+    if (!none_yet && ended_ == Status::ok) ended_ = status;
     return false;
   }
   // With another operation under way, that one's frames have to be read while the consumer has the block.
-  if (receiving_ && !sending_ && queue_.empty() && ipc::is_data(message.bytes)) {
+  if (receiving_ && !sending_ && queue_.empty() && ipc::is_data(message.bytes())) {
     // Apart from the other frames, so that nothing of it goes through memory on its way.
-    on_data_in_place(ipc::id_of(message.bytes), message.bytes.subspan(ipc::kFrameHeaderBytes));
-  } else if (const auto frame = ipc::decode_frame(message.bytes)) {
+    on_data_in_place(ipc::id_of(message.bytes()), message.bytes().subspan(ipc::kFrameHeaderBytes));
+  } else if (const auto frame = ipc::decode_frame(message.bytes())) {
     handle(*frame);
   }
-  if (!in_place_block_) port_.release_bytes();
+  if (in_place_block_) message_in_place_ = std::move(message);
   return true;
 }
 
@@ -264,7 +267,7 @@ inline void StreamCore::handle(const ipc::Frame& frame) {
 /// Gives the message read before back, and handles the next one if there is one: with the mutex.
 inline bool StreamCore::poll() {
   if (in_place_block_) copy_in_place_block();
-  return take(port_.receive_bytes(nullptr));
+  return take(port_.try_receive());
 }
 
 /// Waits, without the mutex, until ready() holds: that must be so at the latest when the port has ended.

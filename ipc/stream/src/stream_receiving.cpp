@@ -195,7 +195,7 @@ void StreamCore::answer_block(Lock& lock, std::uint64_t bytes, const std::stop_t
 }
 
 void StreamCore::give_back_block() {
-  if (in_place_) return port_.release_bytes();
+  if (in_place_) return message_in_place_.release();
   if (spare_storage_.size() < kMaxSpareStorage) spare_storage_.push_back(std::move(current_.bytes));
 }
 
@@ -225,7 +225,7 @@ void StreamCore::stop_stream(Lock& lock, bool block_handled, std::string_view re
   const bool answer_current = std::exchange(block_out_, false) && !current_answered_;
   const std::uint64_t current_bytes = block_.size();
   if (in_place_block_) copy_in_place_block();
-  port_.release_bytes();
+  message_in_place_.release();
   if (answer_current && block_handled) (void)receive_.consumed(current_bytes);
   if (const auto handled = receive_.consumed_unanswered()) post_handled(lock, *handled, {});
 

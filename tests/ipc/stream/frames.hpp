@@ -50,11 +50,8 @@ class RawPeer {
   /// The next message as hex, or why there is none.
   std::string next(std::chrono::milliseconds time = std::chrono::seconds(10)) {
     const Deadline deadline = deadline_in(time);
-    const ReceivedBytes message = port_->receive_bytes(&deadline);
-    std::string text =
-        message.status == Status::ok ? to_hex(message.bytes) : std::string(to_string(message.status));
-    port_->release_bytes();
-    return text;
+    const Message message = port_->receive_until(deadline);
+    return message ? to_hex(message.bytes()) : std::string(to_string(message.status()));
   }
 
   void close() { port_->close(); }

@@ -37,8 +37,8 @@ class BytesOrText {
   template <typename T>
   requires(std::convertible_to<T, std::string_view> && !std::convertible_to<T, std::span<const std::byte>>)
       // NOLINTNEXTLINE(google-explicit-constructor,bugprone-forwarding-reference-overload): for arguments
-      BytesOrText(T&& text) noexcept
-      : bytes_(std::as_bytes(std::span(std::string_view(std::forward<T>(text))))) {}
+      BytesOrText(T&& text)
+  noexcept { bytes_ = std::as_bytes(std::span(std::string_view(std::forward<T>(text)))); }
 
   constexpr std::span<const std::byte> bytes() const noexcept { return bytes_; }
 
@@ -54,9 +54,9 @@ inline std::string_view text_of(std::span<const std::byte> bytes) noexcept {
 /// What can be posted as it lies in memory, and read by a process that has the same type: trivially copyable,
 /// and neither a pointer nor a view, whose target the other process doesn't have.
 template <typename T>
-concept MessageValue = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> &&
-    !std::is_member_pointer_v<T> && !std::is_reference_v<T> && !std::ranges::view<T> &&
-    !std::convertible_to<const T&, BytesOrText>;
+concept MessageValue =
+    std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> && !std::is_member_pointer_v<T> &&
+    !std::is_reference_v<T> && !std::ranges::view<T> && !std::convertible_to<const T&, BytesOrText>;
 
 /// A copy of the value that a message holds; nothing if the message's size is another. Sizes are all that is
 /// checked: both sides must be built with the same type, and a peer that isn't trusted can send any bytes.

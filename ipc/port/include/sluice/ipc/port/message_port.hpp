@@ -1,19 +1,35 @@
-// What a message port is: a concept for whatever carries messages. AnyPort (any_port.hpp) holds any of them.
+// What a message port is: a concept for whatever carries messages. AnyPort (any_port.hpp) holds any of them;
+// PullPort (pull_port.hpp) is the concept for those whose messages can be received by calls.
 #pragma once
 
 #include <concepts>
 #include <cstddef>
-#include <functional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 
+#include "sluice/base/detail/move_only_function.hpp"
 #include "sluice/base/status.hpp"
+#include "sluice/ipc/port/message_content.hpp"
 
 namespace sluice {
 
-/// Called for each message, in order. The bytes are valid during the call only.
-using MessageHandler = std::function<void(std::span<const std::byte> message)>;
+/// Called for each message, in order. The bytes are valid during the call only. Made from any callable, which
+/// needs only be movable, that takes them as std::span<const std::byte> or as text, std::string_view.
+class MessageHandler : public base::MoveOnlyFunction<void(std::span<const std::byte> message)> {
+ public:
+  using MoveOnlyFunction::MoveOnlyFunction;
+
+  template <typename F>
+  requires(!std::is_invocable_v<std::decay_t<F>&, std::span<const std::byte>> &&
+           std::is_invocable_v<std::decay_t<F>&, std::string_view>)
+      // NOLINTNEXTLINE(google-explicit-constructor,bugprone-forwarding-reference-overload): as above
+      MessageHandler(F&& takes_text)
+      : MoveOnlyFunction([takes_text = std::forward<F>(takes_text)](
+                             std::span<const std::byte> message) mutable { takes_text(text_of(message)); }) {}
+};
 
 /// Something that went wrong on a port, in words.
 struct PortError {
@@ -22,10 +38,10 @@ struct PortError {
 };
 
 /// Called when a port breaks, or when a message handler throws.
-using ErrorHandler = std::function<void(const PortError& error)>;
+using ErrorHandler = base::MoveOnlyFunction<void(const PortError& error)>;
 
 /// Called once, after the last message, when a started port has ended: closed, peer_died or broken.
-using CloseHandler = std::function<void(Status reason)>;
+using CloseHandler = base::MoveOnlyFunction<void(Status reason)>;
 
 /// A two-way port for messages, modelled on the web's MessagePort.
 ///
@@ -45,5 +61,12 @@ concept MessagePortLike = requires(P& port, const P& const_port, std::span<const
   port.close();
   { const_port.is_open() } -> std::same_as<bool>;
 };
+
+/// Posts a copy of `value` as it lies in memory, padding included. The other side reads it with
+/// Message::as<T>() or value_of<T>(bytes), and must be built with the same T.
+template <MessagePortLike P, MessageValue T>
+Status post(P& port, const T& value) {
+  return port.post_message(std::as_bytes(std::span(&value, 1)));
+}
 
 }  // namespace sluice

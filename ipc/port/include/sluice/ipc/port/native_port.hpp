@@ -18,8 +18,8 @@
 
 #include "sluice/base/descriptor.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/ipc/port/detail/port_operations.hpp"
 #include "sluice/ipc/port/message_port.hpp"
+#include "sluice/ipc/port/pull_port.hpp"
 
 namespace sluice {
 namespace ipc {
@@ -33,17 +33,18 @@ struct NativePortOptions {
   std::chrono::nanoseconds stall_timeout = std::chrono::seconds(30);
 };
 
-/// Satisfies MessagePortLike, and can be read by calls. Ends: closed where the other side closed or died (the
-/// kernel tells no difference), broken where a message is cut off or too long. Never raises SIGPIPE. Threads:
-/// as MessagePortLike; receive_bytes: one thread, not after start().
+/// Satisfies MessagePortLike and PullPort. Ends: closed if the other side closed or died (the kernel tells no
+/// difference), broken if a message is cut off or too long. Never raises SIGPIPE. Threads: as there.
 class NativePort {
  public:
+  /// Not connected: every call answers closed, as after a move.
+  NativePort() noexcept;
   NativePort(NativePort&&) noexcept;
   NativePort& operator=(NativePort&&) noexcept;
   ~NativePort();
 
   /// ok, too_large, closed, broken. Waits while the peer doesn't read.
-  Status post_message(std::span<const std::byte> message);
+  Status post_message(BytesOrText message);
   /// The same for a message in two parts. The deadline (timed_out) holds until the first byte is written.
   Status post_parts_until(std::span<const std::byte> head, std::span<const std::byte> body,
                           Deadline deadline);
@@ -52,33 +53,35 @@ class NativePort {
   ErrorHandler on_error(ErrorHandler handler);
   CloseHandler on_close(CloseHandler handler);
   void start();
-  bool is_started() const noexcept;
+  /// Calls the handlers on this thread until the port has ended; see Port::run().
+  Status run();
   void close() noexcept;
   bool is_open() const noexcept;
   /// What was wrong with the peer's data, or with the last refused message; empty if nothing was.
   std::string failure_text() const;
 
-  // Reading by calls; see AnyPort.
-  bool can_receive() const noexcept { return !is_started(); }
-  ReceivedBytes receive_bytes(const Deadline* deadline);
-  void release_bytes() noexcept {}  // the bytes lie in the port's own buffer
-
-  /// For the library's own factories.
-  explicit NativePort(std::shared_ptr<ipc::NativePortImpl> impl) noexcept;
+  // Receiving by calls; see PullPort. The bytes lie in the port's own buffer.
+  bool can_receive() const noexcept;
+  Message try_receive();
+  Message receive_until(Deadline deadline);
+  Message receive() { return receive_until(kNoDeadline); }
 
  private:
+  friend class ipc::NativePortImpl;
+  explicit NativePort(std::shared_ptr<ipc::NativePortImpl> impl) noexcept;
   void finish() noexcept;
+
   std::shared_ptr<ipc::NativePortImpl> impl_;
 };
 
-static_assert(MessagePortLike<NativePort>);
+static_assert(PullPort<NativePort>);
 
 /// Takes a connected Unix socket, SOCK_SEQPACKET or SOCK_STREAM. Throws errc::bad_option for anything else,
 /// or a system error.
 NativePort wrap_native_port(Descriptor socket, const NativePortOptions& options = {});
 
-/// Takes two descriptors that carry bytes, such as the ends of two pipes. Pipes are opened anew where
-/// possible, so that their other holders see no change of mode.
+/// Takes two descriptors that carry bytes, such as the ends of two pipes. Pipes are opened anew if possible:
+/// their other holders see no change of mode.
 NativePort wrap_native_port(Descriptor input, Descriptor output, const NativePortOptions& options = {});
 
 }  // namespace sluice

@@ -5,9 +5,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <span>
 
 #include "sluice/ring/consumer.hpp"
@@ -15,37 +12,27 @@
 
 namespace sluice::ipc {
 
-/// Holds a port's thread rule in debug builds: one thread at a time in each direction. Its size doesn't
-/// depend on the build, since library and user may be compiled differently.
+/// Ends the program, with a message, when two threads wait in the same direction of a port, which is for one
+/// thread at a time. Only a thread that has to wait anyway looks, so that the check costs the others nothing.
 class OneThreadRule {
  public:
   explicit OneThreadRule(const char* rule) noexcept : rule_(rule) {}
 
-#ifdef NDEBUG
-  struct Scope {
-    explicit Scope(const OneThreadRule&) noexcept {}
-  };
-#else
+  /// Lasts as long as the wait.
   class Scope {
    public:
-    explicit Scope(OneThreadRule& rule) noexcept : rule_(rule) {
-      // Acquire and release only so that a checker sees correct alternation of threads as such.
-      if (!rule.busy_.exchange(true, std::memory_order_acquire)) return;
-      std::fprintf(stderr, "sluice: %s\n", rule.rule_);
-      std::abort();
-    }
+    explicit Scope(OneThreadRule& rule) noexcept;
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
-    ~Scope() { rule_.busy_.store(false, std::memory_order_release); }
+    ~Scope();
 
    private:
     OneThreadRule& rule_;
   };
-#endif
 
  private:
   const char* rule_;
-  std::atomic<bool> busy_{false};
+  std::atomic<bool> busy_{false};  // publishes nothing
 };
 
 /// A record and whether there is one.
@@ -63,9 +50,8 @@ class PortCore {
   PortCore(const PortCore&) = delete;
   PortCore& operator=(const PortCore&) = delete;
 
-  /// Claims room; waits for it until `*deadline`, not at all where that is null.
+  /// Claims room; waits for it until `*deadline`, not at all if that is null.
   Status claim(std::size_t bytes, std::span<std::byte>& room, const Deadline* deadline) noexcept {
-    const OneThreadRule::Scope scope(sending_rule_);
     Status status = may_send() ? producer_.try_claim(bytes, room) : producer_.gate().reason();
     if (status != Status::ok) [[unlikely]]
       return claim_slowly(status, bytes, room, deadline);
@@ -81,7 +67,6 @@ class PortCore {
   }
 
   void publish() noexcept {
-    const OneThreadRule::Scope scope(sending_rule_);
     if (producer_.gate().forked()) return;
     producer_.publish();
     // After the publication: it may have looked for the wait of a peer that has been replaced.
@@ -90,7 +75,6 @@ class PortCore {
   }
 
   Status append(std::span<const std::byte> message, const Deadline* deadline) noexcept {
-    const OneThreadRule::Scope scope(sending_rule_);
     Status status = may_send() ? producer_.try_append(message) : producer_.gate().reason();
     if (status != Status::ok) [[unlikely]]
       return append_slowly(status, {}, message, deadline);
@@ -104,7 +88,6 @@ class PortCore {
   /// Two parts of one message. Inlined, so that a message of one part pays for no other.
   [[gnu::always_inline]] Status post(std::span<const std::byte> head, std::span<const std::byte> body,
                                      const Deadline* deadline) noexcept {
-    const OneThreadRule::Scope scope(sending_rule_);
     Status status = may_send() ? producer_.try_post(head, body) : producer_.gate().reason();
     if (status != Status::ok) [[unlikely]] {
       status = append_slowly(status, head, body, deadline);
@@ -118,7 +101,6 @@ class PortCore {
 
   /// Releases what was read before, and reads the next record, waiting until `*deadline` as above.
   ReadResult read(const Deadline* deadline) noexcept {
-    const OneThreadRule::Scope scope(receiving_rule_);
     if (consumer_.holds_records()) [[unlikely]]
       release_unreleased();
     // The record never goes through memory: its payload's address would wait there for the header's line, and
@@ -156,7 +138,7 @@ class PortCore {
  protected:
   ~PortCore() = default;
 
-  // Where the peer can be replaced (see SessionPort); elsewhere nothing interrupts, and these aren't called.
+  // For ports whose peer can be replaced (see SessionPort). Others are never interrupted, nor these called.
 
   /// Goes on with the present peer, and ends the interruption; does nothing while a new one is being joined.
   virtual void follow_peer_sending() noexcept {}
@@ -169,7 +151,7 @@ class PortCore {
   /// A message was refused for its size: remembers that in words.
   virtual void note_too_large(std::uint64_t bytes) noexcept = 0;
 
-  /// Also where the port was closed here: the peer may have the room.
+  /// Also if the port was closed here: the peer may have the room.
   [[gnu::always_inline]] void release_all() noexcept {
     if (consumer_.gate().forked()) [[unlikely]]
       return;
@@ -208,6 +190,7 @@ class PortCore {
   OneThreadRule receiving_rule_{"two threads receive on one port at the same time"};
   // Read by both, written once: when close() is called here.
   alignas(ring::kLineBytes) std::atomic<bool> closed_here_{false};
+  bool never_connected_ = false;  // constant after construction
 };
 
 }  // namespace sluice::ipc

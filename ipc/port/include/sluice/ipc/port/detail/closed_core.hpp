@@ -1,0 +1,16 @@
+// What ports that aren't connected stand on.
+#pragma once
+
+#include "sluice/ring/history.hpp"
+
+namespace sluice::ipc {
+
+class PortCore;
+
+/// Closed: every call on it says so, and writes nothing, so that any number of threads may share it.
+PortCore& closed_core() noexcept;
+
+/// A reader that finds nothing.
+ring::HistoryReader closed_history() noexcept;
+
+}  // namespace sluice::ipc

@@ -1,0 +1,116 @@
+#include "sluice/ipc/port/detail/port_core.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace sluice::ipc {
+
+// Relaxed: two threads that come at the very same time may miss each other, which costs only the message.
+OneThreadRule::Scope::Scope(OneThreadRule& rule) noexcept : rule_(rule) {
+  if (rule.busy_.load(std::memory_order_relaxed)) {
+    std::fprintf(stderr, "sluice: %s\n", rule.rule_);
+    std::abort();
+  }
+  rule.busy_.store(true, std::memory_order_relaxed);
+}
+
+OneThreadRule::Scope::~Scope() {
+  rule_.busy_.store(false, std::memory_order_relaxed);
+}
+
+void PortCore::release_unreleased() noexcept {
+  release_all();
+}
+
+Status PortCore::claim_slowly(Status status, std::size_t bytes, std::span<std::byte>& room,
+                              const Deadline* deadline) noexcept {
+  while (status == Status::interrupted || (status == Status::would_block && deadline != nullptr)) {
+    if (status == Status::interrupted) {
+      status = claim_after_interruption(bytes, room, deadline);
+    } else {
+      const OneThreadRule::Scope waiting(sending_rule_);
+      status = producer_.wait_for_room(bytes, *deadline);
+      if (status == Status::would_block) break;  // the strategy doesn't wait
+      if (status == Status::ok) status = producer_.try_claim(bytes, room);
+    }
+  }
+  if (status == Status::broken) note_broken(producer_.failure());
+  if (status == Status::too_large) note_too_large(bytes);
+  return status;
+}
+
+/// Posting goes on while the peer is being replaced, as long as no word of the peer is needed for it.
+Status PortCore::claim_after_interruption(std::size_t bytes, std::span<std::byte>& room,
+                                          const Deadline* deadline) noexcept {
+  follow_peer_sending();
+  if (const Status ended = producer_.gate().final_reason(); ended != Status::ok) return ended;
+  const Status status = producer_.try_claim(bytes, room);
+  if (status != Status::interrupted) return status;
+  if (deadline == nullptr) return Status::would_block;
+  const Status waited = wait_for_peer(*deadline);
+  return waited == Status::ok ? Status::interrupted : waited;
+}
+
+Status PortCore::append_slowly(Status status, std::span<const std::byte> head,
+                               std::span<const std::byte> body, const Deadline* deadline) noexcept {
+  const std::size_t bytes = head.size() + body.size();
+  std::span<std::byte> room;
+  status = claim_slowly(status, bytes, room, deadline);
+  if (status != Status::ok) return status;
+  ring::copy_payload(room.data(), head, body);
+  producer_.commit(bytes);
+  return Status::ok;
+}
+
+/// After a try_read that ended with `why`, or whose record was put back: ok if it shall be repeated.
+Status PortCore::wait_to_read(Status why, const Deadline* deadline) noexcept {
+  if (const Status may = may_receive(); may != Status::ok) return may;
+  Status status = why;
+  if (consumer_.gate().interrupted()) {
+    status = receive_from_present_peer(deadline);
+  } else if (why == Status::would_block && deadline != nullptr) {
+    const OneThreadRule::Scope waiting(receiving_rule_);
+    status = consumer_.wait_for_record(*deadline);
+    if (status == Status::interrupted) status = Status::ok;
+  } else if (why == Status::would_block) {
+    const Status reason = consumer_.gate().reason();
+    // The gate was closed after the peer's last publication: look once more.
+    if (reason != Status::ok)
+      status = consumer_.record_ready() || reason == Status::interrupted ? Status::ok : reason;
+  }
+  if (status == Status::broken) note_broken(consumer_.failure());
+  return status == Status::ok && closed_here_.load(std::memory_order_acquire) ? Status::closed : status;
+}
+
+/// While a new peer is being joined, nothing is read; there is nothing without a deadline then.
+Status PortCore::receive_from_present_peer(const Deadline* deadline) noexcept {
+  follow_peer_receiving();
+  if (!consumer_.gate().interrupted()) return Status::ok;
+  return deadline != nullptr ? wait_for_peer(*deadline) : Status::would_block;
+}
+
+Status PortCore::replay_from(ring::Sequence sequence) noexcept {
+  const Status may = may_receive();
+  if (may != Status::ok) return may;
+  consumer_.release();
+  const Status status = consumer_.rewind(sequence);
+  if (status == Status::broken) note_broken(consumer_.failure());
+  return status;
+}
+
+Status PortCore::wait_until_consumed(Deadline deadline) noexcept {
+  if (inherited()) return Status::forked;
+  if (never_connected_) return Status::closed;
+  const OneThreadRule::Scope waiting(sending_rule_);
+  // Even if the port has ended: everything may have been consumed before.
+  Status status = producer_.wait_until_consumed(deadline);
+  while (status == Status::interrupted) {
+    follow_peer_sending();
+    status = producer_.gate().interrupted() ? wait_for_peer(deadline) : Status::ok;
+    if (status == Status::ok) status = producer_.wait_until_consumed(deadline);
+  }
+  if (status == Status::broken) note_broken(producer_.failure());
+  return status;
+}
+
+}  // namespace sluice::ipc
