@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "sluice/ipc/connect/endpoint.hpp"
+#include "sluice/ipc/port/port_pair.hpp"
 #include "sluice/ipc/stream/port_stream.hpp"
 #include "sluice/ipc/stream/receive_state.hpp"
 #include "sluice/ipc/stream/send_state.hpp"

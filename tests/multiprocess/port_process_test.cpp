@@ -15,6 +15,7 @@
 #include "open_descriptors.hpp"
 #include "running_threads.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/ipc/port/port_pair.hpp"
 #include "throws.hpp"
 #include "two_processes.hpp"
 #include "watchdog.hpp"
@@ -288,12 +289,21 @@ TEST_F(PortBetweenProcesses, SaysWhenALiveListenerHasTheName) {
   EXPECT_TRUE(throws(connect_errc::name_taken, channel_.path(), [&] { (void)listen(channel_.path()); }));
 }
 
-TEST_F(PortBetweenProcesses, AcceptsNobodyAfterTheDeadlineOrAfterClose) {
+TEST_F(PortBetweenProcesses, TellsAClosedListenerFromADeadlineThatPassed) {
   Listener listener = listen(channel_.path());
   EXPECT_FALSE(listener.accept_for(10ms));
+  std::error_code why;
+  (void)listener.accept_for(10ms, why);
+  EXPECT_EQ(why, errc::timed_out);
   std::thread closer([&] { listener.close(); });
-  EXPECT_TRUE(throws(errc::misuse, "closed", [&] { (void)listener.accept(); }));
+  EXPECT_TRUE(
+      throws(connect_errc::closed, channel_.path() + " was closed", [&] { (void)listener.accept(); }));
   closer.join();
+  EXPECT_TRUE(throws(connect_errc::closed, "closed", [&] { (void)listener.accept_for(10ms); }));
+  (void)listener.accept(why);
+  EXPECT_EQ(why, connect_errc::closed);
+  (void)Listener().accept(why);
+  EXPECT_EQ(why, connect_errc::closed);
 }
 
 }  // namespace

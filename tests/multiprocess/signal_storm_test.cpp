@@ -10,6 +10,7 @@
 #include <system_error>
 #include <thread>
 
+#include "sluice/ipc/port/port_pair.hpp"
 #include "two_processes.hpp"
 #include "watchdog.hpp"
 

@@ -18,6 +18,7 @@
 #include <thread>
 
 #include "sluice/base/detail/cpu_pause.hpp"
+#include "sluice/ipc/port/port_pair.hpp"
 #include "two_processes.hpp"
 #include "watchdog.hpp"
 

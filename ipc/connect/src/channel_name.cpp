@@ -7,11 +7,11 @@
 #include <cstdlib>
 #include <string>
 
+#include "seqpacket.hpp"
 #include "sluice/base/detail/names.hpp"
 #include "sluice/base/detail/quoted_text.hpp"
 #include "sluice/base/detail/safe_directory.hpp"
 #include "sluice/base/error.hpp"
-#include "socket_address.hpp"
 
 namespace sluice::ipc {
 namespace {
@@ -34,12 +34,21 @@ fs::path resolve_path(std::string_view text) {
   return path;
 }
 
+/// XDG_RUNTIME_DIR, if it is an absolute path. A program that changes its environment from another thread has
+/// no safe moment for it anyway.
+const char* xdg_directory() {
+  const char* const directory = std::getenv("XDG_RUNTIME_DIR");  // NOLINT(concurrency-mt-unsafe)
+  return directory != nullptr && *directory == '/' ? directory : nullptr;
+}
+
+fs::path directory_without_xdg() {
+  return "/tmp/sluice-" + std::to_string(::geteuid());
+}
+
 fs::path runtime_directory() {
-  // Read once at set-up; a program that changes its environment from another thread has no safe moment
-  // anyway.
-  const char* const base = std::getenv("XDG_RUNTIME_DIR");  // NOLINT(concurrency-mt-unsafe)
-  if (base == nullptr || *base != '/') return "/tmp/sluice-" + std::to_string(::geteuid());
-  const fs::path directory = base;
+  const char* const xdg = xdg_directory();
+  if (xdg == nullptr) return directory_without_xdg();
+  const fs::path directory = xdg;
   try {
     base::check_safe_directory(directory);
   } catch (const error& why) {
@@ -77,6 +86,16 @@ fs::path resolve_channel_name(std::string_view name_or_path) {
   SocketAddress{path};
   make_private_directory(directory);
   return path;
+}
+
+std::string other_place(std::string_view name_or_path, std::string_view who) {
+  if (is_path(name_or_path)) return {};
+  const bool here = xdg_directory() != nullptr;
+  const fs::path usual = "/run/user/" + std::to_string(::geteuid());
+  const fs::path directory = here ? directory_without_xdg() : usual / "sluice";
+  return "; " + std::string(who) +
+         (here ? " without XDG_RUNTIME_DIR" : " with XDG_RUNTIME_DIR=" + usual.native()) + " would be at " +
+         base::quoted_text((directory / name_or_path).native());
 }
 
 }  // namespace sluice::ipc

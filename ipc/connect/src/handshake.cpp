@@ -1,131 +1,246 @@
 #include "handshake.hpp"
 
-#include <fcntl.h>
-#include <sys/random.h>
-#include <sys/socket.h>
+#include <poll.h>
 
 #include <array>
-#include <cerrno>
-#include <span>
 #include <string>
 #include <utility>
 
-#include "handshake_messages.hpp"
-#include "handshake_parts.hpp"
 #include "peer_watcher.hpp"
-#include "sluice/base/error.hpp"
-#include "sluice/ring/detail/barrier.hpp"
+#include "port_regions.hpp"
+#include "sluice/base/detail/wait_for_events.hpp"
 
 namespace sluice::ipc {
 namespace {
 
-constexpr std::uint32_t kMaxSpinPolls = 1'000'000;
-constexpr const char* kLate = "a client didn't finish its handshake in time";
+using std::chrono::steady_clock;
+
+void expect_descriptors(const Packet& packet, std::size_t expected) {
+  if (packet.descriptors.size() == expected) return;
+  throw error(connect_errc::protocol, "handshake: expected " +
+                                          (expected == 0 ? "no" : std::to_string(expected)) +
+                                          " descriptors, got " + std::to_string(packet.descriptors.size()));
+}
+
+/// A field of a packet that is 0 or 1.
+bool flag(std::uint32_t field, const char* name) {
+  if (field > 1) {
+    throw error(connect_errc::protocol,
+                std::string("handshake: ") + name + ": expected 0 or 1, got " + std::to_string(field));
+  }
+  return field == 1;
+}
+
+Descriptor take_pidfd(Packet& packet, bool has_pidfd) {
+  if (!has_pidfd) return {};
+  if (!is_pidfd(packet.descriptors[1].get()))
+    throw error(connect_errc::protocol, "handshake: the second descriptor is no pidfd");
+  return std::move(packet.descriptors[1]);
+}
+
+void check_layout(const Hello& hello) {
+  if (hello.layout_version == ring::kLayoutVersion && hello.layout_hash == ring::kLayoutHash) return;
+  throw error(connect_errc::bad_version,
+              "handshake: expected layout version " + std::to_string(ring::kLayoutVersion) + " with hash " +
+                  std::to_string(ring::kLayoutHash) + ", got " + std::to_string(hello.layout_version) +
+                  " with hash " + std::to_string(hello.layout_hash));
+}
+
+void check_kind(ConnectionKind wanted, ConnectionKind offered) {
+  if (wanted == offered) return;
+  if (wanted == ConnectionKind::plain)
+    throw error(connect_errc::refused, "a session is offered here: use join_session(), not connect()");
+  if (wanted == ConnectionKind::session)
+    throw error(connect_errc::refused,
+                "plain connections are offered here: use connect(), not join_session()");
+  throw error(connect_errc::protocol, "handshake: expected a connection of kind 1 or 2, got " +
+                                          std::to_string(static_cast<std::uint32_t>(wanted)));
+}
 
 }  // namespace
 
-void check_port_options(const PortOptions& options) {
-  if (options.wait.spin_polls > kMaxSpinPolls) {
-    throw error(errc::bad_option, "spin_polls: expected at most " + std::to_string(kMaxSpinPolls) + ", got " +
-                                      std::to_string(options.wait.spin_polls));
+void try_refuse(int socket, const error& why) noexcept {
+  try {
+    send_packet(socket, encode_refusal(why.code(), why.what()), {}, steady_clock::now());
+  } catch (const std::exception&) {
+    // Nobody listens any more; the reason goes to our own caller.
+    return;
   }
-  ring::check_region_sizes(options.ring_bytes, options.replay_window_bytes.value_or(options.ring_bytes / 4));
 }
 
-Connection shake_hands_as_connector(PacketSocket socket, const PortOptions& options, Deadline deadline) {
+Handshake::Handshake(Descriptor socket, ConnectionKind kind, const std::optional<SessionInfo>& state,
+                     ring::Backing backing, std::chrono::nanoseconds timeout)
+    : socket_(std::move(socket)),
+      kind_(kind),
+      state_(state),
+      backing_(backing),
+      timeout_(timeout),
+      deadline_(deadline_in(timeout)) {}
+
+void Handshake::say_hello() {
+  Hello hello;
+  hello.kind = kind_;
+  if (state_) {
+    hello.has_state = 1;
+    hello.session = state_->id;
+    hello.epoch = state_->epoch;
+  }
+  step_ = state_ ? Step::request : Step::offer;
+  send(hello);
+}
+
+bool Handshake::advance() {
   try {
-    socket.send(encode_packet(Hello{}), {}, deadline);
-    Packet packet = socket.receive(deadline);
-    const auto offer = decode_packet<Offer>(packet.bytes);
-    PeerDescriptors theirs = take_descriptors(packet, offer.has_pidfd);
-    auto peer = open_peer_region(std::move(theirs.region), offer.session, offer.epoch);
-    ring::OwnedRegion own = make_region(options, offer.session, offer.epoch);
-    send_with_region(socket, Answer{}, own, deadline);
-    packet = socket.receive(deadline);
-    expect_no_descriptors(packet);
-    (void)decode_packet<Welcome>(packet.bytes);
-    const Credentials credentials = socket.peer_credentials();
-    return {std::move(own), std::move(peer), std::move(socket), std::move(theirs.pidfd), credentials};
-  } catch (const error& why) {
-    if (why.code() == connect_errc::peer_gone) {
-      throw_waiting_refusal(socket);
-    } else if (why.code() != connect_errc::refused) {
-      try_refuse(socket, why);
+    if (step_ == Step::vacancy && !occupant()) offer();
+    while (step_ != Step::vacancy && step_ != Step::done) {
+      std::optional<Packet> packet = receive();
+      if (!packet) break;
+      take(std::move(*packet));
     }
+    if (step_ != Step::done && steady_clock::now() >= deadline_) throw_late();
+    return step_ == Step::done;
+  } catch (const error& why) {
+    // [SUPERSEDE] Also a joiner that is given up is told: it must not take itself for the keeper when this
+    // side dies.
+    try_refuse(socket_.get(), why);
     throw;
   }
 }
 
-ListenerHandshake::ListenerHandshake(PacketSocket socket, const PortOptions& options, Deadline deadline)
-    : socket_(std::move(socket)), options_(&options), deadline_(deadline) {}
-
-std::optional<Connection> ListenerHandshake::advance() {
+/// Nothing if no packet has come yet, or none will: a joiner whose keeper has died has everything.
+std::optional<Packet> Handshake::receive() {
   try {
-    while (std::optional<Packet> packet = socket_.try_receive()) {
-      if (own_) return receive_answer(std::move(*packet));
-      receive_hello(*packet);
-    }
-    return std::nullopt;
+    return try_receive_packet(socket_.get());
   } catch (const error& why) {
-    refuse(why);
-    throw;
+    if (why.code() != connect_errc::peer_gone || step_ != Step::welcome || !resumes_ || !peer_pidfd_) throw;
+    if (!base::wait_for_events(peer_pidfd_.get(), POLLIN, deadline_in(kTimeToEnd))) throw;
+  }
+  joined(std::move(peer_pidfd_), false);
+  step_ = Step::done;
+  return std::nullopt;
+}
+
+void Handshake::take(Packet packet) {
+  switch (step_) {
+    case Step::hello:
+      return take_hello(packet);
+    case Step::request:
+      expect_descriptors(packet, 0);
+      (void)decode_packet<Request>(packet.bytes);
+      return offer();
+    case Step::offer:
+      return take_offer(std::move(packet));
+    case Step::answer:
+      return take_answer(std::move(packet));
+    case Step::welcome:
+      return take_welcome(packet);
+    case Step::vacancy:
+    case Step::done:
+      return;
   }
 }
 
-void ListenerHandshake::give_up() {
-  refuse(error(errc::timed_out, kLate));
-  throw error(errc::timed_out, kLate);
-}
-
-void ListenerHandshake::refuse(const error& why) noexcept {
-  try_refuse(socket_, why);
-}
-
-void ListenerHandshake::receive_hello(const Packet& packet) {
-  expect_no_descriptors(packet);
+void Handshake::take_hello(const Packet& packet) {
+  expect_descriptors(packet, 0);
   const auto hello = decode_packet<Hello>(packet.bytes);
-  check_layout(hello.layout_version, hello.layout_hash);
-  Offer offer;
-  offer.session = random_session_id();
-  offer.epoch = 1;
-  own_ = make_region(*options_, offer.session, offer.epoch);
-  send_with_region(socket_, offer, *own_, deadline_);
-}
-
-Connection ListenerHandshake::receive_answer(Packet packet) {
-  const auto answer = decode_packet<Answer>(packet.bytes);
-  PeerDescriptors theirs = take_descriptors(packet, answer.has_pidfd);
-  const ring::RegionHeader& header = own_->view().header;
-  auto peer = open_peer_region(std::move(theirs.region), header.session, header.epoch);
-  socket_.send(encode_packet(Welcome{}), {}, deadline_);
-  const Credentials credentials = socket_.peer_credentials();
-  return {std::move(*own_), std::move(peer), std::move(socket_), std::move(theirs.pidfd), credentials};
-}
-
-std::pair<Connection, Connection> connect_within_process(const PortOptions& first,
-                                                         const PortOptions& second) {
-  std::array<int, 2> ends{};
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) != 0) {
-    throw_errno("socketpair for two connected ports");
+  check_layout(hello);
+  check_kind(hello.kind, kind_);
+  if (flag(hello.has_state, "has state")) {
+    if (state_) throw error(connect_errc::refused, "the host is in a session already, and has its state");
+    if (kind_ == ConnectionKind::plain)
+      throw error(connect_errc::protocol, "handshake: a plain connection has no state");
+    step_ = Step::offer;
+    send(Request{});
+  } else if (occupant()) {
+    step_ = Step::vacancy;
+    deadline_ = deadline_in(kTimeToEnd);
+  } else {
+    offer();
   }
-  PacketSocket first_socket{Descriptor(ends[0])};
-  PacketSocket second_socket{Descriptor(ends[1])};
-  const ring::SessionId session = random_session_id();
-  constexpr std::uint64_t kEpoch = 1;
-  ring::OwnedRegion first_region = make_region(first, session, kEpoch);
-  ring::OwnedRegion second_region = make_region(second, session, kEpoch);
-  const auto see = [&](const ring::OwnedRegion& region) {
-    Descriptor copy(::fcntl(region.descriptor(), F_DUPFD_CLOEXEC, 0));
-    if (!copy) throw_errno("duplicating a region's descriptor");
-    return std::make_shared<const ring::PeerRegion>(ring::PeerRegion::open(std::move(copy), session, kEpoch));
-  };
-  auto seen_by_first = see(second_region);
-  auto seen_by_second = see(first_region);
-  const Credentials credentials = first_socket.peer_credentials();
-  return {
-      Connection{std::move(first_region), std::move(seen_by_first), std::move(first_socket), {}, credentials},
-      Connection{
-          std::move(second_region), std::move(seen_by_second), std::move(second_socket), {}, credentials}};
+}
+
+void Handshake::offer() {
+  if (step_ != Step::hello) deadline_ = deadline_in(timeout_);
+  step_ = Step::answer;
+  keeping_ = keep();
+  if (keeping_.old != nullptr) floor_ = floor_of(keeping_.old->view());
+  Offer offer;
+  offer.session = keeping_.next.id;
+  offer.epoch = keeping_.next.epoch;
+  offer.has_old_region = keeping_.old != nullptr ? 1 : 0;
+  send_with_regions(offer, *keeping_.own, keeping_.old);  // [OFFER]
+}
+
+void Handshake::take_offer(Packet packet) {
+  const auto offer = decode_packet<Offer>(packet.bytes);
+  const bool has_pidfd = flag(offer.has_pidfd, "has pidfd");
+  resumes_ = flag(offer.has_old_region, "has old region");
+  if (offer.epoch == 0) throw error(connect_errc::protocol, "handshake: an offer of epoch 0");
+  if (resumes_ && kind_ == ConnectionKind::plain)
+    throw error(connect_errc::protocol, "handshake: a plain connection goes on from nothing");
+  expect_descriptors(packet, 1U + (has_pidfd ? 1U : 0U) + (resumes_ ? 1U : 0U));
+  peer_pidfd_ = take_pidfd(packet, has_pidfd);
+  const ring::OwnedRegion& own = join({offer.session, offer.epoch}, std::move(packet.descriptors.front()),
+                                      resumes_ ? std::move(packet.descriptors.back()) : Descriptor());
+  step_ = Step::welcome;
+  send_with_regions(Answer{}, own, nullptr);  // [ANSWER]
+}
+
+void Handshake::take_answer(Packet packet) {
+  const auto answer = decode_packet<Answer>(packet.bytes);
+  const bool has_pidfd = flag(answer.has_pidfd, "has pidfd");
+  expect_descriptors(packet, has_pidfd ? 2 : 1);
+  Descriptor pidfd = take_pidfd(packet, has_pidfd);
+  Descriptor region = std::move(packet.descriptors.front());
+  const SessionInfo& next = keeping_.next;
+  std::shared_ptr<const ring::PeerRegion> peer;
+  if (keeping_.old == nullptr) {
+    peer = open_new_region(std::move(region), next, backing_);
+  } else {
+    peer = std::make_shared<const ring::PeerRegion>(
+        ring::PeerRegion::open(std::move(region), next.id, next.epoch, backing_));
+    check_successor(peer->view(), keeping_.old->view(), keeping_.own->view(), floor_);
+  }
+  adopt(std::move(peer), std::move(pidfd));
+  step_ = Step::done;
+}
+
+void Handshake::take_welcome(const Packet& packet) {
+  if (packet_type(packet.bytes) == HandshakeType::superseded)
+    throw error(connect_errc::refused, "the peer has gone on with another process");
+  expect_descriptors(packet, 0);
+  (void)decode_packet<Welcome>(packet.bytes);
+  joined(std::move(peer_pidfd_), true);
+  step_ = Step::done;
+}
+
+template <typename Kind>
+void Handshake::send(const Kind& packet, std::span<const int> descriptors) {
+  try {
+    send_packet(socket_.get(), encode_packet(packet), descriptors, deadline_);
+  } catch (const error& why) {
+    // What the other side has said before it went, a refusal perhaps, is received next; and then that it
+    // went.
+    if (why.code() != connect_errc::peer_gone) throw;
+  }
+}
+
+template <typename Kind>
+void Handshake::send_with_regions(Kind packet, const ring::OwnedRegion& own, const ring::PeerRegion* old) {
+  const Descriptor pidfd = own_pidfd();
+  packet.has_pidfd = pidfd ? 1 : 0;
+  std::array<int, 3> descriptors{own.descriptor()};
+  std::size_t count = 1;
+  if (pidfd) descriptors.at(count++) = pidfd.get();
+  if (old != nullptr) descriptors.at(count++) = old->descriptor();
+  send(packet, std::span(descriptors).first(count));
+}
+
+void Handshake::throw_late() const {
+  if (step_ != Step::vacancy)
+    throw error(errc::timed_out, "the other side didn't finish its handshake in time");
+  throw error(connect_errc::refused, "this end of the session belongs to process " +
+                                         std::to_string(occupant().value_or(0)) + ", which still runs");
 }
 
 }  // namespace sluice::ipc

@@ -1,53 +1,117 @@
-// Both sides of the handshake: from a connected socket to two mapped regions. The packets are in
-// handshake_messages.hpp.
+// One handshake, on either side: from a connected socket to two mapped regions. The packets are in
+// handshake_messages.hpp, the guarantees in docs/resume.md; the tags in brackets are those of the model in
+// tests/model/resume.pml.
+//
+//   keeper: has the session's state                joiner: goes on from the region of its predecessor, if any
+//     stops believing the old peer    [FENCE]
+//     tells it, if it may live        [SUPERSEDE]
+//     own region, old peer's region   [OFFER]   --->  a new region with what the old one holds     [COPY]
+//     takes the new region            [ADOPT]   <---  hands it over                                [ANSWER]
+//                                     [WELCOME] --->  works
+//
+// The steps of the two sides, and who they are from then on:
+//
+//   host       hello ----+---> (vacancy) ---> answer ---> done      keeper
+//                        +---> offer -------> welcome --> done      joiner, if the connector has the state
+//   connector  request --------------------> answer ---> done       keeper, if it has the state
+//              offer ----------------------> welcome --> done       joiner
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 
+#include "handshake_messages.hpp"
 #include "port_impl.hpp"
+#include "resumption.hpp"
 #include "seqpacket.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/ipc/connect/endpoint.hpp"
-#include "sluice/ring/waiting.hpp"
 
 namespace sluice::ipc {
 
-/// Throws errc::bad_option for options that can't make a port.
-void check_port_options(const PortOptions& options);
+/// How long a process that was killed, or has hung up, may take to end and to leave its name.
+constexpr std::chrono::seconds kTimeToEnd{1};
 
-/// The connector's side, start to end. Throws what connect() documents; the listener is told why.
-Connection shake_hands_as_connector(PacketSocket socket, const PortOptions& options, Deadline deadline);
+/// Tells the other side why it is refused; it may be gone already.
+void try_refuse(int socket, const error& why) noexcept;
 
-/// The listener's side of one client, driven by readiness so that several go on at once.
-class ListenerHandshake {
- public:
-  ListenerHandshake(PacketSocket socket, const PortOptions& options, Deadline deadline);
-
-  int fd() const noexcept { return socket_.fd(); }
-  Deadline deadline() const noexcept { return deadline_; }
-
-  /// Goes on as far as the packets that have come allow. Returns the connection once it stands; throws when
-  /// the client broke a rule or hung up; the client has then been told why.
-  std::optional<Connection> advance();
-
-  /// Tells the client that it took too long, and throws errc::timed_out.
-  [[noreturn]] void give_up();
-
-  /// Tells the client why it isn't served.
-  void refuse(const error& why) noexcept;
-
- private:
-  void receive_hello(const Packet& packet);
-  Connection receive_answer(Packet packet);
-
-  PacketSocket socket_;
-  const PortOptions* options_;
-  Deadline deadline_;
-  std::optional<ring::OwnedRegion> own_;  // empty until the hello has come
+/// What a keeper offers. The regions must stay until adopt().
+struct Keeping {
+  SessionInfo next;
+  const ring::OwnedRegion* own = nullptr;
+  const ring::PeerRegion* old = nullptr;  ///< what the joiner goes on from; null for a new session
 };
 
-/// Two connections that belong together, made inside this process.
-std::pair<Connection, Connection> connect_within_process(const PortOptions& first, const PortOptions& second);
+/// Driven by readiness, so that several go on at once and nothing blocks. Thread-safety: none. The derived
+/// class knows what this side has: it makes regions, and takes the peer's.
+class Handshake {
+ public:
+  /// What is waited for: a packet, unless it is `vacancy` or `done`.
+  enum class Step : std::uint8_t { hello, vacancy, request, offer, answer, welcome, done };
+
+  /// The host's side, unless say_hello() follows. `state`: the session whose state this side has. `timeout`:
+  /// for the whole handshake, but begun anew by a keeper who had to wait for vacancy or for the host's
+  /// request.
+  Handshake(Descriptor socket, ConnectionKind kind, const std::optional<SessionInfo>& state,
+            ring::Backing backing, std::chrono::nanoseconds timeout);
+  Handshake(const Handshake&) = delete;
+  Handshake& operator=(const Handshake&) = delete;
+  virtual ~Handshake() = default;
+
+  /// Makes this the connector's side.
+  void say_hello();
+
+  /// Goes on as far as the packets that have come allow. True once the connection stands; throws when the
+  /// other side broke a rule, hung up, refused or took too long; it has then been told why.
+  bool advance();
+
+  /// To be polled for POLLIN; -1 while nothing is expected.
+  int fd() const noexcept { return step_ == Step::vacancy ? -1 : socket_.get(); }
+  Deadline deadline() const noexcept { return deadline_; }
+  Step step() const noexcept { return step_; }
+
+ protected:
+  /// The connection, for adopt() and joined() to take. As long as they leave it the other side is told what
+  /// they throw.
+  Descriptor& socket() noexcept { return socket_; }
+
+ private:
+  /// The process that has the other end at present, and keeps a newcomer waiting for kTimeToEnd.
+  virtual std::optional<std::int64_t> occupant() const { return std::nullopt; }
+  /// [FENCE] [SUPERSEDE]
+  virtual Keeping keep() = 0;
+  /// [ADOPT], then [WELCOME].
+  virtual void adopt(std::shared_ptr<const ring::PeerRegion> peer, Descriptor peer_pidfd) = 0;
+  /// [COPY] The region to answer with, which must stay until joined(). `old` is empty for a new session.
+  virtual const ring::OwnedRegion& join(const SessionInfo& session, Descriptor region, Descriptor old) = 0;
+  /// Without a living keeper this side has the session's state.
+  virtual void joined(Descriptor keeper_pidfd, bool keeper_lives) = 0;
+
+  void take(Packet packet);
+  void take_hello(const Packet& packet);
+  void offer();
+  void take_offer(Packet packet);
+  void take_answer(Packet packet);
+  void take_welcome(const Packet& packet);
+  std::optional<Packet> receive();
+  template <typename Kind>
+  void send(const Kind& packet, std::span<const int> descriptors = {});
+  template <typename Kind>
+  void send_with_regions(Kind packet, const ring::OwnedRegion& own, const ring::PeerRegion* old);
+  [[noreturn]] void throw_late() const;
+
+  Descriptor socket_;
+  ConnectionKind kind_;
+  std::optional<SessionInfo> state_;
+  ring::Backing backing_;
+  std::chrono::nanoseconds timeout_;
+  Deadline deadline_;
+  Step step_ = Step::hello;
+  Keeping keeping_;        // from the step `answer` on
+  CopyFloor floor_;        // what the old region said when the fence was up
+  bool resumes_ = false;   // a joiner that went on from an old region: it can do without the keeper
+  Descriptor peer_pidfd_;  // a joiner's keeper
+};
 
 }  // namespace sluice::ipc

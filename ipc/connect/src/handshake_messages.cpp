@@ -4,34 +4,22 @@
 #include <cstring>
 
 #include "sluice/base/detail/quoted_text.hpp"
+#include "sluice/ipc/connect/connect_error.hpp"
+#include "sluice/ring/error.hpp"
 
 namespace sluice::ipc {
 namespace {
 
+/// The codes of a refusal: the only two that the other side treats differently.
+constexpr std::uint32_t kRefused = 0;
+constexpr std::uint32_t kOtherVersion = 1;
+
 struct RefusalHead {
-  HandshakePrefix prefix{.type = HandshakeType::refusal};
-  RefusalCode code = RefusalCode::refused;
+  HandshakePrefix<HandshakeType::refusal> prefix{};
+  std::uint32_t code = kRefused;
   std::uint32_t text_bytes = 0;
 };
 static_assert(sizeof(RefusalHead) == 16);
-
-/// The prefix, checked but for its type.
-HandshakePrefix decode_prefix(std::span<const std::byte> packet) {
-  HandshakePrefix prefix;
-  if (packet.size() < sizeof prefix) {
-    throw error(connect_errc::protocol,
-                "handshake packet: expected at least 8 bytes, got " + std::to_string(packet.size()));
-  }
-  std::memcpy(&prefix, packet.data(), sizeof prefix);
-  if (prefix.magic != kHandshakeMagic)
-    throw error(connect_errc::protocol, "handshake packet: it doesn't begin with SLHS");
-  if (prefix.version != kHandshakeVersion) {
-    throw error(connect_errc::bad_version, "handshake: expected protocol version " +
-                                               std::to_string(kHandshakeVersion) + ", got " +
-                                               std::to_string(prefix.version));
-  }
-  return prefix;
-}
 
 [[noreturn]] void throw_refusal(std::span<const std::byte> packet) {
   RefusalHead head;
@@ -47,47 +35,46 @@ HandshakePrefix decode_prefix(std::span<const std::byte> packet) {
                                             std::to_string(text.size()));
   }
   const std::string words(reinterpret_cast<const char*>(text.data()), text.size());
-  throw error(head.code == RefusalCode::bad_version ? connect_errc::bad_version : connect_errc::refused,
+  throw error(head.code == kOtherVersion ? connect_errc::bad_version : connect_errc::refused,
               "the peer refused: " + base::quoted_text(words));
 }
 
 }  // namespace
 
-template <typename Kind>
-Kind decode_packet(std::span<const std::byte> packet) {
-  const HandshakePrefix prefix = decode_prefix(packet);
-  if (prefix.type == HandshakeType::refusal) throw_refusal(packet);
-  if (prefix.type != Kind::kType || packet.size() != sizeof(Kind)) {
-    throw error(connect_errc::protocol, "handshake: expected packet type " +
-                                            std::to_string(static_cast<unsigned>(Kind::kType)) + " of " +
-                                            std::to_string(sizeof(Kind)) + " bytes, got type " +
-                                            std::to_string(static_cast<unsigned>(prefix.type)) + " of " +
-                                            std::to_string(packet.size()));
+HandshakeType packet_type(std::span<const std::byte> packet) {
+  HandshakePrefix<HandshakeType{}> prefix;
+  if (packet.size() < sizeof prefix) {
+    throw error(connect_errc::protocol,
+                "handshake packet: expected at least 8 bytes, got " + std::to_string(packet.size()));
   }
-  Kind decoded;
-  std::memcpy(&decoded, packet.data(), sizeof decoded);
-  return decoded;
+  std::memcpy(&prefix, packet.data(), sizeof prefix);
+  if (prefix.magic != kHandshakeMagic)
+    throw error(connect_errc::protocol, "handshake packet: it doesn't begin with SLHS");
+  if (prefix.version != kHandshakeVersion) {
+    throw error(connect_errc::bad_version, "handshake: expected protocol version " +
+                                               std::to_string(kHandshakeVersion) + ", got " +
+                                               std::to_string(prefix.version));
+  }
+  if (prefix.type == HandshakeType::refusal) throw_refusal(packet);
+  return prefix.type;
 }
 
-template Hello decode_packet<Hello>(std::span<const std::byte>);
-template Offer decode_packet<Offer>(std::span<const std::byte>);
-template Answer decode_packet<Answer>(std::span<const std::byte>);
-template Welcome decode_packet<Welcome>(std::span<const std::byte>);
-template SessionHello decode_packet<SessionHello>(std::span<const std::byte>);
-template SessionRequest decode_packet<SessionRequest>(std::span<const std::byte>);
-template SessionOffer decode_packet<SessionOffer>(std::span<const std::byte>);
-template SessionAnswer decode_packet<SessionAnswer>(std::span<const std::byte>);
-template Superseded decode_packet<Superseded>(std::span<const std::byte>);
-
-HandshakeType packet_type(std::span<const std::byte> packet) {
-  return decode_prefix(packet).type;
+void decode_packet(std::span<const std::byte> packet, HandshakeType type, std::span<std::byte> decoded) {
+  const HandshakeType got = packet_type(packet);
+  if (got != type || packet.size() != decoded.size()) {
+    throw error(connect_errc::protocol,
+                "handshake: expected packet type " + std::to_string(static_cast<unsigned>(type)) + " of " +
+                    std::to_string(decoded.size()) + " bytes, got type " +
+                    std::to_string(static_cast<unsigned>(got)) + " of " + std::to_string(packet.size()));
+  }
+  std::memcpy(decoded.data(), packet.data(), decoded.size());
 }
 
 std::vector<std::byte> encode_refusal(const std::error_code& code, const std::string& text) {
   const std::size_t text_bytes = std::min(text.size(), kMaxRefusalTextBytes);
   RefusalHead head;
   const bool version = code == connect_errc::bad_version || code == ring::errc::bad_version;
-  head.code = version ? RefusalCode::bad_version : RefusalCode::refused;
+  head.code = version ? kOtherVersion : kRefused;
   head.text_bytes = static_cast<std::uint32_t>(text_bytes);
   std::vector<std::byte> packet(sizeof head + text_bytes);
   std::memcpy(packet.data(), &head, sizeof head);

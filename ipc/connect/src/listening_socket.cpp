@@ -12,10 +12,10 @@
 #include <string>
 #include <thread>
 
+#include "seqpacket.hpp"
 #include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/base/detail/quoted_text.hpp"
 #include "sluice/base/error.hpp"
-#include "socket_address.hpp"
 
 namespace sluice::ipc {
 namespace {
@@ -76,19 +76,10 @@ const char* kind_of(mode_t mode) {
   }
 }
 
-Descriptor make_socket() {
-  Descriptor socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket) throw_errno("making a Unix socket");
-  return socket;
-}
-
 // Throws unless the socket file at `path` is one that nobody listens on.
 void check_stale(const fs::path& path, const SocketAddress& address) {
   const Descriptor probe = make_socket();
-  int code = 0;
-  do {
-    code = ::connect(probe.get(), address.get(), address.size_bytes()) == 0 ? 0 : errno;
-  } while (code == EINTR);
+  const int code = connect_once(probe.get(), address);
   switch (code) {
     case ECONNREFUSED:
     case ENOENT:
@@ -193,18 +184,18 @@ ListeningSocket::~ListeningSocket() {
 AcceptResult ListeningSocket::accept() {
   for (;;) {
     Descriptor accepted(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (accepted) return {AcceptOutcome::accepted, PacketSocket(std::move(accepted))};
+    if (accepted) return {AcceptOutcome::accepted, std::move(accepted)};
     switch (errno) {
       case EINTR:
       case ECONNABORTED:
         continue;
       case EAGAIN:
-        return {AcceptOutcome::nobody_waits, std::nullopt};
+        return {AcceptOutcome::nobody_waits, {}};
       case EMFILE:
       case ENFILE:
       case ENOMEM:
       case ENOBUFS:
-        return {AcceptOutcome::out_of_resources, std::nullopt};
+        return {AcceptOutcome::out_of_resources, {}};
       default:
         throw_errno("accepting at " + base::quoted_text(path_.native()));
     }

@@ -5,9 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 
-#include "seqpacket.hpp"
 #include "sluice/base/descriptor.hpp"
 
 namespace sluice::ipc {
@@ -28,7 +26,7 @@ enum class AcceptOutcome {
 
 struct AcceptResult {
   AcceptOutcome outcome;
-  std::optional<PacketSocket> connection;  ///< set iff accepted
+  Descriptor connection;  ///< set iff accepted
 };
 
 /// A Unix SOCK_SEQPACKET listener (at most 128 waiting connections) and the socket file it made.

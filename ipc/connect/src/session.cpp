@@ -1,5 +1,6 @@
 #include "sluice/ipc/connect/session.hpp"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,45 +8,29 @@
 #include <utility>
 
 #include "channel_name.hpp"
-#include "session_handshake.hpp"
+#include "opening.hpp"
+#include "port_regions.hpp"
+#include "reception.hpp"
 #include "session_port.hpp"
+#include "sluice/base/detail/quoted_text.hpp"
 #include "sluice/base/detail/safe_directory.hpp"
 #include "sluice/base/detail/wait_for_events.hpp"
+#include "sluice/base/detail/with_error_code.hpp"
 
 namespace sluice {
 namespace {
 
-using ipc::OpenedSession;
-using ipc::PacketSocket;
-using ipc::SessionPlan;
 using std::chrono::steady_clock;
 
-Port make_session_port(OpenedSession opened, SessionPlan plan, ipc::MeetingPlace place) {
+Port make_session_port(ipc::Opened opened, ipc::Plan plan, ipc::MeetingPlace place) {
   auto impl = std::make_shared<ipc::SessionPort>(std::move(opened), std::move(plan), std::move(place));
   Port port = ipc::PortAccess::make(impl);
   impl->run_session();
   return port;
 }
 
-/// Whether the failure of one handshake is this side's own, and no other peer would help.
-bool is_ours(const error& why) {
-  return why.code() == checkpoint_errc::bad_checkpoint || why.code() == errc::bad_option ||
-         why.code().category() == std::system_category();
-}
-
-/// One client of a host that has no state in memory. One that has it offers it; else the files are asked.
-OpenedSession serve(PacketSocket& socket, const std::optional<ipc::StoredSession>& stored,
-                    const SessionPlan& plan, Deadline deadline) {
-  if (ipc::decode_hello(socket.receive(deadline)).has_state == 0) {
-    return stored ? ipc::go_on_from(*stored, socket, plan, deadline)
-                  : ipc::begin_session(socket, plan, deadline);
-  }
-  socket.send(ipc::encode_packet(ipc::SessionRequest{}), {}, deadline);
-  return ipc::accept_offer(socket, socket.receive(deadline), plan, deadline);
-}
-
 /// Takes the name; waits a moment for a predecessor that has been killed and is not quite gone.
-ipc::ListeningSocket listen_in_place_of_the_dead(const std::filesystem::path& path, const SessionPlan& plan) {
+ipc::ListeningSocket listen_in_place_of_the_dead(const std::filesystem::path& path, const ipc::Plan& plan) {
   const Deadline deadline =
       deadline_in(std::min<std::chrono::nanoseconds>(plan.options.timeout, ipc::kTimeToEnd));
   const auto access =
@@ -60,56 +45,56 @@ ipc::ListeningSocket listen_in_place_of_the_dead(const std::filesystem::path& pa
   }
 }
 
-PacketSocket accept_client(ipc::ListeningSocket& listener, const SessionPlan& plan, Deadline deadline) {
-  for (;;) {
-    if (!base::wait_for_events(listener.fd(), POLLIN, deadline)) {
-      throw error(errc::timed_out, "nobody joined the session at " + listener.path().string() + " in time");
-    }
-    ipc::AcceptResult result = listener.accept();
-    if (result.outcome == ipc::AcceptOutcome::out_of_resources)
-      throw_errno(EMFILE, "accepting a process that joins the session at " + listener.path().string());
-    if (result.outcome != ipc::AcceptOutcome::accepted) continue;
-    PacketSocket client = std::move(*result.connection);
-    const uid_t user = client.peer_credentials().uid;
-    if (user == plan.peer_user()) return client;
-    ipc::try_refuse(client,
-                    error(connect_errc::refused, "user " + std::to_string(user) + " may not connect"));
-  }
+/// Whether the failure of one handshake is this side's own, and no other peer would help.
+bool is_ours(const error& why) {
+  return why.code() == checkpoint_errc::bad_checkpoint || why.code() == errc::bad_option ||
+         why.code().category() == std::system_category();
 }
 
-OpenedSession wait_for_client(ipc::ListeningSocket& listener, const SessionPlan& plan, Deadline deadline) {
-  const std::optional<ipc::StoredSession> stored = ipc::find_stored_session(plan);
-  for (;;) {
-    PacketSocket client = accept_client(listener, plan, deadline);
-    try {
-      return serve(client, stored, plan, std::min(deadline, deadline_in(plan.options.handshake_timeout)));
-    } catch (const error& why) {
-      ipc::try_refuse(client, why);
-      if (is_ours(why)) throw;
+/// The host's way: lets in one process after the other until one makes it. A process that has a session's
+/// state offers it; else the files are asked.
+ipc::Opened wait_for_peer(ipc::ListeningSocket& listener, const ipc::Plan& plan, Deadline deadline,
+                          const std::string& hint) {
+  const auto stored = ipc::find_stored_session(plan.own_file, plan.peer_file);
+  std::optional<ipc::Opened> opened;
+  std::string refused;
+  ipc::Reception::Rules rules;
+  rules.users = {plan.peer_user()};
+  rules.shake_hands = [&](Descriptor client) {
+    const auto timeout =
+        std::min<std::chrono::nanoseconds>(plan.options.handshake_timeout, deadline - steady_clock::now());
+    return std::make_unique<ipc::Opening>(std::move(client), plan, stored ? &*stored : nullptr, timeout,
+                                          opened);
+  };
+  rules.on_failed = [&](const error& why, ipc::Handshake::Step) {
+    if (is_ours(why)) throw error(why);
+    refused = std::string("; refused: ") + why.what();
+  };
+  ipc::Reception reception(&listener, std::move(rules));
+  while (!reception.advance()) {
+    // One that has begun in time comes to its own end, so that the other side is told.
+    if (reception.empty() && steady_clock::now() >= deadline) {
+      throw error(errc::timed_out, "nobody joined the session at " +
+                                       base::quoted_text(listener.path().native()) + " in time" +
+                                       (refused.empty() ? hint : refused));
     }
+    std::vector<pollfd> polled;
+    Deadline until = reception.empty() ? deadline : kNoDeadline;
+    reception.wait_for(polled, until);
+    base::wait_for_any_event(polled, until);
   }
+  return std::move(*opened);
 }
 
-OpenedSession knock(const std::filesystem::path& path, const SessionPlan& plan, Deadline deadline) {
-  PacketSocket socket = ipc::connect_until(path, plan.peer_user(), deadline);
-  try {
-    const Deadline until = std::min(deadline, deadline_in(plan.options.handshake_timeout));
-    socket.send(ipc::encode_packet(ipc::SessionHello{}), {}, until);
-    return ipc::accept_offer(socket, socket.receive(until), plan, until);
-  } catch (const error& why) {
-    if (why.code() == connect_errc::peer_gone) {
-      ipc::throw_waiting_refusal(socket);
-    } else if (why.code() != connect_errc::refused) {
-      ipc::try_refuse(socket, why);
-    }
-    throw;
+ipc::Plan make_plan(const std::filesystem::path& path, SessionOptions options, const std::string& own_role,
+                    const std::string& peer_role) {
+  ipc::check_port_options(options.port);
+  ipc::check_handshake_timeout(options.handshake_timeout);
+  if (options.resume_window < std::chrono::nanoseconds::zero()) {
+    throw error(errc::bad_option, "resume_window: expected at least 0, got " +
+                                      std::to_string(options.resume_window.count()) + " ns");
   }
-}
-
-SessionPlan make_plan(const std::filesystem::path& path, SessionOptions options, const std::string& own_role,
-                      const std::string& peer_role) {
-  ipc::check_session_options(options);
-  SessionPlan plan{std::move(options), {}, {}};
+  ipc::Plan plan{.options = std::move(options)};
   const std::filesystem::path& directory = plan.options.directory;
   if (directory.empty()) return plan;
   base::check_safe_directory(directory);
@@ -141,25 +126,37 @@ std::string_view to_string(SessionState state) noexcept {
 
 Port host_session(std::string_view name, SessionOptions options) {
   const std::filesystem::path path = ipc::resolve_channel_name(name);
-  const SessionPlan plan = make_plan(path, std::move(options), "host", "join");
+  const ipc::Plan plan = make_plan(path, std::move(options), "host", "join");
   const Deadline deadline = deadline_in(plan.options.timeout);
   ipc::MeetingPlace place{path, listen_in_place_of_the_dead(path, plan)};
-  OpenedSession opened = wait_for_client(*place.listener, plan, deadline);
+  ipc::Opened opened =
+      wait_for_peer(*place.listener, plan, deadline, ipc::other_place(name, "a process that joins"));
   return make_session_port(std::move(opened), plan, std::move(place));
+}
+
+Port host_session(std::string_view name, SessionOptions options, std::error_code& why) {
+  return base::with_error_code(why, Port(), [&] { return host_session(name, std::move(options)); });
 }
 
 Port join_session(std::string_view name, SessionOptions options) {
   const std::filesystem::path path = ipc::resolve_channel_name(name);
-  const SessionPlan plan = make_plan(path, std::move(options), "join", "host");
+  const ipc::Plan plan = make_plan(path, std::move(options), "join", "host");
   const Deadline deadline = deadline_in(plan.options.timeout);
+  const std::string hint = ipc::other_place(name, "a host");
   for (;;) {
     try {
-      return make_session_port(knock(path, plan, deadline), plan, {path, std::nullopt});
+      return make_session_port(
+          ipc::knock(path, plan.peer_user(), plan, plan.options.handshake_timeout, deadline, hint), plan,
+          {path, std::nullopt});
     } catch (const error& why) {
       // A host that died during the handshake may be back in a moment.
       if (why.code() != connect_errc::peer_gone || steady_clock::now() >= deadline) throw;
     }
   }
+}
+
+Port join_session(std::string_view name, SessionOptions options, std::error_code& why) {
+  return base::with_error_code(why, Port(), [&] { return join_session(name, std::move(options)); });
 }
 
 }  // namespace sluice

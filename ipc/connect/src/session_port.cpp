@@ -1,7 +1,6 @@
 #include "session_port.hpp"
 
-#include <sys/eventfd.h>
-#include <unistd.h>
+#include <sys/socket.h>
 
 #include <utility>
 
@@ -10,19 +9,16 @@
 
 namespace sluice::ipc {
 
-SessionPort::SessionPort(OpenedSession opened, SessionPlan plan, MeetingPlace place)
+SessionPort::SessionPort(Opened opened, Plan plan, MeetingPlace place)
     : PortImpl(std::move(opened.connection), plan.options.port, opened.start),
       plan_(std::move(plan)),
-      own_features_(connection_.own.view().header.features),
       place_(std::move(place)),
-      stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       info_(opened.info),
       sending_to_(connection_.peer),
       receiving_from_(connection_.peer),
       opening_events_(std::move(opened.events)),
-      connected_(opened.connected) {
-  if (!stop_) throw_errno("eventfd for a session");
-}
+      connected_(opened.connected),
+      reception_(place_.listener ? &*place_.listener : nullptr, rules()) {}
 
 SessionPort::~SessionPort() {
   stop_thread();
@@ -59,12 +55,10 @@ void SessionPort::stop_thread() noexcept {
 void SessionPort::hang_up() noexcept {
   {
     const std::scoped_lock lock(mutex_);
-    connection_.socket.shut_down();
+    ::shutdown(connection_.socket.get(), SHUT_RDWR);
   }
   peer_settled_.notify_all();
-  const std::uint64_t one = 1;
-  // It can only fail where the counter is full: then it is readable all the same.
-  [[maybe_unused]] const ssize_t written = ::write(stop_.get(), &one, sizeof one);
+  stop_.set();
 }
 
 ring::HistoryReader SessionPort::history() const noexcept {

@@ -14,8 +14,10 @@
 #include <thread>
 
 #include "listening_socket.hpp"
+#include "opening.hpp"
 #include "port_impl.hpp"
-#include "session_handshake.hpp"
+#include "reception.hpp"
+#include "sluice/base/detail/event.hpp"
 
 namespace sluice::ipc {
 
@@ -27,7 +29,7 @@ struct MeetingPlace {
 
 class SessionPort final : public PortImpl {
  public:
-  SessionPort(OpenedSession opened, SessionPlan plan, MeetingPlace place);
+  SessionPort(Opened opened, Plan plan, MeetingPlace place);
   ~SessionPort() override;
 
   /// Tells the events of the opening, and starts the session's thread. Once, right after construction.
@@ -39,18 +41,8 @@ class SessionPort final : public PortImpl {
   void finish() noexcept override;
 
  private:
-  /// A process at the other end of a handshake.
-  struct Candidate {
-    enum class Stage {
-      says_hello,         ///< host: the hello is to come
-      waits_for_vacancy,  ///< host: it has said hello; the present peer may be about to end
-      asks,               ///< connector: the host's request is to come
-      answers,            ///< the offer is out
-    };
-    PacketSocket socket;
-    Stage stage;
-    Deadline deadline;
-  };
+  /// The handshake with the next peer. This side has the session's state, and so is its keeper.
+  class Succession;
 
   // On the application's threads.
   void follow_peer_sending() noexcept override;
@@ -71,23 +63,18 @@ class SessionPort final : public PortImpl {
   void end(Status reason, const std::string& text);
   void tell(SessionEvent event);
   SessionEvent resumed_with(const ring::PeerView& fresh) const;
-  void look_for_candidate();
-  void accept_candidate();
   void connect_to_host();
-  void advance_candidate();
-  void take_packet(Packet packet);
-  void take_hello(const Packet& packet);
-  void offer();
-  void adopt(Packet packet);
-  void drop_candidate(const error& why);
+  Reception::Rules rules();
   void set_fenced(bool fenced);
+  void supersede_peer();
+  void adopt(Descriptor& socket, std::shared_ptr<const ring::PeerRegion> peer, Descriptor peer_pidfd);
+  void handshake_failed(const error& why, Handshake::Step step);
 
-  const SessionPlan plan_;
-  const std::uint32_t own_features_;
-  MeetingPlace place_;  // the session's thread
-  Descriptor stop_;     // written once, by hang_up()
+  const Plan plan_;
+  MeetingPlace place_;                      // the session's thread
+  base::Event stop_{"stopping a session"};  // set by hang_up()
 
-  mutable std::mutex mutex_;  // guards connection_'s peer, socket, pidfd, credentials; info_; fenced_
+  mutable std::mutex mutex_;  // guards connection_'s peer, socket, pidfd, identity; info_; fenced_
   std::condition_variable peer_settled_;
   SessionInfo info_;
   bool fenced_ = false;
@@ -101,10 +88,9 @@ class SessionPort final : public PortImpl {
   bool connected_;
   bool ended_ = false;
   Deadline keep_until_ = kNoDeadline;  // while not connected
-  std::optional<Candidate> candidate_;
-  Deadline look_again_at_{};
+  Reception reception_;
+  Deadline connect_again_{};
   std::chrono::milliseconds pause_{1};
-  CopyFloor floor_;  // what the old peer's words said when the fence went up
   std::thread thread_;
 };
 

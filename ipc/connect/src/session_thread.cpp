@@ -2,9 +2,9 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <array>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "session_port.hpp"
 #include "sluice/base/detail/wait_for_events.hpp"
@@ -21,6 +21,35 @@ constexpr std::chrono::milliseconds kLongestPause{20};
 
 }  // namespace
 
+class SessionPort::Succession final : public Handshake {
+ public:
+  Succession(Descriptor socket, SessionPort& port)
+      : Handshake(std::move(socket), ConnectionKind::session, port.info_, port.plan_.backing(),
+                  port.plan_.options.handshake_timeout),
+        port_(port) {}
+
+ private:
+  std::optional<std::int64_t> occupant() const override {
+    if (!port_.connected_ || port_.plan_.options.replace_living_peer) return std::nullopt;
+    return port_.connection_.identity.pid;
+  }
+  Keeping keep() override {
+    port_.set_fenced(true);  // [FENCE]
+    if (port_.connected_) port_.supersede_peer();
+    return {{port_.info_.id, port_.info_.epoch + 1}, &port_.connection_.own, port_.connection_.peer.get()};
+  }
+  void adopt(std::shared_ptr<const ring::PeerRegion> peer, Descriptor peer_pidfd) override {
+    port_.adopt(socket(), std::move(peer), std::move(peer_pidfd));
+  }
+  // A handshake that begins with the state never joins.
+  const ring::OwnedRegion& join(const SessionInfo&, Descriptor, Descriptor) override {
+    return port_.connection_.own;
+  }
+  void joined(Descriptor, bool) override {}
+
+  SessionPort& port_;
+};
+
 void SessionPort::run() noexcept {
   try {
     if (!connected_) peer_ended();
@@ -33,8 +62,8 @@ void SessionPort::run() noexcept {
   // Nobody goes on from here: a file of our own would only be taken for a session that can.
   const Status reason = consumer_.gate().final_reason();
   if (reason == Status::closed || reason == Status::peer_died) connection_.own.remove_file();
+  reception_.clear();
   place_.listener.reset();
-  candidate_.reset();
 }
 
 void SessionPort::tell_closed_here() {
@@ -47,43 +76,35 @@ void SessionPort::tell_closed_here() {
 void SessionPort::step() {
   wait_for_something();
   if (stopped()) return;
+  if (connected_) look_at_peer();
   try {
-    if (connected_) look_at_peer();
-    if (!ended_ && candidate_) advance_candidate();
-    if (!ended_ && !candidate_) look_for_candidate();
-  } catch (const error& why) {
-    drop_candidate(why);
+    if (!ended_) reception_.advance();
+  } catch (const error&) {
+    // No client could be taken in; the next try is after a pause.
   }
-  if (!ended_ && !connected_ && !candidate_ && steady_clock::now() >= keep_until_)
+  if (ended_ || connected_ || !reception_.empty()) return;
+  if (steady_clock::now() >= keep_until_) {
     end(Status::peer_died, "nobody came back within the resume window");
+  } else if (!place_.listener && steady_clock::now() >= connect_again_) {
+    connect_to_host();
+  }
 }
 
 bool SessionPort::stopped() const noexcept {
-  return base::is_readable(stop_.get());
+  return stop_.is_set();
 }
 
 void SessionPort::wait_for_something() {
-  std::array<pollfd, 4> polled;
-  std::size_t count = 0;
+  std::vector<pollfd> polled{{stop_.fd(), POLLIN, 0}};
   Deadline deadline = kNoDeadline;
-  polled.at(count++) = {stop_.get(), POLLIN, 0};
   if (connected_) {
-    polled.at(count++) = {connection_.socket.fd(), POLLIN | POLLRDHUP, 0};
-    if (connection_.peer_pidfd) polled.at(count++) = {connection_.peer_pidfd.get(), POLLIN, 0};
-  } else {
-    deadline = keep_until_;
+    polled.push_back({connection_.socket.get(), POLLIN | POLLRDHUP, 0});
+    polled.push_back({connection_.peer_pidfd.get(), POLLIN, 0});
+  } else if (reception_.empty()) {
+    deadline = place_.listener ? keep_until_ : std::min(keep_until_, connect_again_);
   }
-  if (candidate_) {
-    deadline = std::min(deadline, candidate_->deadline);
-    // One that waits for vacancy has nothing to say; its hang-up is noticed when it gets the offer.
-    if (candidate_->stage != Candidate::Stage::waits_for_vacancy)
-      polled.at(count++) = {candidate_->socket.fd(), POLLIN, 0};
-  } else if (place_.listener && steady_clock::now() >= look_again_at_) {
-    polled.at(count++) = {place_.listener->fd(), POLLIN, 0};
-  } else if (place_.listener || !connected_) {
-    deadline = std::min(deadline, look_again_at_);
-  }
-  base::wait_for_any_event(std::span(polled).first(count), deadline);
+  reception_.wait_for(polled, deadline);
+  base::wait_for_any_event(polled, deadline);
 }
 
 // The present peer.
@@ -96,7 +117,7 @@ void SessionPort::look_at_peer() {
 
 bool SessionPort::peer_hung_up() {
   try {
-    while (const std::optional<Packet> packet = connection_.socket.try_receive()) {
+    while (const std::optional<Packet> packet = try_receive_packet(connection_.socket.get())) {
       if (packet_type(packet->bytes) == HandshakeType::superseded) {
         end(Status::superseded, "the peer has gone on with another process");
         return true;
@@ -119,17 +140,16 @@ void SessionPort::peer_ended() {
   if (closed_here_.load(std::memory_order_acquire)) return;
   connected_ = false;
   keep_until_ = deadline_in(plan_.options.resume_window);
-  look_again_at_ = {};
+  connect_again_ = {};
   pause_ = std::chrono::milliseconds(1);
   {
     const std::scoped_lock lock(mutex_);
-    connection_.socket = PacketSocket(Descriptor());
+    connection_.socket.reset();
   }
   // It may have died just before it woke us for what it had published or released: each end looks once more.
   producer_.gate().interrupt();
   consumer_.gate().interrupt();
   tell({.state = SessionState::waiting_for_peer});
-  if (candidate_ && candidate_->stage == Candidate::Stage::waits_for_vacancy) offer();
 }
 
 void SessionPort::end(Status reason, const std::string& text) {
@@ -161,87 +181,27 @@ SessionEvent SessionPort::resumed_with(const ring::PeerView& fresh) const {
 
 // The next one.
 
-void SessionPort::look_for_candidate() {
-  if (steady_clock::now() < look_again_at_) return;
-  if (place_.listener) {
-    accept_candidate();
-  } else if (!connected_) {
-    connect_to_host();
-  }
-}
-
-void SessionPort::accept_candidate() {
-  AcceptResult result = place_.listener->accept();
-  if (result.outcome == AcceptOutcome::out_of_resources) look_again_at_ = steady_clock::now() + kLongestPause;
-  if (result.outcome != AcceptOutcome::accepted) return;
-  candidate_.emplace(Candidate{std::move(*result.connection), Candidate::Stage::says_hello,
-                               deadline_in(plan_.options.handshake_timeout)});
-  const uid_t user = candidate_->socket.peer_credentials().uid;
-  if (user != plan_.peer_user())
-    throw error(connect_errc::refused, "user " + std::to_string(user) + " may not connect");
+Reception::Rules SessionPort::rules() {
+  Reception::Rules rules;
+  rules.users = {plan_.peer_user()};
+  rules.shake_hands = [this](Descriptor client) {
+    return std::make_unique<Succession>(std::move(client), *this);
+  };
+  rules.on_failed = [this](const error& why, Handshake::Step step) { handshake_failed(why, step); };
+  return rules;
 }
 
 void SessionPort::connect_to_host() {
-  look_again_at_ = steady_clock::now() + pause_;
+  connect_again_ = steady_clock::now() + pause_;
   pause_ = std::min(pause_ * 2, kLongestPause);
   try {
-    PacketSocket socket = connect_until(place_.path, plan_.peer_user(), steady_clock::now());
-    const Deadline deadline = deadline_in(plan_.options.handshake_timeout);
-    SessionHello hello;
-    hello.has_state = 1;
-    hello.session = info_.id;
-    hello.epoch = info_.epoch;
-    socket.send(encode_packet(hello), {}, deadline);
-    candidate_.emplace(Candidate{std::move(socket), Candidate::Stage::asks, deadline});
+    auto handshake = std::make_unique<Succession>(
+        connect_until(place_.path, plan_.peer_user(), steady_clock::now()), *this);
+    handshake->say_hello();
+    reception_.add(std::move(handshake));
   } catch (const error& why) {
     // Nobody there yet, or gone again; whatever else it is may pass too, as long as the window lasts.
     if (why.code() == connect_errc::refused) end(Status::peer_died, why.what());
-  }
-}
-
-void SessionPort::advance_candidate() {
-  if (candidate_->stage != Candidate::Stage::waits_for_vacancy) {
-    while (candidate_ && !ended_) {
-      std::optional<Packet> packet = candidate_->socket.try_receive();
-      if (!packet) break;
-      take_packet(std::move(*packet));
-    }
-  }
-  if (!candidate_ || ended_ || steady_clock::now() < candidate_->deadline) return;
-  if (candidate_->stage == Candidate::Stage::waits_for_vacancy) {
-    throw error(connect_errc::refused, "this end of the session belongs to process " +
-                                           std::to_string(connection_.credentials.pid) +
-                                           ", which still runs");
-  }
-  throw error(errc::timed_out, "a process didn't finish its handshake in time");
-}
-
-void SessionPort::take_packet(Packet packet) {
-  switch (candidate_->stage) {
-    case Candidate::Stage::says_hello:
-      take_hello(packet);
-      break;
-    case Candidate::Stage::asks:
-      expect_no_descriptors(packet);
-      (void)decode_packet<SessionRequest>(packet.bytes);
-      offer();
-      break;
-    case Candidate::Stage::answers:
-      adopt(std::move(packet));
-      break;
-    case Candidate::Stage::waits_for_vacancy:
-      break;
-  }
-}
-
-void SessionPort::take_hello(const Packet& packet) {
-  if (decode_hello(packet).has_state != 0)
-    throw error(connect_errc::refused, "the host is in a session already, and has its state");
-  if (!connected_ || plan_.options.replace_living_peer) {
-    offer();
-  } else {
-    candidate_->stage = Candidate::Stage::waits_for_vacancy;
-    candidate_->deadline = deadline_in(kTimeToEnd);
   }
 }
 
@@ -260,65 +220,51 @@ void SessionPort::set_fenced(bool fenced) {
   ring::sleeper_barrier(ring::register_barrier_target());
 }
 
-void SessionPort::offer() {
-  set_fenced(true);  // [FENCE]
-  floor_ = floor_of(connection_.peer->view());
-  if (connected_) {
-    try {
-      connection_.socket.send(encode_packet(Superseded{}), {}, steady_clock::now());  // [SUPERSEDE]
-    } catch (const error&) {
-      // It has ended meanwhile: then there's nobody to be told.
-    }
-    const std::scoped_lock lock(mutex_);
-    connection_.socket = PacketSocket(Descriptor());
-    connected_ = false;
-    keep_until_ = deadline_in(plan_.options.resume_window);
+/// [SUPERSEDE]
+void SessionPort::supersede_peer() {
+  try {
+    send_packet(connection_.socket.get(), encode_packet(Superseded{}), {}, steady_clock::now());
+  } catch (const error&) {
+    // It has ended meanwhile: then there's nobody to be told.
   }
-  candidate_->stage = Candidate::Stage::answers;
-  candidate_->deadline = deadline_in(plan_.options.handshake_timeout);
-  send_offer(candidate_->socket, {info_.id, info_.epoch + 1}, connection_.own, connection_.peer.get(),
-             candidate_->deadline);  // [OFFER]
+  const std::scoped_lock lock(mutex_);
+  connection_.socket.reset();
+  connected_ = false;
+  keep_until_ = deadline_in(plan_.options.resume_window);
 }
 
-void SessionPort::adopt(Packet packet) {
-  SessionAnswerContent answer = open_answer(std::move(packet), {info_.id, info_.epoch + 1}, plan_.backing());
-  check_successor(answer.region->view(), connection_.peer->view(), connection_.own.view(), floor_);
-  const SessionEvent resumed = resumed_with(answer.region->view());  // while nobody writes there yet
-  const Credentials credentials = candidate_->socket.peer_credentials();
+void SessionPort::adopt(Descriptor& socket, std::shared_ptr<const ring::PeerRegion> peer,
+                        Descriptor peer_pidfd) {
+  const SessionEvent resumed = resumed_with(peer->view());  // while nobody writes there yet
+  const PeerIdentity identity = peer_identity(socket.get());
   {
     const std::scoped_lock lock(mutex_);  // [ADOPT]
-    connection_.peer = std::move(answer.region);
-    connection_.socket = std::move(candidate_->socket);
-    connection_.peer_pidfd = std::move(answer.pidfd);
-    connection_.credentials = credentials;
+    connection_.peer = std::move(peer);
+    connection_.socket = std::move(socket);
+    connection_.peer_pidfd = std::move(peer_pidfd);
+    connection_.identity = identity;
     ++info_.epoch;
     fenced_ = false;
   }
-  candidate_.reset();
   connected_ = true;
   peer_settled_.notify_all();
   try {
-    connection_.socket.send(encode_packet(Welcome{}), {}, deadline_in(plan_.options.handshake_timeout));
+    send_packet(connection_.socket.get(), encode_packet(Welcome{}), {},
+                deadline_in(plan_.options.handshake_timeout));  // [WELCOME]
   } catch (const error&) {
     // It has died since: the next look at it finds that out, and its region has everything.
   }
   tell(resumed);
 }
 
-void SessionPort::drop_candidate(const error& why) {
-  if (!candidate_) return;
-  const Candidate::Stage stage = candidate_->stage;
-  // [SUPERSEDE] One that has the offer must not take itself for the keeper when this side dies.
-  if (stage == Candidate::Stage::answers || why.code() != connect_errc::refused || place_.listener)
-    try_refuse(candidate_->socket, why);
-  candidate_.reset();
-  if (stage == Candidate::Stage::asks && why.code() == connect_errc::refused) {
+void SessionPort::handshake_failed(const error& why, Handshake::Step step) {
+  if (step == Handshake::Step::request && why.code() == connect_errc::refused) {
     end(Status::peer_died, why.what());
     return;
   }
   // The old peer's region is the truth again, if nobody writes it any more.
   const bool dead = !connection_.peer_pidfd || base::is_readable(connection_.peer_pidfd.get());
-  if (stage == Candidate::Stage::answers && dead) set_fenced(false);
+  if (step == Handshake::Step::answer && dead) set_fenced(false);
 }
 
 }  // namespace sluice::ipc

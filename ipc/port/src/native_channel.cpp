@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -112,9 +111,7 @@ NativeChannel::NativeChannel(Descriptor input, Descriptor output, Framing framin
       input_(without_waiting(std::move(input), O_RDONLY)),
       output_(output ? without_waiting(std::move(output), O_WRONLY) : Descriptor()),
       input_is_socket_(S_ISSOCK(kind_of(input_.get()))),
-      output_is_socket_(S_ISSOCK(kind_of(this->output()))),
-      interrupt_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  if (!interrupt_) throw_errno("eventfd");
+      output_is_socket_(S_ISSOCK(kind_of(this->output()))) {
   if (framing_ != Framing::packets) return;
   // An empty packet and the end look alike, except that packets then carry their sender's credentials.
   const int on = 1;
@@ -272,7 +269,7 @@ Status NativeChannel::fill_packet(std::span<const std::byte>& message) {
 
 Status NativeChannel::wait(int fd, short events, Deadline deadline) const {
   std::array<pollfd, 2> entries{pollfd{.fd = fd, .events = events, .revents = 0},
-                                pollfd{.fd = interrupt_.get(), .events = POLLIN, .revents = 0}};
+                                pollfd{.fd = closing_.fd(), .events = POLLIN, .revents = 0}};
   const bool came = base::wait_for_any_event(entries, deadline);
   if (closed_here_.load(std::memory_order_acquire)) return Status::closed;
   return came ? Status::ok : Status::timed_out;
@@ -281,9 +278,8 @@ Status NativeChannel::wait(int fd, short events, Deadline deadline) const {
 void NativeChannel::close() noexcept {
   if (closed_here_.exchange(true, std::memory_order_acq_rel)) return;
   (void)finish(Status::closed);
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = ::write(interrupt_.get(), &one, sizeof one);
-  // Both threads leave when they see the interrupt; then the peer sees the end.
+  closing_.set();
+  // Both threads leave when they see it; then the peer sees the end.
   const std::scoped_lock lock(writing_, reading_);
   if (input_is_socket_ && input_) ::shutdown(input_.get(), SHUT_RDWR);
   input_.reset();

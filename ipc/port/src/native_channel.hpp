@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "sluice/base/descriptor.hpp"
+#include "sluice/base/detail/event.hpp"
 #include "sluice/base/status.hpp"
 #include "sluice/ipc/port/native_port.hpp"
 #include "sluice/ring/waiting.hpp"
@@ -56,7 +57,7 @@ class NativeChannel {
   Descriptor output_;
   bool input_is_socket_;
   bool output_is_socket_;
-  Descriptor interrupt_;  // an eventfd, readable once the channel was closed here
+  base::Event closing_{"closing a channel"};
   // Set by close(), whichever thread waits sees it at its next look.
   std::atomic<bool> closed_here_{false};
   // Why nothing can be written any more; what the peer wrote before can still be read. Publishes nothing but

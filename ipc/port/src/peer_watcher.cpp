@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,6 +16,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "sluice/base/detail/event.hpp"
 #include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/base/detail/signals_blocked.hpp"
 #include "sluice/base/error.hpp"
@@ -49,10 +49,9 @@ struct PeerWatcher::State {
     std::function<void()> on_gone;  // empty once it was called
   };
 
-  State() : epoll(::epoll_create1(EPOLL_CLOEXEC)), stop(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  State() : epoll(::epoll_create1(EPOLL_CLOEXEC)) {
     if (!epoll) throw_errno("epoll_create1 for watching peers");
-    if (!stop) throw_errno("eventfd for watching peers");
-    add_to_epoll(epoll.get(), stop.get(), EPOLLIN, kStopId);
+    add_to_epoll(epoll.get(), stop.fd(), EPOLLIN, kStopId);
   }
 
   static void* thread_main(void* owned_state) noexcept;
@@ -61,7 +60,7 @@ struct PeerWatcher::State {
 
   const std::uint64_t generation = base::fork_generation();
   const Descriptor epoll;
-  const Descriptor stop;  // written once, when the PeerWatcher is destroyed
+  base::Event stop{"watching peers"};  // set once, when the PeerWatcher is destroyed
 
   std::mutex mutex;  // guards what follows; never held while on_gone runs
   std::condition_variable finished;
@@ -165,8 +164,7 @@ PeerWatcher::~PeerWatcher() {
   // In a forked child the thread doesn't exist (its handle may stand for a new thread), and the descriptors
   // are shared with the parent's watcher: nothing may be touched.
   if (state_->generation != base::fork_generation()) return;
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = ::write(state_->stop.get(), &one, sizeof(one));  // can't be full
+  state_->stop.set();
   if (runs_here()) {
     ::pthread_detach(thread_);
   } else {

@@ -71,10 +71,10 @@ class PeerWatcher : public std::enable_shared_from_this<PeerWatcher> {
   pthread_t thread_{};  // no std::thread: a forked child could neither join nor detach it
 };
 
-/// A descriptor that stands for this process (close-on-exec); empty where the system doesn't offer one.
+/// A descriptor that stands for this process (close-on-exec); empty if the system doesn't offer one.
 Descriptor own_pidfd();
 
-/// Whether `fd`, which came from a peer, is a pidfd and so may be given to PeerWatcher. False where /proc is
+/// Whether `fd`, which came from a peer, is a pidfd and so may be given to PeerWatcher. False if /proc is
 /// missing.
 bool is_pidfd(int fd);
 

@@ -1,5 +1,7 @@
 #include "port_impl.hpp"
 
+#include <sys/socket.h>
+
 #include <utility>
 
 #include "sluice/base/error.hpp"
@@ -20,7 +22,7 @@ PortImpl::PortImpl(Connection&& connection, const PortOptions& options, const ri
 PortImpl::~PortImpl() = default;
 
 void PortImpl::watch() {
-  watch_ = PeerWatcher::shared()->watch(connection_.socket.fd(),
+  watch_ = PeerWatcher::shared()->watch(connection_.socket.get(),
                                         connection_.peer_pidfd ? connection_.peer_pidfd.get() : -1,
                                         [this] { peer_is_gone(); });
 }
@@ -75,7 +77,7 @@ void PortImpl::close() noexcept {
 }
 
 void PortImpl::hang_up() noexcept {
-  connection_.socket.shut_down();
+  ::shutdown(connection_.socket.get(), SHUT_RDWR);
 }
 
 ring::HistoryReader PortImpl::history() const noexcept {
@@ -83,7 +85,7 @@ ring::HistoryReader PortImpl::history() const noexcept {
 }
 
 PeerIdentity PortImpl::peer() const noexcept {
-  return {connection_.credentials.pid, connection_.credentials.uid, connection_.credentials.gid};
+  return connection_.identity;
 }
 
 PortStatistics PortImpl::statistics() const noexcept {
@@ -119,6 +121,12 @@ void PortImpl::note_broken(const ring::RingFailure& failure) noexcept {
   set_failure_text("the peer broke a rule of the ring: " + failure.to_string());
   end_waits(Status::broken);
   hang_up();
+}
+
+Port make_port(Connection connection, const PortOptions& options) {
+  auto impl = std::make_shared<PortImpl>(std::move(connection), options);
+  impl->watch();
+  return PortAccess::make(std::move(impl));
 }
 
 }  // namespace sluice::ipc

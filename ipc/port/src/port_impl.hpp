@@ -9,7 +9,7 @@
 
 #include "delivery.hpp"
 #include "peer_watcher.hpp"
-#include "seqpacket.hpp"
+#include "sluice/base/descriptor.hpp"
 #include "sluice/ipc/port/detail/port_core.hpp"
 #include "sluice/ipc/port/port.hpp"
 #include "sluice/ipc/port/port_options.hpp"
@@ -18,13 +18,13 @@
 
 namespace sluice::ipc {
 
-/// What a finished handshake leaves behind.
+/// What a port works on.
 struct Connection {
   ring::OwnedRegion own;
   std::shared_ptr<const ring::PeerRegion> peer;
-  PacketSocket socket;
+  Descriptor socket;      ///< connected to the peer: it hangs up when either side ends
   Descriptor peer_pidfd;  ///< empty if the peer's kernel has none
-  Credentials credentials;
+  PeerIdentity identity;
 };
 
 /// Life cycle: watch() right after construction; close() by either side or the peer's end; destruction.
@@ -98,5 +98,8 @@ class PortImpl : public PortCore, public std::enable_shared_from_this<PortImpl> 
 struct PortAccess {
   static Port make(std::shared_ptr<PortImpl> impl) noexcept { return Port(std::move(impl)); }
 };
+
+/// A port whose peer is watched.
+Port make_port(Connection connection, const PortOptions& options);
 
 }  // namespace sluice::ipc

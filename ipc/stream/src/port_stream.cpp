@@ -3,7 +3,7 @@
 #include <string>
 
 #include "sluice/base/detail/file_io.hpp"
-#include "sluice/ipc/connect/endpoint.hpp"
+#include "sluice/ipc/port/port_pair.hpp"
 #include "stream_core.hpp"
 
 namespace sluice {

@@ -11,6 +11,8 @@
 #include <string>
 
 #include "child_process.hpp"
+#include "sluice/ipc/connect/endpoint.hpp"
+#include "sluice/ipc/connect/session.hpp"
 #include "temp_directory.hpp"
 #include "throws.hpp"
 #include "watchdog.hpp"
@@ -72,6 +74,31 @@ TEST_F(ChannelName, FallsBackToADirectoryOfTheUserInTmp) {
     EXPECT_EQ(resolve_channel_name("orders"), fs::path(expected) / "orders");
     EXPECT_EQ(mode_of(expected), 0700U);
   }
+}
+
+TEST_F(ChannelName, KnowsWhereTheOtherSideWouldLookWithAnotherEnvironment) {
+  const std::string user = std::to_string(::geteuid());
+  EXPECT_EQ(ipc::other_place("orders", "a host"),
+            "; a host without XDG_RUNTIME_DIR would be at \"/tmp/sluice-" + user + "/orders\"");
+  EXPECT_EQ(ipc::other_place("./orders", "a host"), "");
+  const ScopedVariable variable("XDG_RUNTIME_DIR", nullptr);
+  EXPECT_EQ(ipc::other_place("orders", "a host"), "; a host with XDG_RUNTIME_DIR=/run/user/" + user +
+                                                      " would be at \"/run/user/" + user +
+                                                      "/sluice/orders\"");
+}
+
+TEST_F(ChannelName, IsNamedWithBothPlacesWhenNobodyIsThere) {
+  const std::string here = home_.file("sluice") / "orders";
+  const std::string other = "/tmp/sluice-" + std::to_string(::geteuid()) + "/orders";
+  EXPECT_TRUE(
+      throws(errc::timed_out,
+             here + "\": no socket is there; a listener without XDG_RUNTIME_DIR would be at \"" + other,
+             [] { (void)connect("orders", {.timeout = std::chrono::milliseconds(10)}); }));
+  EXPECT_TRUE(throws(errc::timed_out, "a host without XDG_RUNTIME_DIR would be at \"" + other,
+                     [] { (void)join_session("orders", {.timeout = std::chrono::milliseconds(10)}); }));
+  EXPECT_TRUE(throws(errc::timed_out,
+                     here + "\" in time; a process that joins without XDG_RUNTIME_DIR would be at \"" + other,
+                     [] { (void)host_session("orders", {.timeout = std::chrono::milliseconds(10)}); }));
 }
 
 TEST_F(ChannelName, RefusesNamesThatBreakTheRule) {

@@ -17,8 +17,8 @@
 #include "packet_pair.hpp"
 #include "process_signal.hpp"
 #include "seqpacket.hpp"
+#include "sluice/base/detail/wait_for_events.hpp"
 #include "sluice/ipc/connect/endpoint.hpp"
-#include "socket_address.hpp"
 #include "temp_directory.hpp"
 #include "throws.hpp"
 #include "watchdog.hpp"
@@ -31,7 +31,6 @@ using namespace std::chrono_literals;
 using ipc::AcceptOutcome;
 using ipc::connect_until;
 using ipc::ListeningSocket;
-using ipc::PacketSocket;
 
 constexpr uid_t kNobody = 65534;
 
@@ -199,8 +198,8 @@ TEST_F(Connecting, ShowsTheListenerThatItIsAnotherUser) {
   {
     const auto accepted = listener.accept();
     ASSERT_TRUE(accepted.connection);
-    EXPECT_EQ(accepted.connection->peer_credentials().uid, kNobody);
-    EXPECT_EQ(accepted.connection->peer_credentials().gid, kNobody);
+    EXPECT_EQ(ipc::peer_identity(accepted.connection.get()).uid, kNobody);
+    EXPECT_EQ(ipc::peer_identity(accepted.connection.get()).gid, kNobody);
   }
   const auto status = child.wait_for(10s);
   ASSERT_TRUE(status);

@@ -69,7 +69,7 @@ class FailingCalls : public ::testing::TestWithParam<std::string> {
         }
         happened = failing.happened();
       }
-      // Where the listener couldn't look after its file it stays, as after a crash, and the next one takes it
+      // If the listener couldn't look after its file it stays, as after a crash, and the next one takes it
       // over.
       if (GetParam() == "flock" || GetParam() == "fstatat") (void)listen(path_);
       EXPECT_FALSE(std::filesystem::exists(path_)) << "the socket file is left";

@@ -1,6 +1,4 @@
 // The handshake against clients and listeners that break its rules.
-#include "handshake.hpp"
-
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/memfd.h>
@@ -14,16 +12,18 @@
 #include <thread>
 #include <vector>
 
+#include "child_process.hpp"
 #include "full_descriptor_table.hpp"
 #include "handshake_messages.hpp"
 #include "open_descriptors.hpp"
+#include "opening.hpp"
 #include "packet_pair.hpp"
 #include "peer_watcher.hpp"
 #include "seqpacket.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/ipc/connect/endpoint.hpp"
+#include "sluice/ipc/connect/session.hpp"
 #include "sluice/ring/region.hpp"
-#include "socket_address.hpp"
 #include "temp_directory.hpp"
 #include "throws.hpp"
 #include "watchdog.hpp"
@@ -36,7 +36,6 @@ using ipc::Answer;
 using ipc::encode_packet;
 using ipc::Hello;
 using ipc::Offer;
-using ipc::PacketSocket;
 using ipc::Welcome;
 
 class Handshake : public ::testing::Test {
@@ -96,9 +95,9 @@ class Handshake : public ::testing::Test {
 TEST_F(Handshake, RefusesAnotherProtocolVersion) {
   PacketSocket client = raw_client();
   Hello hello;
-  hello.prefix.version = 2;
+  hello.prefix.version = 1;
   client.send(encode_packet(hello), {}, deadline_in(10s));
-  expect_refusal("protocol version 1, got 2");
+  expect_refusal("protocol version 2, got 1");
   EXPECT_TRUE(throws(connect_errc::bad_version, "the peer refused",
                      [&] { (void)ipc::decode_packet<Offer>(client.receive(deadline_in(10s)).bytes); }));
 }
@@ -109,6 +108,38 @@ TEST_F(Handshake, RefusesAnotherLayout) {
   hello.layout_hash ^= 1U;
   client.send(encode_packet(hello), {}, deadline_in(10s));
   expect_refusal("layout version");
+}
+
+TEST_F(Handshake, RefusesAHelloThatMakesNoSense) {
+  PacketSocket client = raw_client();
+  Hello hello;
+  hello.kind = ipc::ConnectionKind{0};
+  client.send(encode_packet(hello), {}, deadline_in(10s));
+  expect_refusal("expected a connection of kind 1 or 2, got 0");
+}
+
+TEST_F(Handshake, RefusesAPlainConnectionWithAState) {
+  PacketSocket client = raw_client();
+  Hello hello;
+  hello.has_state = 1;
+  client.send(encode_packet(hello), {}, deadline_in(10s));
+  expect_refusal("a plain connection has no state");
+}
+
+TEST_F(Handshake, RefusesAnAnswerThatMakesNoSense) {
+  Answer answer;
+  answer.has_pidfd = 2;
+  expect_answer_refused(answer, {0, 0}, "has pidfd: expected 0 or 1, got 2");
+}
+
+TEST_F(Handshake, TellsAProcessThatJoinsASessionWhatIsOfferedHere) {
+  ChildProcess joiner([this] {
+    EXPECT_TRUE(throws(connect_errc::refused,
+                       "plain connections are offered here: use connect(), not join_session()",
+                       [&] { (void)join_session(path_, {.timeout = 10s}); }));
+  });
+  expect_refusal("use connect(), not join_session()");
+  EXPECT_TRUE(joiner.wait_for(10s)->ok());
 }
 
 TEST_F(Handshake, RefusesWhatIsNoHandshakePacket) {
@@ -255,9 +286,11 @@ TEST(Connector, HearsARefusalThatCameBeforeItsHello) {
   pair.right.send(ipc::encode_refusal(make_error_code(connect_errc::refused), "user 7 may not connect"), {},
                   deadline_in(10s));
   pair.right = PacketSocket(Descriptor());
-  EXPECT_TRUE(throws(connect_errc::refused, "user 7 may not connect", [&] {
-    (void)ipc::shake_hands_as_connector(std::move(pair.left), {.ring_bytes = 4096}, deadline_in(10s));
-  }));
+  const ipc::Plan plan{.kind = ipc::ConnectionKind::plain};
+  std::optional<ipc::Opened> opened;
+  ipc::Opening opening(pair.left.release(), plan, nullptr, 10s, opened);
+  opening.say_hello();
+  EXPECT_TRUE(throws(connect_errc::refused, "user 7 may not connect", [&] { (void)opening.advance(); }));
 }
 
 TEST_F(Handshake, RefusesAListenerOfAnotherUser) {
@@ -320,6 +353,25 @@ TEST_F(HostileListener, IsRefusedForAForgedRegion) {
     const Descriptor region(::memfd_create("r", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     const std::vector<int> descriptors{region.get()};
     client.send(encode_packet(Offer{}), descriptors, deadline_in(10s));
+  });
+}
+
+TEST_F(HostileListener, IsRefusedForAnOfferOfNoConnection) {
+  expect_connect_fails(connect_errc::protocol, "epoch 0", [](PacketSocket& client) {
+    client.send(encode_packet(Offer{.epoch = 0}), {}, deadline_in(10s));
+  });
+}
+
+TEST_F(HostileListener, IsRefusedForAnOfferToGoOnFromSomething) {
+  expect_connect_fails(connect_errc::protocol, "goes on from nothing", [](PacketSocket& client) {
+    const std::vector<int> descriptors{0, 0};
+    client.send(encode_packet(Offer{.has_old_region = 1}), descriptors, deadline_in(10s));
+  });
+}
+
+TEST_F(HostileListener, IsRefusedForARequestOfAStateThatNobodyHas) {
+  expect_connect_fails(connect_errc::protocol, "expected packet type 3", [](PacketSocket& client) {
+    client.send(encode_packet(ipc::Request{}), {}, deadline_in(10s));
   });
 }
 

@@ -19,7 +19,6 @@
 #include "open_descriptors.hpp"
 #include "packet_pair.hpp"
 #include "process_signal.hpp"
-#include "socket_address.hpp"
 #include "temp_directory.hpp"
 #include "throws.hpp"
 #include "watchdog.hpp"
@@ -32,7 +31,6 @@ using namespace std::chrono_literals;
 using ipc::AcceptOutcome;
 using ipc::connect_until;
 using ipc::ListeningSocket;
-using ipc::PacketSocket;
 
 class Listening : public ::testing::Test {
  protected:
@@ -69,9 +67,10 @@ TEST_F(Listening, AcceptsConnectionsAndRemovesItsFile) {
     auto accepted = listener.accept();
     ASSERT_EQ(accepted.outcome, AcceptOutcome::accepted);
     client.send(bytes_of("hello"), {}, soon());
-    EXPECT_EQ(text_of(accepted.connection->receive(soon())), "hello");
-    EXPECT_EQ(::fcntl(accepted.connection->fd(), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
-    EXPECT_EQ(::fcntl(accepted.connection->fd(), F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+    PacketSocket connection = std::move(accepted.connection);
+    EXPECT_EQ(text_of(connection.receive(soon())), "hello");
+    EXPECT_EQ(::fcntl(connection.fd(), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    EXPECT_EQ(::fcntl(connection.fd(), F_GETFL) & O_NONBLOCK, O_NONBLOCK);
     EXPECT_EQ(listener.accept().outcome, AcceptOutcome::nobody_waits);
   }
   EXPECT_FALSE(fs::exists(path_));
@@ -90,14 +89,14 @@ TEST_F(Listening, KnowsWhoConnected) {
   ListeningSocket listener(path_);
   ChildProcess child([&] {
     PacketSocket client = connect();
-    EXPECT_EQ(client.peer_credentials().pid, ::getppid());
+    EXPECT_EQ(client.peer_identity().pid, ::getppid());
     EXPECT_TRUE(throws(connect_errc::peer_gone, "closed", [&] { client.receive(soon()); }));
   });
   ASSERT_TRUE(base::wait_for_events(listener.fd(), POLLIN, soon()));
   {
     const auto accepted = listener.accept();
     ASSERT_TRUE(accepted.connection);
-    const auto credentials = accepted.connection->peer_credentials();
+    const auto credentials = ipc::peer_identity(accepted.connection.get());
     EXPECT_EQ(credentials.pid, child.pid());
     EXPECT_EQ(credentials.uid, ::geteuid());
     EXPECT_EQ(credentials.gid, ::getegid());
@@ -283,7 +282,8 @@ TEST_F(Listening, SurvivesClientsThatLeaveBeforeTheyAreAccepted) {
   for (int i = 0; i < 10; ++i) {
     auto accepted = listener.accept();
     ASSERT_EQ(accepted.outcome, AcceptOutcome::accepted);
-    EXPECT_TRUE(throws(connect_errc::peer_gone, "closed", [&] { accepted.connection->receive(soon()); }));
+    PacketSocket connection = std::move(accepted.connection);
+    EXPECT_TRUE(throws(connect_errc::peer_gone, "closed", [&] { connection.receive(soon()); }));
   }
   EXPECT_EQ(listener.accept().outcome, AcceptOutcome::nobody_waits);
 }

@@ -1,9 +1,8 @@
 // The handshake of sessions against joiners and keepers that break its rules: refused, and the session goes
 // on with the next who keeps them.
-#include "session_handshake.hpp"
-
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -17,10 +16,14 @@
 
 #include "child_process.hpp"
 #include "command.hpp"
+#include "handshake_messages.hpp"
 #include "listening_socket.hpp"
 #include "open_descriptors.hpp"
+#include "packet_pair.hpp"
 #include "process_signal.hpp"
 #include "session_parts.hpp"
+#include "sluice/base/detail/wait_for_events.hpp"
+#include "sluice/ipc/connect/endpoint.hpp"
 #include "sluice/ipc/connect/session.hpp"
 #include "temp_directory.hpp"
 #include "throws.hpp"
@@ -30,18 +33,20 @@ namespace sluice::test {
 namespace {
 
 using namespace std::chrono_literals;
+using ipc::Answer;
+using ipc::ConnectionKind;
 using ipc::encode_packet;
+using ipc::Hello;
+using ipc::Offer;
 using ipc::Packet;
-using ipc::PacketSocket;
-using ipc::SessionAnswer;
-using ipc::SessionHello;
-using ipc::SessionOffer;
 using ring::OwnedRegion;
 using ring::PeerRegion;
 
 /// Records of both rings: a number of 8 bytes behind 8 bytes of header.
 constexpr std::uint64_t kRecordBytes = 16;
 constexpr std::uint64_t kRingBytes = 4096;
+
+const Hello kHello{.kind = ConnectionKind::session};
 
 std::span<const std::byte> bytes_of(const std::uint64_t& number) {
   return std::as_bytes(std::span(&number, 1));
@@ -67,7 +72,7 @@ Descriptor copy_of(int descriptor) {
 
 /// What a joiner is offered.
 struct Offered {
-  SessionOffer offer;
+  Offer offer;
   Descriptor keeper_region;
   PeerRegion old_region;
 
@@ -112,9 +117,9 @@ class HostileJoiner : public ::testing::Test {
   PacketSocket connect() const { return ipc::connect_until(path_, ::geteuid(), deadline_in(10s)); }
 
   Offered offer_for(PacketSocket& joiner) {
-    joiner.send(encode_packet(SessionHello{}), {}, deadline_in(10s));
+    joiner.send(encode_packet(kHello), {}, deadline_in(10s));
     Packet packet = joiner.receive(deadline_in(10s));
-    const auto offer = ipc::decode_packet<SessionOffer>(packet.bytes);
+    const auto offer = ipc::decode_packet<Offer>(packet.bytes);
     EXPECT_EQ(packet.descriptors.size(), 3U);
     return {offer, std::move(packet.descriptors.at(0)),
             PeerRegion::open(std::move(packet.descriptors.at(2)), offer.session, ring::EpochRange(1, 100))};
@@ -139,7 +144,7 @@ class HostileJoiner : public ::testing::Test {
   }
 
   static void answer_with(PacketSocket& joiner, int region) {
-    joiner.send(encode_packet(SessionAnswer{}), std::span(&region, 1), deadline_in(10s));
+    joiner.send(encode_packet(Answer{}), std::span(&region, 1), deadline_in(10s));
   }
 
   /// An otherwise right answer whose region was changed.
@@ -183,13 +188,17 @@ TEST_F(HostileJoiner, IsRefusedForABadHello) {
     joiner.send(packet, descriptors, deadline_in(10s));
     EXPECT_TRUE(is_refused(joiner, words));
   };
-  const SessionHello hello;
-  refused(encode_packet(hello).first(47), {}, "expected packet type 6 of 48 bytes");
-  refused(encode_packet(ipc::Welcome{}), {}, "expected packet type 6");
+  const Hello hello = kHello;
+  refused(encode_packet(hello).first(47), {}, "expected packet type 1 of 48 bytes");
+  refused(encode_packet(ipc::Welcome{}), {}, "expected packet type 1");
   refused(encode_packet(hello), {STDERR_FILENO}, "expected no descriptors");
-  SessionHello stateful;
+  Hello stateful = kHello;
   stateful.has_state = 1;
   refused(encode_packet(stateful), {}, "has its state");
+  stateful.has_state = 2;
+  refused(encode_packet(stateful), {}, "expected 0 or 1, got 2");
+  refused(encode_packet(Hello{}), {}, "use join_session(), not connect()");
+  refused(encode_packet(Hello{.kind = ConnectionKind{3}}), {}, "expected a connection of kind 1 or 2, got 3");
   expect_next_goes_on();
 }
 
@@ -200,14 +209,14 @@ TEST_F(HostileJoiner, IsRefusedForABadAnswer) {
       joiner.send(packet, descriptors, deadline_in(10s));
     });
   };
-  const SessionAnswer without_pidfd;
-  SessionAnswer with_pidfd;
+  const Answer without_pidfd;
+  Answer with_pidfd;
   with_pidfd.has_pidfd = 1;
   const Descriptor nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
   ++before_;
   const int null = nothing.get();
-  answer("expected packet type 9 of 16 bytes", encode_packet(without_pidfd).first(15), {null});
-  answer("expected packet type 9", encode_packet(ipc::Welcome{}), {});
+  answer("expected packet type 4 of 16 bytes", encode_packet(without_pidfd).first(15), {null});
+  answer("expected packet type 4", encode_packet(ipc::Welcome{}), {});
   answer("expected 1 descriptors, got 0", encode_packet(without_pidfd), {});
   answer("expected 2 descriptors, got 1", encode_packet(with_pidfd), {null});
   answer("expected 2 descriptors, got 8", encode_packet(with_pidfd), std::vector<int>(8, null));
@@ -316,6 +325,12 @@ TEST_F(HostileJoiner, LeavesToBeReceivedWhatItsPredecessorHadPublished) {
   EXPECT_EQ(port_->receive_for(10s).sequence(), 2U);
 }
 
+TEST_F(HostileJoiner, IsTurnedAwayWhenItWantsAPlainConnection) {
+  EXPECT_TRUE(throws(connect_errc::refused, "a session is offered here: use join_session(), not connect()",
+                     [&] { (void)sluice::connect(path_, {.timeout = 10s}); }));
+  expect_next_goes_on();
+}
+
 /// A joiner in this process, and a keeper that lies.
 class HostileKeeper : public ::testing::Test {
  protected:
@@ -328,7 +343,7 @@ class HostileKeeper : public ::testing::Test {
     options_.epoch = 1;
   }
 
-  void expect_refusal(std::error_code code, const std::string& words, const SessionOffer& offer,
+  void expect_refusal(std::error_code code, const std::string& words, const Offer& offer,
                       const Descriptors& descriptors) {
     SCOPED_TRACE(words);
     ipc::ListeningSocket listener(path_);
@@ -340,19 +355,20 @@ class HostileKeeper : public ::testing::Test {
     {
       ipc::AcceptResult accepted = listener.accept();
       ASSERT_EQ(accepted.outcome, ipc::AcceptOutcome::accepted);
-      PacketSocket& socket = *accepted.connection;
-      (void)ipc::decode_packet<SessionHello>(socket.receive(deadline_in(10s)).bytes);
+      PacketSocket socket = std::move(accepted.connection);
+      EXPECT_EQ(ipc::decode_packet<Hello>(socket.receive(deadline_in(10s)).bytes).kind,
+                ConnectionKind::session);
       socket.send(encode_packet(offer), descriptors, deadline_in(10s));
       EXPECT_TRUE(joining.get());
       EXPECT_TRUE(throws(connect_errc::refused, "", [&] {  // it says why it doesn't come
-        (void)ipc::decode_packet<SessionAnswer>(socket.receive(deadline_in(10s)).bytes);
+        (void)ipc::decode_packet<Answer>(socket.receive(deadline_in(10s)).bytes);
       }));
     }
     EXPECT_TRUE(comes_true([&] { return open_descriptors() == before; })) << "a descriptor is left";
   }
 
-  SessionOffer offer(bool has_old_region) const {
-    SessionOffer offer;
+  Offer offer(bool has_old_region) const {
+    Offer offer;
     offer.session = options_.session;
     offer.epoch = 2;
     offer.has_old_region = has_old_region ? 1 : 0;
@@ -368,14 +384,19 @@ class HostileKeeper : public ::testing::Test {
 TEST_F(HostileKeeper, IsRefusedForABadOffer) {
   const OwnedRegion own = OwnedRegion::create(options_);
   const int region = own.descriptor();
-  SessionOffer without_epoch = offer(true);
+  Offer without_epoch = offer(true);
   without_epoch.epoch = 0;
   expect_refusal(connect_errc::protocol, "an offer of epoch 0", without_epoch, {region, region});
-  SessionOffer odd = offer(true);
+  Offer odd = offer(true);
   odd.has_old_region = 2;
-  expect_refusal(connect_errc::protocol, "an offer of epoch", odd, {region, region});
-  expect_refusal(connect_errc::protocol, "without descriptors", offer(true), {});
-  expect_refusal(connect_errc::protocol, "expected 1 descriptors, got 0", offer(true), {region});
+  expect_refusal(connect_errc::protocol, "has old region: expected 0 or 1, got 2", odd, {region, region});
+  Offer odder = offer(false);
+  odder.has_pidfd = 2;
+  expect_refusal(connect_errc::protocol, "has pidfd: expected 0 or 1, got 2", odder, {region, region});
+  odder.has_pidfd = 1;
+  expect_refusal(connect_errc::protocol, "the second descriptor is no pidfd", odder, {region, region});
+  expect_refusal(connect_errc::protocol, "expected 2 descriptors, got 0", offer(true), {});
+  expect_refusal(connect_errc::protocol, "expected 2 descriptors, got 1", offer(true), {region});
   expect_refusal(connect_errc::protocol, "expected 1 descriptors, got 2", offer(false), {region, region});
   expect_refusal(ring::errc::bad_region, "expected epoch 2, got 1", offer(false), {region});
   const Descriptor null(::open("/dev/null", O_RDWR | O_CLOEXEC));

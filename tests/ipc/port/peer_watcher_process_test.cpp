@@ -25,7 +25,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
-using ipc::PacketSocket;
 using ipc::PeerWatcher;
 using ipc::Watch;
 

@@ -29,7 +29,6 @@ namespace sluice::test {
 namespace {
 
 using namespace std::chrono_literals;
-using ipc::PacketSocket;
 using ipc::PeerWatcher;
 using ipc::Watch;
 

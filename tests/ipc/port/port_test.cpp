@@ -15,8 +15,8 @@
 
 #include "running_threads.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/ipc/connect/endpoint.hpp"
 #include "sluice/ipc/port/any_port.hpp"
+#include "sluice/ipc/port/port_pair.hpp"
 #include "throws.hpp"
 #include "watchdog.hpp"
 

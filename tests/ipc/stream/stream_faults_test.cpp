@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "frames.hpp"
+#include "sluice/ipc/port/port_pair.hpp"
 #include "sluice/ipc/stream/port_stream.hpp"
 #include "transports.hpp"
 #include "watchdog.hpp"

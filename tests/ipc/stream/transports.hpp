@@ -11,8 +11,8 @@
 #include <system_error>
 #include <utility>
 
-#include "sluice/ipc/connect/endpoint.hpp"
 #include "sluice/ipc/port/native_port.hpp"
+#include "sluice/ipc/port/port_pair.hpp"
 
 namespace sluice::test {
 

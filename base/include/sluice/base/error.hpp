@@ -4,7 +4,7 @@
 //
 //   sluice::errc              "sluice"              here: a wrong call, an unusable place, no time left
 //   sluice::ring::errc        "sluice.ring"         sluice/ring/error.hpp: a region that breaks a rule
-//   sluice::connect_errc      "sluice.connect"      sluice/ipc/port/connect_error.hpp: no connection
+//   sluice::connect_errc      "sluice.connect"      sluice/ipc/connect/connect_error.hpp: no connection
 //   sluice::checkpoint_errc   "sluice.checkpoint"   sluice/ipc/checkpoint/checkpoint_error.hpp
 //   sluice::stream_errc       "sluice.stream"       sluice/ipc/stream/stream_error.hpp: a stream that failed
 //   sluice::crypto::errc      "sluice.crypto"       sluice/crypto/key/error.hpp

@@ -1,7 +1,6 @@
 // Sessions: a port whose two processes may die, one at a time, and come back.
 //
-//   sluice::Port port = sluice::host_session("orders");     sluice::Port port =
-//   sluice::join_session("orders");
+//   sluice::Port port = sluice::host_session("orders");    sluice::Port port = sluice::join_session("orders");
 //
 // A process that is killed and calls the same function again goes on with the port that its predecessor had:
 // it receives what that one had not released, and posts behind what that one had posted. The other side
@@ -10,7 +9,11 @@
 //
 // The state of a session is in the memory of its two processes. If both are gone the next pair begins a new
 // session, and is told so; unless both chose a directory to keep it in.
+//
+// Errors are told as in endpoint.hpp: by sluice::error, or by a std::error_code.
 #pragma once
+
+#include <sys/types.h>
 
 #include <chrono>
 #include <cstdint>
@@ -19,12 +22,15 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 
+#include "sluice/base/error.hpp"
+#include "sluice/base/status.hpp"
 #include "sluice/ipc/checkpoint/checkpoint.hpp"
 #include "sluice/ipc/checkpoint/checkpoint_error.hpp"
-#include "sluice/ipc/connect/endpoint.hpp"
-#include "sluice/ipc/port/connect_error.hpp"
+#include "sluice/ipc/connect/connect_error.hpp"
 #include "sluice/ipc/port/port.hpp"
+#include "sluice/ipc/port/port_options.hpp"
 #include "sluice/ring/error.hpp"
 
 namespace sluice {
@@ -75,7 +81,7 @@ struct SessionOptions {
   /// the resumption are marked: see Message::replayed. A sequence that the peer has not posted yet throws
   /// checkpoint_errc::bad_checkpoint.
   std::optional<StreamCheckpoint> checkpoint{};
-  /// How long one handshake may take.
+  /// How long one handshake may take; more than 0.
   std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(5);
   /// host_session() only: a second process that joins while the first still runs takes its place. Otherwise
   /// it is refused. The one that is replaced is told: its calls say superseded, and what it writes from then
@@ -85,7 +91,7 @@ struct SessionOptions {
   /// even if both processes are gone: by the next pair that names the same directory (which must exist).
   /// Files can't be sealed against their peer: only for two processes that trust each other, and both must
   /// choose it. A tmpfs such as /dev/shm keeps them in memory; elsewhere they outlast the processes, but not
-  /// a power failure. Empty: anonymous memory. Throws errc::unsafe_place where others can write.
+  /// a power failure. Empty: anonymous memory. Throws errc::unsafe_place if others can write there.
   std::filesystem::path directory{};
   /// The user of the peer's process; default: this process's effective user. A host of another user's peer
   /// must be named by a path.
@@ -93,12 +99,15 @@ struct SessionOptions {
 };
 
 /// Offers a session under a name or path (see listen()), and waits for the peer. Throws as listen() and
-/// connect(); connect_errc::refused says why no session could be made.
+/// connect(); a process that can't join, because it wants a plain connection for example, is refused and told
+/// so.
 Port host_session(std::string_view name, SessionOptions options = {});
+Port host_session(std::string_view name, SessionOptions options, std::error_code& why);
 
 /// Joins the session of that name, waiting for a host. If it is this side that knows the session and the host
-/// that was started anew, the host gets it from here. Throws as connect(); connect_errc::refused also where
-/// another process has this end of the session and still runs.
+/// that was started anew, the host gets it from here. Throws as connect(); connect_errc::refused also if
+/// another process has this end of the session and still runs, or if plain connections are offered there.
 Port join_session(std::string_view name, SessionOptions options = {});
+Port join_session(std::string_view name, SessionOptions options, std::error_code& why);
 
 }  // namespace sluice

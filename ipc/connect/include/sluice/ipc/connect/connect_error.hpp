@@ -14,6 +14,7 @@ enum class connect_errc {
   protocol,        ///< the peer sent something that breaks the handshake's rules
   bad_version,     ///< the peer speaks another version
   peer_gone,       ///< the peer ended during the handshake
+  closed,          ///< the listener was closed here
 };
 
 /// The category of connect_errc, named "sluice.connect".

@@ -1,4 +1,4 @@
-#include "sluice/ipc/port/connect_error.hpp"
+#include "sluice/ipc/connect/connect_error.hpp"
 
 #include <string_view>
 
@@ -19,6 +19,8 @@ std::string_view text_of(int code) {
       return "version not supported";
     case connect_errc::peer_gone:
       return "peer gone";
+    case connect_errc::closed:
+      return "closed";
   }
   return {};
 }

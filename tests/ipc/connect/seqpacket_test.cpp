@@ -27,7 +27,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using ipc::kMaxPacketBytes;
-using ipc::PacketSocket;
 
 class Seqpacket : public ::testing::Test {
  protected:

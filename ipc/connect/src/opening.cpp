@@ -1,0 +1,108 @@
+#include "opening.hpp"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "port_regions.hpp"
+#include "sluice/base/detail/wait_for_events.hpp"
+
+namespace sluice::ipc {
+
+uid_t Plan::peer_user() const noexcept {
+  return options.peer_user.value_or(::geteuid());
+}
+
+void check_handshake_timeout(std::chrono::nanoseconds timeout) {
+  if (timeout <= std::chrono::nanoseconds::zero()) {
+    throw error(errc::bad_option,
+                "handshake_timeout: expected more than 0, got " + std::to_string(timeout.count()) + " ns");
+  }
+}
+
+Opening::Opening(Descriptor socket, const Plan& plan, const StoredSession* stored,
+                 std::chrono::nanoseconds timeout, std::optional<Opened>& result)
+    : Handshake(std::move(socket), plan.kind, std::nullopt, plan.backing(), timeout),
+      plan_(plan),
+      stored_(stored),
+      result_(result) {}
+
+void Opening::begin_anew(const SessionInfo& session) {
+  info_ = session;
+  own_ = make_region(plan_.options.port, session, plan_.own_file);
+  start_.emplace();
+  if (plan_.options.checkpoint) start_->events.push_back({.state = SessionState::restarted});
+  start_->events.push_back({.state = SessionState::connected});
+}
+
+/// [COPY] `old` is the region of this side's predecessor, `peer` the ring that it received from.
+void Opening::go_on_from(const ring::PeerView& old, const ring::PeerView& peer, const SessionInfo& session) {
+  info_ = session;
+  const ring::Position released = floor_of(old).released;
+  start_ = find_start(peer, released, session.id, plan_.options.checkpoint);
+  ring::RegionOptions region;
+  region.session = session.id;
+  region.epoch = session.epoch;
+  region.features = features(plan_.options.port.wait);
+  region.file = plan_.own_file;
+  own_ = ring::OwnedRegion::continue_from(old, region, start_->consumer.released);
+}
+
+Keeping Opening::keep() {
+  if (stored_ == nullptr) {
+    begin_anew(new_session());
+    return {info_, &*own_, nullptr};
+  }
+  const ring::PeerView& old = stored_->own.view();
+  const ring::PeerView& peer = stored_->peer.view();
+  go_on_from(old, peer, {old.header.session, std::max(old.header.epoch, peer.header.epoch) + 1});
+  return {info_, &*own_, &stored_->peer};
+}
+
+void Opening::adopt(std::shared_ptr<const ring::PeerRegion> peer, Descriptor peer_pidfd) {
+  if (stored_ == nullptr) start_->consumer = ring::ConsumerStart::of(peer->view().header);
+  peer_ = std::move(peer);
+  send_packet(socket().get(), encode_packet(Welcome{}), {}, deadline());
+  joined(std::move(peer_pidfd), true);
+}
+
+const ring::OwnedRegion& Opening::join(const SessionInfo& session, Descriptor region, Descriptor old) {
+  if (!old) {
+    peer_ = open_new_region(std::move(region), session, plan_.backing());
+    begin_anew(session);
+    start_->consumer = ring::ConsumerStart::of(peer_->view().header);
+  } else {
+    const ring::EpochRange epochs(1, session.epoch);
+    peer_ = std::make_shared<const ring::PeerRegion>(
+        ring::PeerRegion::open(std::move(region), session.id, epochs, plan_.backing()));
+    const auto mine = ring::PeerRegion::open(std::move(old), session.id, epochs, plan_.backing());
+    go_on_from(mine.view(), peer_->view(), session);
+  }
+  return *own_;
+}
+
+void Opening::joined(Descriptor peer_pidfd, bool peer_lives) {
+  const PeerIdentity identity = ipc::peer_identity(socket().get());
+  result_.emplace(
+      Opened{{std::move(*own_), std::move(peer_), std::move(socket()), std::move(peer_pidfd), identity},
+             peer_lives,
+             info_,
+             start_->consumer,
+             std::move(start_->events)});
+}
+
+Opened knock(const std::filesystem::path& path, uid_t host_user, const Plan& plan,
+             std::chrono::nanoseconds handshake_timeout, Deadline deadline, std::string_view hint) {
+  Descriptor socket = connect_until(path, host_user, deadline, hint);
+  const auto left =
+      std::min<std::chrono::nanoseconds>(handshake_timeout, deadline - std::chrono::steady_clock::now());
+  std::optional<Opened> opened;
+  Opening opening(std::move(socket), plan, nullptr, left, opened);
+  opening.say_hello();
+  while (!opening.advance()) base::wait_for_events(opening.fd(), POLLIN, opening.deadline());
+  return std::move(*opened);
+}
+
+}  // namespace sluice::ipc

@@ -1,0 +1,158 @@
+#include "resumption.hpp"
+
+#include <atomic>
+#include <string>
+
+#include "sluice/base/error.hpp"
+#include "sluice/ring/error.hpp"
+#include "sluice/ring/history.hpp"
+
+namespace sluice::ipc {
+namespace {
+
+using ring::before;
+
+[[noreturn]] void refuse_region(const char* what, Status status) {
+  throw error(ring::errc::bad_region, "resuming a session: expected " + std::string(what) +
+                                          " in the peer's ring, got a record that is " +
+                                          std::string(to_string(status)));
+}
+
+ring::RecordPlace place_of(const ring::PeerView& ring, ring::Position released) {
+  ring::HistoryReader reader(ring);
+  const Status status = reader.seek_position(released);
+  if (status != Status::ok) refuse_region("the record at the released position", status);
+  return reader.place();
+}
+
+ring::RecordPlace end_of(const ring::PeerView& ring) {
+  ring::HistoryReader reader(ring);
+  const Status status = reader.seek_end();
+  if (status != Status::ok) refuse_region("records up to the tail", status);
+  return reader.place();
+}
+
+/// The first record that stays readable until something new is released.
+ring::RecordPlace first_kept(const ring::PeerView& ring, ring::Position released) {
+  ring::HistoryReader reader(ring);
+  const Status status = reader.seek_position(released - ring.header.replay_window);
+  // overwritten, broken: that is no boundary, and the reader stands at the first one behind it.
+  if (status == Status::would_block || before(released, reader.place().position))
+    refuse_region("the replay window", status);
+  return reader.place();
+}
+
+/// Behind what the application says it has handled, or, if that is no longer there, at the first record
+/// that is.
+Start start_behind(ring::Sequence handled, const ring::PeerView& ring, const ring::RecordPlace& released,
+                   const ring::RecordPlace& end) {
+  const ring::Sequence wanted = handled + 1;
+  if (before(end.sequence, wanted)) {
+    throw error(checkpoint_errc::bad_checkpoint,
+                "resuming a session: expected a checkpoint of at most message " +
+                    std::to_string(end.sequence - 1) + ", got " + std::to_string(handled));
+  }
+  if (!before(wanted, released.sequence)) {
+    ring::HistoryReader reader(ring);
+    if (const Status status = reader.seek(wanted); status != Status::ok)
+      refuse_region("the record behind the checkpoint", status);
+    return {{reader.place(), reader.place().position, wanted}, {}};
+  }
+  const ring::RecordPlace kept = first_kept(ring, released.position);
+  if (before(wanted, kept.sequence)) {
+    SessionEvent gap{.state = SessionState::gap};
+    gap.first = wanted;
+    gap.last = kept.sequence - 1;
+    return {{kept, released.position, kept.sequence}, {gap}};
+  }
+  ring::HistoryReader reader(ring);
+  if (const Status status = reader.seek(wanted); status != Status::ok)
+    refuse_region("the record behind the checkpoint", status);
+  return {{reader.place(), released.position, wanted}, {}};
+}
+
+}  // namespace
+
+Start find_start(const ring::PeerView& ring, ring::Position released_position, const ring::SessionId& session,
+                 const std::optional<StreamCheckpoint>& checkpoint) {
+  const ring::RecordPlace released = place_of(ring, released_position);
+  const ring::RecordPlace end = end_of(ring);
+  Start start{{released, released.position, end.sequence}, {}};
+  if (checkpoint && checkpoint->session == session) {
+    start = start_behind(checkpoint->sequence, ring, released, end);
+  } else if (checkpoint) {
+    start.events.push_back({.state = SessionState::restarted});
+  }
+  SessionEvent resumed{.state = SessionState::resumed};
+  resumed.first = start.consumer.next.sequence;
+  resumed.last = end.sequence - 1;
+  start.events.push_back(resumed);
+  return start;
+}
+
+CopyFloor floor_of(const ring::PeerView& ring) noexcept {
+  return {ring.control->tail.tail.load(std::memory_order_acquire),
+          ring.control->release.released.load(std::memory_order_acquire)};
+}
+
+void check_successor(const ring::PeerView& fresh, const ring::PeerView& old, const ring::PeerView& own,
+                     const CopyFloor& floor) {
+  if (fresh.header.capacity != old.header.capacity ||
+      fresh.header.replay_window != old.header.replay_window) {
+    throw error(ring::errc::bad_region, "the peer's new region: expected a ring of " +
+                                            std::to_string(old.header.capacity) + " bytes with a window of " +
+                                            std::to_string(old.header.replay_window) + ", got " +
+                                            std::to_string(fresh.header.capacity) + " and " +
+                                            std::to_string(fresh.header.replay_window));
+  }
+  const CopyFloor now = floor_of(fresh);
+  if (before(now.tail, floor.tail)) {
+    throw error(ring::errc::bad_region, "the peer's new region: expected a tail of at least " +
+                                            std::to_string(floor.tail) + ", got " + std::to_string(now.tail));
+  }
+  if (before(now.released, floor.released)) {
+    throw error(ring::errc::bad_region, "the peer's new region: expected a released position of at least " +
+                                            std::to_string(floor.released) + ", got " +
+                                            std::to_string(now.released));
+  }
+  if (const ring::Position end = end_of(fresh).position; end != now.tail) {
+    throw error(ring::errc::bad_region, "the peer's new region: expected a tail behind its last record at " +
+                                            std::to_string(end) + ", got " + std::to_string(now.tail));
+  }
+  if (ring::HistoryReader(own).seek_position(now.released) != Status::ok) {
+    throw error(ring::errc::bad_region,
+                "the peer's new region: expected one of our records at the released position " +
+                    std::to_string(now.released));
+  }
+  // What we receive next has to be what we would have received from the old one.
+  const ring::Position own_released = floor_of(own).released;
+  const ring::Sequence expected = place_of(old, own_released).sequence;
+  if (const ring::Sequence next = place_of(fresh, own_released).sequence; next != expected) {
+    throw error(ring::errc::bad_region, "the peer's new region: expected message " +
+                                            std::to_string(expected) + " to be the next, got " +
+                                            std::to_string(next));
+  }
+}
+
+std::optional<StoredSession> find_stored_session(const std::filesystem::path& own_file,
+                                                 const std::filesystem::path& peer_file) {
+  if (own_file.empty()) return std::nullopt;
+  try {
+    StoredSession stored{ring::PeerRegion::open_file(own_file), ring::PeerRegion::open_file(peer_file)};
+    const auto closed = [](const ring::PeerRegion& region) {
+      return region.view().control->producer_wait.closed.load(std::memory_order_acquire) != 0;
+    };
+    if (stored.own.view().header.session != stored.peer.view().header.session) return std::nullopt;
+    if (closed(stored.own) || closed(stored.peer)) return std::nullopt;
+    return stored;
+  } catch (const error&) {
+    // No files, or such as no session could have left behind: there's nothing to go on from.
+    return std::nullopt;
+  }
+}
+
+WaitingMessages waiting_messages(const ring::PeerView& ring, ring::Position released) {
+  return {place_of(ring, released).sequence, end_of(ring).sequence - 1};
+}
+
+}  // namespace sluice::ipc

@@ -1,0 +1,56 @@
+// What a ring that somebody left says about going on from it: where a consumer goes on, whether a successor
+// may be believed, what files still hold. No packets; see docs/resume.md.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "sluice/ipc/checkpoint/checkpoint.hpp"
+#include "sluice/ipc/connect/session.hpp"
+#include "sluice/ring/consumer.hpp"
+#include "sluice/ring/region.hpp"
+
+namespace sluice::ipc {
+
+/// What a joiner's consumer begins with, and what its application is told.
+struct Start {
+  ring::ConsumerStart consumer;
+  std::vector<SessionEvent> events;
+};
+/// From the peer's ring and the position that the predecessor had released there. Throws
+/// ring::errc::bad_region, checkpoint_errc::bad_checkpoint.
+Start find_start(const ring::PeerView& ring, ring::Position released, const ring::SessionId& session,
+                 const std::optional<StreamCheckpoint>& checkpoint);
+
+/// What the words of a ring said at least when the joiner began to copy it.
+struct CopyFloor {
+  ring::Position tail = 0;
+  ring::Position released = 0;
+};
+CopyFloor floor_of(const ring::PeerView& ring) noexcept;
+
+/// Throws ring::errc::bad_region unless `fresh`, which its owner doesn't write yet, goes on with the ring of
+/// `old`: it takes nothing back, its records are whole and carry the same numbers, and it has released
+/// records of `own`.
+void check_successor(const ring::PeerView& fresh, const ring::PeerView& old, const ring::PeerView& own,
+                     const CopyFloor& floor);
+
+/// The messages of a ring from `released` on that are there now.
+struct WaitingMessages {
+  ring::Sequence first;
+  ring::Sequence last;  ///< first - 1 if there are none
+};
+/// Throws ring::errc::bad_region if no record starts at `released`.
+WaitingMessages waiting_messages(const ring::PeerView& ring, ring::Position released);
+
+/// What both sides left in their files.
+struct StoredSession {
+  ring::PeerRegion own;
+  ring::PeerRegion peer;
+};
+/// Nothing if there are no files, or none of one session that could go on.
+std::optional<StoredSession> find_stored_session(const std::filesystem::path& own_file,
+                                                 const std::filesystem::path& peer_file);
+
+}  // namespace sluice::ipc

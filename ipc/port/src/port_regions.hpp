@@ -1,0 +1,32 @@
+// The regions of a port: what its options make of them, and what is accepted as the beginning of a peer's.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+
+#include "sluice/base/descriptor.hpp"
+#include "sluice/ipc/port/port.hpp"
+#include "sluice/ipc/port/port_options.hpp"
+#include "sluice/ring/region.hpp"
+
+namespace sluice::ipc {
+
+/// Throws errc::bad_option for options that can't make a port.
+void check_port_options(const PortOptions& options);
+
+/// A random id, and the first epoch.
+SessionInfo new_session();
+
+/// The Feature bits of a region whose owner waits like this.
+std::uint32_t features(const WaitOptions& wait);
+
+/// A new region whose ring is at its beginning; kept in `file` if that isn't empty.
+ring::OwnedRegion make_region(const PortOptions& options, const SessionInfo& session,
+                              const std::filesystem::path& file = {});
+
+/// Maps the region of a peer whose ring is at its beginning. Throws as PeerRegion::open.
+std::shared_ptr<const ring::PeerRegion> open_new_region(Descriptor descriptor, const SessionInfo& session,
+                                                        ring::Backing backing = ring::Backing::sealed_memory);
+
+}  // namespace sluice::ipc
