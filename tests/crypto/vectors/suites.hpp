@@ -65,8 +65,9 @@ inline Suite made_suite(const std::string& kind) {
 inline Suite suite(Origin origin, const std::string& kind, const std::string& published) {
   if (origin == Origin::independent) return made_suite(kind);
   const auto path = std::filesystem::path(sluice::test::vectors_dir()) / published;
-  auto content = load(path);
-  return content.is_null() ? Suite{{}, path.string() + " isn't there"} : Suite{std::move(content)};
+  Suite found{load(path)};
+  if (found.content.is_null()) found.missing = path.string() + " isn't there";
+  return found;
 }
 
 inline Bytes hex_field(const nlohmann::json& object, const char* name) {
