@@ -59,7 +59,7 @@ void check_verdict(const json& vector, Format format) {
   const auto key_bytes = hex_field(vector, "key");
   if (key_bytes.size() != SecretKey::kSize) {
     EXPECT_TRUE(has_flag(vector, "InvalidKeySize"));
-    EXPECT_EQ(code_of([&] { SecretKey::from_bytes(key_bytes); }), errc::bad_option);
+    EXPECT_EQ(code_of([&] { SecretKey::from_bytes(key_bytes); }), sluice::errc::bad_option);
     return;
   }
   const auto key = SecretKey::from_bytes(key_bytes);
