@@ -16,32 +16,27 @@
 #include <stdexcept>
 #include <string>
 
+#include "flight.hpp"
 #include "lap.hpp"
 #include "report.hpp"
 #include "resumption.hpp"
-#include "session_worker.hpp"
 #include "sluice/ipc/connect/endpoint.hpp"
-#include "streaming.hpp"
 #include "worker.hpp"
 
 namespace {
 
 constexpr std::size_t kBulkRecordBytes = 64U << 10U;
 constexpr std::size_t kSmallRecordBytes = 1U << 10U;
-constexpr std::uint64_t kRingBytes = 4U << 20U;
 constexpr std::array<std::uint64_t, 3> kInFlight{1, 8, 64};
 constexpr std::chrono::seconds kWorkerMayTake{10};
 
-sluice::Port accept_worker(sluice::Listener listener) {
+sluice::Port accept_worker(const std::string& channel) {
+  sluice::ListenOptions options;
+  options.port.ring_bytes = demo::kRingBytes;
+  sluice::Listener listener = sluice::listen(channel, options);
   std::optional<sluice::Port> port = listener.accept_for(kWorkerMayTake);
   if (!port) throw std::runtime_error("the worker didn't connect");
   return std::move(*port);
-}
-
-sluice::Listener listen_for_worker(const std::string& channel) {
-  sluice::ListenOptions options;
-  options.port.ring_bytes = kRingBytes;
-  return sluice::listen(channel, options);
 }
 
 demo::FlightResult fly_live(sluice::Port& port, const demo::Lap& lap, const demo::Flight& flight,
@@ -73,8 +68,8 @@ void show_rates(sluice::Port& port, const demo::Input& input, const demo::Lap& b
 void run(const std::string& file, std::chrono::nanoseconds phase_time) {
   const demo::Input input = demo::load(file);
   const std::string channel = fmt::format("demo-{}", ::getpid());
-  demo::WorkerProcess worker(channel);  // before anything here makes a thread
-  sluice::Port port = accept_worker(listen_for_worker(channel));
+  demo::WorkerProcess worker("--worker", channel);
+  sluice::Port port = accept_worker(channel);
   fmt::print(
       "{}{}, {:.1f} MiB, from process {} to process {} and back\n(kill one of them to see what happens)\n\n",
       input.cut ? "the beginning of " : "", file, static_cast<double>(input.bytes.size()) / (1 << 20),
@@ -104,10 +99,13 @@ int main(int argc, char** argv) {
     app.add_option("FILE", file, "What to stream; default: this program");
     app.add_option("--seconds", seconds, "Time for the throughput; each latency takes half of it")
         ->check(CLI::Range(0.0, 10.0));
-    std::string session;
-    app.add_option("--session-worker", session)->group("");  // hidden: how the demo starts its worker
+    std::string worker;
+    std::string session_worker;
+    app.add_option("--worker", worker)->group("");  // hidden: how the demo starts its workers
+    app.add_option("--session-worker", session_worker)->group("");
     CLI11_PARSE(app, argc, argv);
-    if (!session.empty()) return demo::run_session_worker(session);
+    if (!worker.empty()) return demo::run_worker(worker);
+    if (!session_worker.empty()) return demo::run_session_worker(session_worker);
     run(file, std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds)));
     return 0;
   } catch (const demo::PortEnded& end) {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "running_digest.hpp"
+#include "digest.hpp"
 
 namespace demo {
 
@@ -20,31 +20,22 @@ struct Input {
 
 inline constexpr std::size_t kMaxInputBytes = 256U << 20U;
 
-/// Throws where the file can't be read, or is empty.
+/// Throws if the file can't be read, or is empty.
 Input load(const std::string& path);
 
 /// The file in records of a fixed size, and an empty record that ends the lap.
-class Lap {
- public:
-  /// `bytes` must outlive the lap.
-  Lap(std::span<const std::byte> bytes, std::size_t record_bytes);
+struct Lap {
+  /// `all` must outlive the lap.
+  Lap(std::span<const std::byte> all, std::size_t record_size);
 
-  /// Records of a lap, the empty one at its end included.
-  std::uint64_t size() const noexcept { return answers_.size(); }
+  std::uint64_t size() const noexcept { return answers.size(); }  ///< records, the empty one included
   std::span<const std::byte> record(std::uint64_t index) const;
-  /// The SHA-256 of the lap up to and including that record.
-  const Digest& answer(std::uint64_t index) const { return answers_.at(index); }
-  const Digest& digest() const { return answers_.back(); }
-  std::size_t record_bytes() const noexcept { return record_bytes_; }
-  std::size_t total_bytes() const noexcept { return bytes_.size(); }
-  /// How long this process alone took to compute the answers.
-  std::chrono::nanoseconds time_alone() const noexcept { return time_alone_; }
+  const Digest& digest() const { return answers.back(); }
 
- private:
-  std::span<const std::byte> bytes_;
-  std::size_t record_bytes_;
-  std::vector<Digest> answers_;
-  std::chrono::nanoseconds time_alone_{};
+  std::span<const std::byte> bytes;
+  std::size_t record_bytes;
+  std::vector<Digest> answers;            ///< the SHA-256 of the lap up to and including each record
+  std::chrono::nanoseconds time_alone{};  ///< that this process alone took for the answers
 };
 
 }  // namespace demo

@@ -52,14 +52,14 @@ void print_throughput(const FlightResult& result, const Lap& lap) {
       "  throughput     {:8.0f} MiB/s   {:.0f} MiB in {:.2f} s, records of {} KiB, as many in flight as "
       "fit\n",
       mib_per_second(result.bytes, result.time), static_cast<double>(result.bytes) / kMib,
-      seconds(result.time), lap.record_bytes() / 1024);
+      seconds(result.time), lap.record_bytes / 1024);
   fmt::print("  SHA-256 alone  {:8.0f} MiB/s   the same work in one process, without the port\n\n",
-             mib_per_second(lap.total_bytes(), lap.time_alone()));
+             mib_per_second(lap.bytes.size(), lap.time_alone));
 }
 
 void print_latency_heading(const Lap& lap) {
   fmt::print("  latency in microseconds, from a record of {} KiB sent to its answer received\n",
-             lap.record_bytes() / 1024);
+             lap.record_bytes / 1024);
   fmt::print("  {:>9}  {:>8}  {:>8}  {:>8}  {:>8}  {:>9}  {:>10}\n", "in flight", "p50", "p90", "p99",
              "p99.9", "max", "records/s");
 }

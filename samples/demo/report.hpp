@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "streaming.hpp"
+#include "flight.hpp"
 
 namespace demo {
 

@@ -1,0 +1,131 @@
+// The samples of one idea each, as their banners tell a user to run them.
+#include <algorithm>
+#include <cstdlib>
+
+#include "command.hpp"
+#include "watchdog.hpp"
+
+namespace sluice::test {
+namespace {
+
+class Samples : public ::testing::Test {
+ protected:
+  Samples() { ::setenv("XDG_RUNTIME_DIR", directory_.path().c_str(), 1); }
+
+  Command start(std::vector<std::string> words, const std::string& output) const {
+    return {
+        directory_, std::move(words), {}, open_file(directory_.file(output), O_CREAT | O_WRONLY | O_TRUNC)};
+  }
+  /// Runs to the end; what it printed.
+  std::string run(std::vector<std::string> words) const {
+    Command command = start(std::move(words), "output");
+    EXPECT_TRUE(command.succeeds());
+    return said("output");
+  }
+  std::string said(const std::string& output) const { return read_file(directory_.file(output)); }
+  std::string path(const std::string& name) const { return directory_.file(name).string(); }
+
+  TempDirectory directory_;
+  Watchdog watchdog_{std::chrono::seconds(100), "the samples"};
+};
+
+TEST_F(Samples, ClaimCommitShowsEveryFrame) {
+  Command reader = start({"claim_commit", "read"}, "read");
+  run({"claim_commit", "write"});
+  EXPECT_TRUE(reader.succeeds());
+  EXPECT_EQ(said("read"), "1000 frames of 640 x 480, brightest point 255\n");
+}
+
+TEST_F(Samples, BatchDeliversEveryTick) {
+  Command reader = start({"batch", "read"}, "read");
+  run({"batch", "write"});
+  EXPECT_TRUE(reader.succeeds());
+  EXPECT_EQ(said("read"), "100000 ticks in 1000 batches, the last price 199.99\n");
+}
+
+TEST_F(Samples, PortStreamCopiesAFile) {
+  const std::string content(3'000'001, 'x');
+  write_file(path("file"), content);
+  Command receiver = start({"port_stream", "receive", path("copy")}, "receive");
+  EXPECT_EQ(run({"port_stream", "send", path("file")}), "sent 3000001 bytes, all of them consumed\n");
+  EXPECT_TRUE(receiver.succeeds());
+  EXPECT_TRUE(said("receive").starts_with("received 3000001 bytes in ")) << said("receive");
+  EXPECT_TRUE(read_file(path("copy")) == content);
+}
+
+TEST_F(Samples, PortStreamTellsTheSenderWhyTheReceiverFailed) {
+  write_file(path("file"), std::string(3'000'001, 'x'));
+  Command receiver = start({"port_stream", "receive", "/dev/full"}, "receive");
+  Command sender = start({"port_stream", "send", path("file")}, "send");
+  EXPECT_TRUE(sender.fails(1, "can't write /dev/full"));
+  EXPECT_TRUE(receiver.fails(1, "can't write /dev/full"));
+}
+
+TEST_F(Samples, SurvivorsSumIsRightThoughItsWorkerIsKilled) {
+  Command feeder = start({"survivor", "feed", "150"}, "feed");
+  for (int kill = 1; kill <= 3; ++kill) {
+    const Command worker = start({"survivor", "work"}, "work");
+    EXPECT_TRUE(comes_true([&] { return feeder.errors().size() > 0; }));
+    EXPECT_FALSE(worker.ended_within(std::chrono::milliseconds(200)));
+    worker.signal(SIGKILL);
+    EXPECT_TRUE(comes_true([&] {
+      const std::string events = feeder.errors();
+      std::size_t seen = 0;
+      for (auto at = events.find("waiting for peer"); at != std::string::npos;
+           at = events.find("waiting for peer", at + 1))
+        ++seen;
+      return seen == static_cast<std::size_t>(kill);
+    })) << feeder.errors();
+  }
+  Command last = start({"survivor", "work"}, "work");
+  EXPECT_TRUE(feeder.wait().ok());
+  EXPECT_TRUE(last.succeeds());
+  EXPECT_EQ(said("feed"), "sum of 1 to 150: 11325, expected 11325\n");
+}
+
+#ifdef SLUICE_CRYPTO
+TEST_F(Samples, JournalReadsWhatWasAdded) {
+  run({"sluice", "keygen", path("key")});
+  EXPECT_EQ(run({"journal", path("key"), path("records"), "add", "first", "second"}), "");
+  EXPECT_EQ(run({"journal", path("key"), path("records"), "add", "third"}), "");
+  EXPECT_EQ(run({"journal", path("key"), path("records"), "read", "1"}), "1: first\n2: second\n3: third\n");
+  EXPECT_EQ(run({"journal", path("key"), path("records"), "read", "3"}), "3: third\n");
+}
+
+TEST_F(Samples, SealedFileIsOpenedWholeInPartAndNotWhenChanged) {
+  for (const std::size_t size : {0U, 1U, 100'000U}) {
+    const std::string file = path("file" + std::to_string(size));
+    const std::string content(size, 'x');
+    write_file(file, content);
+    const std::string text = run({"sealed_file", file});
+    EXPECT_NE(text.find(" for " + std::to_string(size) + " bytes\n"), std::string::npos) << text;
+    EXPECT_TRUE(text.ends_with("bytes, read in place\none bit changed: refused\n")) << text;
+    EXPECT_TRUE(read_file(file + ".opened") == content);
+    EXPECT_TRUE(read_file(file + ".sealed").find("xxxxxxxx") == std::string::npos);
+  }
+}
+#endif
+
+TEST_F(Samples, SayHowTheyAreUsed) {
+  for (const std::string name : {"claim_commit", "batch", "port_stream", "survivor"}) {
+    EXPECT_TRUE(start({name}, "output").fails(2, "usage: " + name)) << name;
+  }
+}
+
+TEST_F(Samples, AreShortAndSayWhatToExpect) {
+  int samples = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(source_dir() + "/samples")) {
+    if (entry.path().extension() != ".cpp") continue;
+    const std::string text = read_file(entry.path());
+    EXPECT_LT(std::ranges::count(text, '\n'), 120) << entry.path();
+    EXPECT_TRUE(text.starts_with("// ")) << entry.path();
+    EXPECT_NE(text.find("//   build/release/bin/" + entry.path().stem().string()), std::string::npos)
+        << entry.path();
+    EXPECT_NE(text.find("expected output:"), std::string::npos) << entry.path();
+    ++samples;
+  }
+  EXPECT_GE(samples, 7);
+}
+
+}  // namespace
+}  // namespace sluice::test
