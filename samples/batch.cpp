@@ -5,9 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
 #include <exception>
-#include <sluice/ipc/connect/endpoint.hpp>
+#include <sluice/ipc.hpp>
 #include <span>
 #include <string_view>
 
@@ -43,9 +42,8 @@ bool read() {
     const sluice::Message message = port.receive();  // a reader needn't know about batches
     ended = message.status();
     if (!message) break;
-    if (message.bytes().size() != sizeof tick) return false;
-    std::memcpy(&tick, message.bytes().data(), sizeof tick);
-    if (tick.number != count++) return false;
+    tick = message.as<Tick>().value_or(Tick{});  // nothing if it isn't the size of a tick
+    if (tick.number != count++ || tick.batch == 0) return false;
   }
   std::printf("%llu ticks in %llu batches, the last price %.2f\n", static_cast<unsigned long long>(count),
               static_cast<unsigned long long>(tick.batch), tick.price);

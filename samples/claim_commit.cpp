@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <exception>
-#include <sluice/ipc/connect/endpoint.hpp>
+#include <sluice/ipc.hpp>
 #include <span>
 #include <string_view>
 

@@ -9,9 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <sluice/crypto/journal/journal_reader.hpp>
-#include <sluice/crypto/journal/sealed_journal.hpp>
-#include <sluice/crypto/key/key_file.hpp>
+#include <sluice/crypto.hpp>
 #include <span>
 #include <string>
 #include <string_view>

@@ -6,8 +6,7 @@
 #include <cstdio>
 #include <exception>
 #include <fstream>
-#include <sluice/ipc/connect/endpoint.hpp>
-#include <sluice/ipc/stream/port_stream.hpp>
+#include <sluice/ipc.hpp>
 #include <span>
 #include <stdexcept>
 #include <string>

@@ -11,10 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <sluice/crypto/key/key_file.hpp>
-#include <sluice/crypto/seal/byte_io.hpp>
-#include <sluice/crypto/seal/files.hpp>
-#include <sluice/crypto/seal/random_access_decryptor.hpp>
+#include <sluice/crypto.hpp>
 #include <span>
 #include <string>
 #include <vector>

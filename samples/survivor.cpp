@@ -7,27 +7,15 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <exception>
-#include <optional>
-#include <sluice/ipc/connect/session.hpp>
-#include <span>
+#include <sluice/ipc.hpp>
+#include <string>
 #include <string_view>
 #include <thread>
 
 namespace {
 
 using Number = std::uint64_t;
-
-Number number_in(const sluice::Message& message) {
-  Number number = 0;
-  if (message.bytes().size() == sizeof number) std::memcpy(&number, message.bytes().data(), sizeof number);
-  return number;
-}
-
-sluice::Status post(sluice::Port& port, Number number) {
-  return port.post_message(std::as_bytes(std::span(&number, 1)));
-}
 
 // The side that lives on: posts 1 to `last`, and takes a sum so far for each.
 bool feed(Number last) {
@@ -38,10 +26,10 @@ bool feed(Number last) {
   sluice::Port port = sluice::host_session("survivor", options);
   Number sum = 0;
   for (Number number = 1; number <= last; ++number) {
-    if (post(port, number) != sluice::Status::ok) return false;  // waits while no worker is there
+    if (sluice::post(port, number) != sluice::Status::ok) return false;  // waits while no worker is there
     const sluice::Message answer = port.receive();
     if (!answer) return false;
-    sum = number_in(answer);
+    sum = answer.as<Number>().value_or(0);
     std::this_thread::sleep_for(std::chrono::milliseconds(10));  // so that there is time to kill the worker
   }
   std::printf("sum of 1 to %llu: %llu, expected %llu\n", static_cast<unsigned long long>(last),
@@ -58,7 +46,7 @@ bool work() {
     if (!message) return message.status() == sluice::Status::closed;
     if (message.sequence() < port.next_sequence()) continue;  // answered by the process before this one
     const Number before = (message.sequence() - 1) * message.sequence() / 2;
-    if (post(port, before + number_in(message)) != sluice::Status::ok) return false;
+    if (sluice::post(port, before + message.as<Number>().value_or(0)) != sluice::Status::ok) return false;
   }
 }
 

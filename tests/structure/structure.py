@@ -39,9 +39,7 @@ FEWEST_NAMED_TESTS = 90
 # Offenders that are known and on their way out: (file, what stands in the message). None may be added.
 FOR_NOW = [
     *((name, " columns; ") for name in (
-        "ARCHITECTURE.md", "CHANGELOG.md", "README.md", "SECURITY.md", "docs/at-rest.md", "docs/formats/agcm.md",
-        "docs/formats/journal.md", "docs/performance.md", "docs/port-streams.md", "docs/resume.md",
-        "docs/threats.md", "tests/model/README.md")),
+        "ARCHITECTURE.md", "docs/port-streams.md", "docs/resume.md")),
 ]
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

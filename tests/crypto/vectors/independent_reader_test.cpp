@@ -22,11 +22,11 @@ class IndependentReader : public testing::Test {
   }
 
   // Seals so many bytes as a user does: with a salt of the library's own.
-  void seal_one(Format format, std::uint32_t chunk_size, std::size_t size, const std::string& context) {
+  void seal_one(Format format, std::uint32_t chunk_bytes, std::size_t size, const std::string& context) {
     const auto plain = pattern(size, static_cast<std::uint32_t>(size) + 1);
     MemorySource source(plain);
     VectorSink sink;
-    const SealOptions options{.format = format, .chunk_size = chunk_size, .context = context};
+    const SealOptions options{.format = format, .chunk_bytes = chunk_bytes, .context = context};
     seal(source, sink, test_key(), options, {.workers = 1 + static_cast<unsigned>(size % 2)});
     const auto name = std::to_string(manifest_["streams"].size()) + ".sealed";
     write_file(scratch_ / name, sink.bytes());
@@ -34,14 +34,14 @@ class IndependentReader : public testing::Test {
                                     {"format", format == Format::agcm ? "agcm" : "c2sp"},
                                     {"key", key_hex_},
                                     {"context", hex(to_bytes(context))},
-                                    {"chunk_size", chunk_size},
+                                    {"chunk_size", chunk_bytes},
                                     {"sha512", sha512_hex(plain)}});
   }
 
-  void seal_around(Format format, std::uint32_t chunk_size, const std::string& context) {
-    const std::size_t chunk = chunk_size;
+  void seal_around(Format format, std::uint32_t chunk_bytes, const std::string& context) {
+    const std::size_t chunk = chunk_bytes;
     for (const auto size : {std::size_t{0}, chunk - 1, chunk, chunk + 1, 2 * chunk, 3 * chunk + 5}) {
-      seal_one(format, chunk_size, size, context);
+      seal_one(format, chunk_bytes, size, context);
     }
   }
 

@@ -23,7 +23,7 @@ TEST(AgcmVectors, OfTheIndependentScriptAreWrittenAndRead) {
   for (const auto& entry : file.at("cases")) {
     const auto key = SecretKey::from_bytes(hex_field(entry, "key"));
     const auto plain = pattern(entry.at("plaintext_size"));
-    const SealOptions options{.chunk_size = entry.at("chunk_size"), .context = entry.at("context")};
+    const SealOptions options{.chunk_bytes = entry.at("chunk_size"), .context = entry.at("context")};
     Salt salt{};
     std::ranges::copy(hex_field(entry, "salt"), salt.begin());
 
@@ -58,7 +58,8 @@ TEST(AgcmVectors, HoldTheExampleOfTheDocument) {
   const auto header = AgcmHeader::decode(example);
   VectorSink sink;
   StreamingEncryptor encryptor(
-      sink, start_sealing(key, {.chunk_size = header.chunk_size, .context = "billing/2024-05"}, header.salt));
+      sink,
+      start_sealing(key, {.chunk_bytes = header.chunk_bytes, .context = "billing/2024-05"}, header.salt));
   encryptor.write(pattern(37));
   encryptor.close();
   EXPECT_EQ(sink.bytes(), example);

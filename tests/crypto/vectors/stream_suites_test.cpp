@@ -98,7 +98,7 @@ Bytes written_again(const Bytes& sealed, const json& vector, Format format) {
   Salt salt{};
   if (format == Format::agcm) {
     const auto header = AgcmHeader::decode(sealed);
-    options.chunk_size = header.chunk_size;
+    options.chunk_bytes = header.chunk_bytes;
     salt = header.salt;
   } else {
     std::copy_n(sealed.begin(), salt.size(), salt.begin());
