@@ -7,11 +7,7 @@
 #include <string_view>
 
 #include "scratch_files.hpp"
-#include "sluice/crypto/key/error.hpp"
-#include "sluice/crypto/key/secret_key.hpp"
-#include "sluice/crypto/seal/options.hpp"
-#include "sluice/crypto/seal/streaming_decryptor.hpp"
-#include "sluice/crypto/seal/streaming_encryptor.hpp"
+#include "sluice/crypto.hpp"
 
 namespace sluice::crypto::test {
 

@@ -40,7 +40,8 @@ struct AtomicFileOptions {
   int directory = AT_FDCWD;
 };
 
-/// Writes one file, or nothing. Not thread-safe. Move only between uses. Throws sluice::error.
+/// Writes one file, or nothing. A symbolic link is refused: who wants to follow it resolves the path before. Not
+/// thread-safe. Move only between uses. Throws sluice::error.
 class AtomicFile {
  public:
   using Options = AtomicFileOptions;
