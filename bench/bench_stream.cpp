@@ -2,9 +2,10 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <cstring>
+#include <future>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "harness/measure.hpp"
 #include "harness/suite.hpp"
@@ -78,18 +79,33 @@ StreamResult between_processes(const Cores& cores, const ChannelOptions& options
       [&](auto& end, StreamResult& result) { receiving(end.port(), result); });
 }
 
-Subject stream_subject(std::string name, const ChannelOptions& options, const PortStreamOptions& stream) {
-  return {std::move(name), "port", [options, stream](const Cores& cores, const RunPlan& plan) {
+/// What a stream was used for before it is measured.
+enum class Before : std::uint8_t { nothing, both_ways };
+
+/// A short stream in each direction, at the same time.
+void use_both_ways(PortStream& stream) {
+  const std::vector<std::byte> bytes(kKiB);
+  auto sending = std::async(std::launch::async, [&] { stream.send(bytes); });
+  stream.receive([](Bytes /*block*/) {});
+  sending.get();
+}
+
+Subject stream_subject(std::string name, const ChannelOptions& options, const PortStreamOptions& with,
+                       Before before = Before::nothing) {
+  return {std::move(name), "port", [=](const Cores& cores, const RunPlan& plan) {
             const auto result = between_processes(
                 cores, options,
                 [&](Port& port) {
                   TimedBlocks blocks(options.message_bytes, plan);
-                  create_port_stream(port, stream).send(BlockSource([&] { return blocks.next(); }));
+                  auto stream = create_port_stream(port, with);
+                  if (before == Before::both_ways) use_both_ways(stream);
+                  stream.send(BlockSource([&] { return blocks.next(); }));
                 },
                 [&](Port& port, StreamResult& measured) {
                   Meter meter(options.message_bytes, measured);
-                  auto receiver = create_port_stream(port, stream);
-                  for (const auto block : receiver.receive()) meter.block(block);
+                  auto stream = create_port_stream(port, with);
+                  if (before == Before::both_ways) use_both_ways(stream);
+                  for (const auto block : stream.receive()) meter.block(block);
                 });
             return rate_metrics(result.per_second());
           }};
@@ -127,6 +143,64 @@ Subject answered_port_subject(const ChannelOptions& options) {
           }};
 }
 
+using TwoResults = std::array<StreamResult, 2>;
+
+/// What this process receives while a thread of it sends.
+StreamResult stream_both_ways(Port& port, const ChannelOptions& options, const PortStreamOptions& with,
+                              const RunPlan& plan) {
+  StreamResult result;
+  auto stream = create_port_stream(port, with);
+  auto sending = std::async(std::launch::async, [&] {
+    TimedBlocks blocks(options.message_bytes, plan);
+    stream.send(BlockSource([&] { return blocks.next(); }));
+  });
+  Meter meter(options.message_bytes, result);
+  for (const auto block : stream.receive()) meter.block(block);
+  sending.get();
+  return result;
+}
+
+StreamResult post_both_ways(Port& port, const ChannelOptions& options, const RunPlan& plan) {
+  StreamResult result;
+  auto sending = std::async(std::launch::async, [&] {
+    TimedBlocks blocks(options.message_bytes, plan);
+    while (const auto block = blocks.next()) expect_ok(port.post_message(*block), "post_message");
+  });
+  Meter meter(options.message_bytes, result);
+  while (result.ns == 0) {
+    const Message message = port.receive();
+    expect_ok(message.status(), "receive");
+    meter.block(message.bytes());
+  }
+  sending.get();
+  return result;
+}
+
+/// Two threads in each process; the rate is that of both directions together.
+template <class Run>
+Subject both_ways_subject(std::string name, std::string floor, const ChannelOptions& options, Run run) {
+  return {std::move(name), std::move(floor), [options, run](const Cores& cores, const RunPlan& plan) {
+            const auto result = run_between<Ports, TwoResults>(
+                cores, options, [&](auto& end, TwoResults& results) { results[0] = run(end.port(), plan); },
+                [&](auto& end, TwoResults& results) { results[1] = run(end.port(), plan); });
+            return rate_metrics(result[0].per_second() + result[1].per_second());
+          }};
+}
+
+Subject both_ways_port_subject(const ChannelOptions& options) {
+  return both_ways_subject("port", "", options, [options](Port& port, const RunPlan& plan) {
+    return post_both_ways(port, options, plan);
+  });
+}
+
+Subject both_ways_stream_subject(std::string name, const ChannelOptions& options,
+                                 const PortStreamOptions& with) {
+  return both_ways_subject(std::move(name), "port", options,
+                           [options, with](Port& port, const RunPlan& plan) {
+                             return stream_both_ways(port, options, with, plan);
+                           });
+}
+
 ChannelOptions options_for(std::size_t bytes, std::size_t ring_bytes = kKiB * kKiB) {
   ChannelOptions options;
   options.message_bytes = bytes;
@@ -136,26 +210,29 @@ ChannelOptions options_for(std::size_t bytes, std::size_t ring_bytes = kKiB * kK
 }
 
 void add_groups(Suite& suite) {
-  const PortStreamOptions one_way{.use = StreamUse::one_way};
-  const PortStreamOptions both_ways{.use = StreamUse::both_ways};
   const PortStreamOptions standard{};
-  const PortStreamOptions no_credits{.window = 0};
-  const PortStreamOptions no_credits_one_way{.window = 0, .use = StreamUse::one_way};
+  const PortStreamOptions by_handler{.reading = StreamReading::by_handler};
+  const PortStreamOptions no_credits{.window_bytes = 0};
   for (const std::size_t bytes : {kKiB, 64 * kKiB}) {
     const auto options = options_for(bytes);
     suite.add({"stream, window 1 MiB",
                bytes,
                {port_subject(options), stream_subject("stream", options, standard),
-                stream_subject("stream, one way", options, one_way)}});
-    // Its delivery threads want more processors than the two that are measured on.
-    suite.add({.name = "stream in both_ways use, window 1 MiB",
-               .size = bytes,
-               .subjects = {port_subject(options), stream_subject("stream", options, both_ways)},
-               .crowded = true});
+                stream_subject("stream after use both ways", options, standard, Before::both_ways)}});
     suite.add({"stop and wait",
                bytes,
-               {answered_port_subject(options), stream_subject("stream", options, no_credits),
-                stream_subject("stream, one way", options, no_credits_one_way)}});
+               {answered_port_subject(options), stream_subject("stream", options, no_credits)}});
+    // More threads than the two processors that are measured on.
+    suite.add(
+        {.name = "both_ways",
+         .size = bytes,
+         .subjects = {both_ways_port_subject(options), both_ways_stream_subject("stream", options, standard),
+                      both_ways_stream_subject("stream read by handler", options, by_handler)},
+         .crowded = true});
+    suite.add({.name = "stream read by handler, window 1 MiB",
+               .size = bytes,
+               .subjects = {port_subject(options), stream_subject("stream", options, by_handler)},
+               .crowded = true});
   }
 }
 

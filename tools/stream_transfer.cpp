@@ -86,7 +86,7 @@ void confirm(PortStream& stream, const std::exception_ptr& failure) noexcept {
 void send_stream(AnyPort port, int input, const StreamArguments& how, std::uint64_t block_bytes,
                  std::optional<std::uint64_t> size) {
   ProgressBar bar(size);
-  PortStreamOptions options{.chunk_size = block_bytes, .use = StreamUse::one_way};
+  PortStreamOptions options{.chunk_bytes = block_bytes};
   if (how.stdio) options.idle_timeout = kConfirmation;
   auto stream = create_port_stream(std::move(port), options);
   const StreamTotals totals = stream.send(
@@ -100,7 +100,7 @@ void receive_stream(AnyPort port, const std::function<void(std::span<const std::
                     const std::function<void()>& commit) {
   ProgressBar bar(std::nullopt);
   std::uint64_t written = 0;
-  auto stream = create_port_stream(std::move(port), {.use = StreamUse::one_way});
+  auto stream = create_port_stream(std::move(port));
   stream.receive([&](std::span<const std::byte> block) {
     write(block);
     written += block.size();

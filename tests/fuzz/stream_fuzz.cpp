@@ -181,14 +181,13 @@ void fuzz_stream(std::span<const std::byte> input) {
   Choices choices(input);
   auto [peer, ours] = make_port_pair({.ring_bytes = 16384}, {.ring_bytes = 16384});
   const std::uint8_t mode = choices.byte();
-  PortStreamOptions options{.ack_timeout = 20ms,
-                            .idle_timeout = 20ms,
-                            .window = choices.byte() * 32U,
-                            .tolerance = choices.byte() * std::uint64_t{4},
-                            .linger = 1ms,
-                            .use = (mode & 1U) != 0     ? StreamUse::one_way
-                                   : (mode & 128U) != 0 ? StreamUse::both_ways
-                                                        : StreamUse::adaptive};
+  PortStreamOptions options{
+      .ack_timeout = 20ms,
+      .idle_timeout = 20ms,
+      .window_bytes = choices.byte() * 32U,
+      .tolerance_bytes = choices.byte() * std::uint64_t{4},
+      .linger = 1ms,
+      .reading = (mode & 128U) != 0 ? StreamReading::by_handler : StreamReading::by_caller};
   std::thread thread([&options, mode, port = std::move(ours)]() mutable {
     try {
       auto stream = create_port_stream(std::move(port), options);

@@ -59,28 +59,4 @@ BlockSource read_blocks(std::istream& input, std::size_t read_bytes) {
   };
 }
 
-namespace ipc {
-
-std::optional<std::span<const std::byte>> Rechunker::next_chunk() {
-  partial_.clear();
-  for (;;) {
-    if (partial_.empty() && piece_.size() >= chunk_) {
-      const auto block = piece_.first(chunk_);
-      piece_ = piece_.subspan(chunk_);
-      return block;
-    }
-    const auto part = piece_.first(std::min(piece_.size(), chunk_ - partial_.size()));
-    partial_.insert(partial_.end(), part.begin(), part.end());
-    piece_ = piece_.subspan(part.size());
-    if (partial_.size() == chunk_) return partial_;
-    const auto more = ended_ ? std::nullopt : (*source_)();
-    ended_ = !more;
-    if (ended_) break;
-    piece_ = *more;
-  }
-  if (partial_.empty()) return std::nullopt;
-  return partial_;
-}
-
-}  // namespace ipc
 }  // namespace sluice

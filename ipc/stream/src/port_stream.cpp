@@ -4,7 +4,7 @@
 
 #include "sluice/base/detail/file_io.hpp"
 #include "sluice/ipc/port/port_pair.hpp"
-#include "stream_core.hpp"
+#include "stream_ends.hpp"
 
 namespace sluice {
 namespace {
@@ -13,31 +13,46 @@ constexpr std::string_view kConsumerFailed = "the consumer failed";
 
 }  // namespace
 
-ReceivedBlocks::ReceivedBlocks(std::shared_ptr<ipc::StreamCore> core, ReceiveOptions options)
-    : core_(std::move(core)), stop_(std::move(options.stop)) {
-  core_->begin_receive();
+ReceivedBlocks::ReceivedBlocks(std::shared_ptr<ipc::StreamEnds> ends, ReceiveOptions options)
+    : ends_(std::move(ends)), stop_(std::move(options.stop)) {
+  ends_->receiver.begin();
 }
 
 ReceivedBlocks::ReceivedBlocks(ReceivedBlocks&& other) noexcept = default;
 
 ReceivedBlocks::~ReceivedBlocks() {
-  if (!core_) return;
+  if (!ends_) return;
   const bool consumer_failed = std::uncaught_exceptions() > exceptions_;
-  core_->end_receive(!consumer_failed, consumer_failed ? kConsumerFailed : ipc::kReceiverClosed);
+  ends_->receiver.end(!consumer_failed, consumer_failed ? kConsumerFailed : ipc::kReceiverClosed);
 }
 
 void ReceivedBlocks::iterator::advance() {
-  if (!blocks_->core_->next_block(block_, blocks_->stop_)) blocks_ = nullptr;
+  if (!blocks_->ends_->receiver.next_block(block_, blocks_->stop_)) blocks_ = nullptr;
 }
 
 PortStream::PortStream(AnyPort port, const PortStreamOptions& options)
-    : core_(std::make_shared<ipc::StreamCore>(std::move(port), options)) {}
+    : ends_(std::make_shared<ipc::StreamEnds>(std::move(port), options)) {}
 PortStream::PortStream(PortStream&&) noexcept = default;
 PortStream& PortStream::operator=(PortStream&&) noexcept = default;
 PortStream::~PortStream() = default;
 
+void PortStream::begin_send(const SendOptions& options) {
+  ends_->sender.begin(options);
+}
+void PortStream::write(std::span<const std::byte> piece) {
+  ends_->sender.write(piece);
+}
+StreamTotals PortStream::finish_send() {
+  return ends_->sender.finish();
+}
+void PortStream::fail_send() noexcept {
+  ends_->sender.fail(std::current_exception());
+}
+
 StreamTotals PortStream::send(const BlockSource& source, const SendOptions& options) {
-  return core_->send(source, options);
+  return send_all(options, [&] {
+    while (const auto piece = source()) write(*piece);
+  });
 }
 
 StreamTotals PortStream::send(std::istream& input, const SendOptions& options) {
@@ -49,14 +64,14 @@ StreamTotals PortStream::send_from(int fd, const SendOptions& options) {
 }
 
 ReceivedBlocks PortStream::receive(ReceiveOptions options) {
-  return {core_, std::move(options)};
+  return {ends_, std::move(options)};
 }
 
 StreamTotals PortStream::receive(const BlockConsumer& consumer, const ReceiveOptions& options) {
-  core_->begin_receive();
+  ends_->receiver.begin();
   std::string reason{ipc::kReceiverClosed};
   try {
-    for (std::span<const std::byte> block; core_->next_block(block, options.stop);) {
+    for (std::span<const std::byte> block; ends_->receiver.next_block(block, options.stop);) {
       try {
         consumer(block);
       } catch (const std::exception& failure) {
@@ -65,11 +80,11 @@ StreamTotals PortStream::receive(const BlockConsumer& consumer, const ReceiveOpt
       }
     }
   } catch (...) {
-    core_->end_receive(false, reason);
+    ends_->receiver.end(false, reason);
     throw;
   }
-  core_->end_receive(true, reason);
-  return core_->receive_progress();
+  ends_->receiver.end(true, reason);
+  return ends_->receiver.totals();
 }
 
 StreamTotals PortStream::receive_into(int fd, const ReceiveOptions& options) {
@@ -78,25 +93,16 @@ StreamTotals PortStream::receive_into(int fd, const ReceiveOptions& options) {
 }
 
 SendProgress PortStream::send_progress() const {
-  return core_->send_progress();
+  return ends_->sender.progress();
 }
 
 StreamTotals PortStream::receive_progress() const {
-  return core_->receive_progress();
+  return ends_->receiver.totals();
 }
 
 void PortStream::close() {
-  core_->close();
+  ends_->close();
 }
-
-namespace ipc {
-
-PortStreamOptions one_way(PortStreamOptions options) {
-  options.use = StreamUse::one_way;
-  return options;
-}
-
-}  // namespace ipc
 
 std::pair<PortStream, PortStream> create_port_stream_pair(const PortStreamOptions& first,
                                                           const PortStreamOptions& second) {

@@ -60,18 +60,10 @@ class RawPeer {
   AnyPort* port_;
 };
 
-inline constexpr std::array kStreamUses{StreamUse::adaptive, StreamUse::both_ways, StreamUse::one_way};
+inline constexpr std::array kStreamReadings{StreamReading::by_caller, StreamReading::by_handler};
 
-inline std::string name_of(StreamUse use) {
-  switch (use) {
-    case StreamUse::adaptive:
-      return "Adaptive";
-    case StreamUse::both_ways:
-      return "BothWays";
-    case StreamUse::one_way:
-      return "OneWay";
-  }
-  return "Unknown";
+inline std::string name_of(StreamReading reading) {
+  return reading == StreamReading::by_caller ? "ByCaller" : "ByHandler";
 }
 
 /// The stream_errc that `body` throws, if it does.

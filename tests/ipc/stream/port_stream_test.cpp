@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <future>
+#include <mutex>
 #include <numeric>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -40,38 +43,31 @@ std::vector<Bytes> collect(ReceivedBlocks blocks) {
   return all;
 }
 
-class PortStreams : public ::testing::TestWithParam<std::tuple<PortKind, StreamUse>> {
+class PortStreams : public ::testing::TestWithParam<std::tuple<PortKind, StreamReading>> {
  protected:
   PortKind kind() const { return std::get<0>(GetParam()); }
-  PortStreamOptions options() const { return {.ack_timeout = 20s, .use = use()}; }
-  StreamUse use() const { return std::get<1>(GetParam()); }
+  PortStreamOptions options() const { return {.ack_timeout = 20s, .reading = reading()}; }
+  StreamReading reading() const { return std::get<1>(GetParam()); }
   /// Fits into a ring of 4 KiB.
   static constexpr std::size_t kBlock = 1000;
 
   test::Watchdog watchdog_{60s, "a stream test"};
 };
 
-std::string parameter_name(const ::testing::TestParamInfo<std::tuple<PortKind, StreamUse>>& info) {
+std::string parameter_name(const ::testing::TestParamInfo<std::tuple<PortKind, StreamReading>>& info) {
   return test::name_of(std::get<0>(info.param)) + test::name_of(std::get<1>(info.param));
 }
 
 INSTANTIATE_TEST_SUITE_P(Ports, PortStreams,
                          ::testing::Combine(::testing::ValuesIn(test::kPortKinds),
-                                            ::testing::ValuesIn(test::kStreamUses)),
-                         parameter_name);
-
-/// What takes a send and a receive at the same time.
-class TwoWayPortStreams : public PortStreams {};
-INSTANTIATE_TEST_SUITE_P(Ports, TwoWayPortStreams,
-                         ::testing::Combine(::testing::ValuesIn(test::kPortKinds),
-                                            ::testing::Values(StreamUse::adaptive, StreamUse::both_ways)),
+                                            ::testing::ValuesIn(test::kStreamReadings)),
                          parameter_name);
 
 /// What takes either by one thread, one inside the other.
 class NestedPortStreams : public PortStreams {};
 INSTANTIATE_TEST_SUITE_P(Ports, NestedPortStreams,
                          ::testing::Combine(::testing::ValuesIn(test::kPortKinds),
-                                            ::testing::Values(StreamUse::both_ways)),
+                                            ::testing::Values(StreamReading::by_handler)),
                          parameter_name);
 
 TEST_P(PortStreams, CarryBlocksInOrderAndWhole) {
@@ -104,7 +100,7 @@ TEST_P(PortStreams, CutBlocksAcrossPiecesAndDropEmptyOnes) {
   auto& a = ports.first;
   auto& b = ports.second;
   auto with_chunks = options();
-  with_chunks.chunk_size = 5;
+  with_chunks.chunk_bytes = 5;
   const std::vector<Bytes> pieces{pattern(3), {}, pattern(4, 1), pattern(9, 2)};
   auto sending = std::async(std::launch::async, [&] { create_port_stream(a, with_chunks).send(pieces); });
   std::vector<std::size_t> sizes;
@@ -133,7 +129,7 @@ TEST_P(PortStreams, RunStopAndWaitWithoutCredits) {
   auto& a = ports.first;
   auto& b = ports.second;
   auto no_credits = options();
-  no_credits.window = 0;
+  no_credits.window_bytes = 0;
   std::atomic<std::uint64_t> most_in_flight{0};
   const std::vector<Bytes> blocks(100, pattern(kBlock));
   auto sending = std::async(std::launch::async, [&] {
@@ -152,7 +148,7 @@ TEST_P(PortStreams, KeepNoMoreInFlightThanTheWindow) {
   auto& a = ports.first;
   auto& b = ports.second;
   auto small_window = options();
-  small_window.window = 3000;
+  small_window.window_bytes = 3000;
   std::atomic<std::uint64_t> most_in_flight{0};
   auto sending = std::async(std::launch::async, [&] {
     create_port_stream(a, options())
@@ -363,24 +359,74 @@ TEST_P(PortStreams, BeginBeforeThePeerReceives) {
   sending.get();
 }
 
-TEST_P(TwoWayPortStreams, RunInBothDirectionsAtOnce) {
+TEST_P(PortStreams, RunInBothDirectionsAtOnce) {
   auto ports = test::make_ports(kind());
-  auto& a = ports.first;
-  auto& b = ports.second;
   for (const std::uint32_t window : {0U, 1500U, 1U << 20U}) {
-    const std::vector<Bytes> blocks(2000, pattern(kBlock));
-    const auto both = [&, window](AnyPort& port) {
-      auto with_window = options();
-      with_window.window = window;
-      auto stream = create_port_stream(port, with_window);
-      auto sending = std::async(std::launch::async, [&] { stream.send(blocks); });
-      EXPECT_EQ(collect(stream.receive()), blocks);
-      sending.get();
+    const auto blocks_of = [](std::size_t side) {
+      std::vector<Bytes> blocks;
+      for (std::size_t i = 0; i < 2000; ++i) blocks.push_back(pattern((i * (side + 1)) % kBlock, i + side));
+      return blocks;
     };
-    auto other = std::async(std::launch::async, [&] { both(b); });
-    both(a);
+    const auto both = [&, window](AnyPort& port, std::size_t side) {
+      auto with_window = options();
+      with_window.window_bytes = window;
+      auto stream = create_port_stream(port, with_window);
+      auto sending = std::async(std::launch::async, [&] { return stream.send(blocks_of(side)).blocks; });
+      EXPECT_EQ(collect(stream.receive()), blocks_of(1 - side));
+      EXPECT_EQ(sending.get(), 2000U);
+    };
+    auto other = std::async(std::launch::async, [&] { both(ports.second, 1); });
+    both(ports.first, 0);
     other.get();
   }
+}
+
+/// Blocks on their way from one thread to another, one at a time.
+class OneBlock {
+ public:
+  void put(std::optional<Bytes> block) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return !block_; });
+    block_ = std::move(block);
+    changed_.notify_all();
+  }
+  std::optional<Bytes> take() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return block_.has_value(); });
+    auto block = *std::exchange(block_, std::nullopt);
+    changed_.notify_all();
+    return block;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<std::optional<Bytes>> block_;
+};
+
+TEST_P(PortStreams, EchoWithALoopThatWaitsForTheSend) {
+  auto ports = test::make_ports(kind());
+  std::vector<Bytes> blocks;
+  for (std::size_t i = 0; i < 500; ++i) blocks.push_back(pattern(i % kBlock, i));
+  auto echoing = std::async(std::launch::async, [&] {
+    auto stream = create_port_stream(ports.second, options());
+    OneBlock between;
+    auto sending = std::async(std::launch::async, [&] {
+      std::optional<Bytes> present;
+      stream.send(BlockSource([&]() -> std::optional<std::span<const std::byte>> {
+        present = between.take();
+        return present ? std::optional<std::span<const std::byte>>(*present) : std::nullopt;
+      }));
+    });
+    for (const auto block : stream.receive()) between.put(Bytes(block.begin(), block.end()));
+    between.put(std::nullopt);
+    sending.get();
+  });
+  auto stream = create_port_stream(ports.first, options());
+  auto sending = std::async(std::launch::async, [&] { stream.send(blocks); });
+  EXPECT_EQ(collect(stream.receive()), blocks);
+  sending.get();
+  echoing.get();
 }
 
 TEST_P(NestedPortStreams, AnswerFromInsideTheLoop) {
@@ -405,9 +451,6 @@ TEST_P(PortStreams, RefuseASecondOperationOfTheSameKind) {
   auto stream = create_port_stream(a, options());
   const auto receiving = stream.receive();
   EXPECT_THROW((void)stream.receive(), error);
-  if (use() == StreamUse::one_way) {
-    EXPECT_THROW(stream.send(std::vector<Bytes>()), error);
-  }
 }
 
 TEST_P(PortStreams, EndAtOnceWhenTheStreamIsClosedHere) {
@@ -448,7 +491,7 @@ TEST_P(PortStreams, EndASendAtOnceWhenTheStreamIsClosedHere) {
   EXPECT_THROW(stream.send(Bytes(1)), error);
 }
 
-TEST_P(TwoWayPortStreams, BeginToSendWhileTheLoopHasABlock) {
+TEST_P(PortStreams, BeginToSendWhileTheLoopHasABlock) {
   auto ports = test::make_ports(kind());
   auto& a = ports.first;
   auto& b = ports.second;
@@ -480,7 +523,7 @@ TEST_P(TwoWayPortStreams, BeginToSendWhileTheLoopHasABlock) {
   peer.get();
 }
 
-TEST_P(TwoWayPortStreams, ReceiveWhileTheSourceOfASendHasNothingYet) {
+TEST_P(PortStreams, ReceiveWhileTheSourceOfASendHasNothingYet) {
   auto ports = test::make_ports(kind());
   auto& a = ports.first;
   auto& b = ports.second;
@@ -506,7 +549,7 @@ TEST_P(TwoWayPortStreams, ReceiveWhileTheSourceOfASendHasNothingYet) {
   peer.get();
 }
 
-TEST(AdaptiveStreams, RefuseToSendOnTheThreadThatHasABlock) {
+TEST(StreamsReadByTheCaller, RefuseToSendOnTheThreadThatHasABlock) {
   auto [a, b] = create_port_stream_pair();
   auto sending = std::async(std::launch::async, [&, &stream = b] { return stream.send(Bytes(1)).blocks; });
   for ([[maybe_unused]] const auto block : a.receive()) {
@@ -520,7 +563,7 @@ TEST(AdaptiveStreams, RefuseToSendOnTheThreadThatHasABlock) {
   EXPECT_EQ(receiving.get(), 1U);
 }
 
-TEST(AdaptiveStreams, GiveUpASendThatALoopWithABlockHoldsUp) {
+TEST(StreamsReadByTheCaller, GiveUpASendThatALoopWithABlockHoldsUp) {
   auto [a, b] = create_port_stream_pair({.ack_timeout = 50ms});
   auto sending = std::async(std::launch::async, [&, &stream = b] { return stream.send(Bytes(1)).blocks; });
   for ([[maybe_unused]] const auto block : a.receive()) {

@@ -34,7 +34,7 @@ std::string content(std::size_t bytes) {
   return text;
 }
 
-class PublishedEndpoint : public ::testing::TestWithParam<StreamUse> {
+class PublishedEndpoint : public ::testing::TestWithParam<StreamReading> {
  protected:
   void SetUp() override {
     if (::access("/usr/bin/python3", X_OK) != 0) GTEST_SKIP() << "no /usr/bin/python3";
@@ -59,7 +59,9 @@ class PublishedEndpoint : public ::testing::TestWithParam<StreamUse> {
     return child;
   }
 
-  PortStreamOptions options() const { return {.ack_timeout = 20s, .chunk_size = 10'000, .use = GetParam()}; }
+  PortStreamOptions options() const {
+    return {.ack_timeout = 20s, .chunk_bytes = 10'000, .reading = GetParam()};
+  }
   std::string path(const char* name) const { return directory_.file(name).string(); }
 
   test::TempDirectory directory_;
@@ -67,7 +69,7 @@ class PublishedEndpoint : public ::testing::TestWithParam<StreamUse> {
   test::Watchdog watchdog_{60s, "an exchange with the published endpoint"};
 };
 
-INSTANTIATE_TEST_SUITE_P(Uses, PublishedEndpoint, ::testing::ValuesIn(test::kStreamUses),
+INSTANTIATE_TEST_SUITE_P(Uses, PublishedEndpoint, ::testing::ValuesIn(test::kStreamReadings),
                          [](const auto& use) { return test::name_of(use.param); });
 
 TEST_P(PublishedEndpoint, ReceivesWhatWeSend) {

@@ -25,12 +25,12 @@ using test::from_hex;
 using test::hex_of_text;
 using test::RawPeer;
 
-class StreamFaults : public ::testing::TestWithParam<StreamUse> {
+class StreamFaults : public ::testing::TestWithParam<StreamReading> {
  protected:
-  PortStreamOptions options() const { return {.ack_timeout = 10s, .window = 0, .use = GetParam()}; }
+  PortStreamOptions options() const { return {.ack_timeout = 10s, .window_bytes = 0, .reading = GetParam()}; }
   PortStreamOptions with_window(std::uint32_t window) const {
     auto changed = options();
-    changed.window = window;
+    changed.window_bytes = window;
     return changed;
   }
 
@@ -58,7 +58,7 @@ class StreamFaults : public ::testing::TestWithParam<StreamUse> {
   test::Watchdog watchdog_{60s, "a stream fault test"};
 };
 
-INSTANTIATE_TEST_SUITE_P(Uses, StreamFaults, ::testing::ValuesIn(test::kStreamUses),
+INSTANTIATE_TEST_SUITE_P(Uses, StreamFaults, ::testing::ValuesIn(test::kStreamReadings),
                          [](const auto& use) { return test::name_of(use.param); });
 
 // Fault 1: a consumer that stops or throws.
@@ -128,6 +128,35 @@ TEST_P(StreamFaults, EndAtOnceWhenThePeerClosesBeforeItsAnswer) {
   EXPECT_EQ(peer_.next(), "000000000000");
   peer_.close();
   EXPECT_EQ(sending.get(), stream_errc::closed);
+}
+
+TEST_P(StreamFaults, EndAtOnceWhenThePeerClosesBeforeItsLastAnswer) {
+  auto sending = send({Bytes(1)});
+  EXPECT_EQ(peer_.next(), "000000000000");
+  peer_.close();
+  EXPECT_EQ(sending.get(), stream_errc::closed);
+}
+
+TEST_P(StreamFaults, EndAtAFloodOfAnswers) {
+  auto stream = create_port_stream(ports_.second, options());
+  std::promise<void> flooded;
+  auto sending = std::async(std::launch::async, [&] {
+    const Bytes block(1);
+    std::size_t pieces = 0;
+    return ending_of(
+        [&] {
+          stream.send(BlockSource([&]() -> std::optional<std::span<const std::byte>> {
+            if (++pieces == 2) flooded.get_future().wait();
+            return block;
+          }));
+        },
+        &text_);
+  });
+  EXPECT_EQ(peer_.next(), "000000000000");
+  for (int i = 0; i < 10'000; ++i) peer_.post("010000000001");
+  flooded.set_value();
+  EXPECT_EQ(sending.get(), stream_errc::port_failed);
+  EXPECT_NE(text_.find("more answers than blocks"), std::string::npos) << text_;
 }
 
 TEST_P(StreamFaults, DeliverAStreamWholeWhosePeerClosedAfterItsEnd) {
@@ -304,12 +333,12 @@ TEST_P(StreamFaults, NoticeAnEndThatCountsWrong) {
 
 /// The others leave what they don't consume in the port.
 class QueueingStreams : public StreamFaults {};
-INSTANTIATE_TEST_SUITE_P(Uses, QueueingStreams, ::testing::Values(StreamUse::both_ways),
+INSTANTIATE_TEST_SUITE_P(Uses, QueueingStreams, ::testing::Values(StreamReading::by_handler),
                          [](const auto& use) { return test::name_of(use.param); });
 
 TEST_P(QueueingStreams, RefuseAPeerThatFloodsBeyondItsWindow) {
   auto limited = with_window(1000);
-  limited.tolerance = 500;
+  limited.tolerance_bytes = 500;
   limited.linger = 1ms;
   auto stream = create_port_stream(ports_.second, limited);
   // Nobody consumes meanwhile: 1 block of 1000, then more than what is tolerated.
@@ -328,7 +357,7 @@ TEST_P(StreamFaults, FillWindowsOfEverySize) {
     auto receiving = receive(with_window(window));
     const auto tell = std::to_string(window);
     std::optional<stream_errc> sent;
-    auto sender = create_port_stream(ports_.first, {.ack_timeout = 10s, .use = GetParam()});
+    auto sender = create_port_stream(ports_.first, {.ack_timeout = 10s, .reading = GetParam()});
     sent = ending_of([&] { sender.send(std::vector<Bytes>(1000, Bytes(500))); }, &text_);
     EXPECT_EQ(sent, std::nullopt) << tell << text_;
     EXPECT_EQ(receiving.get(), std::nullopt) << tell << text_;
@@ -359,7 +388,7 @@ TEST_P(StreamFaults, SayWhatToDoAboutABlockThatNoMessageCanHold) {
   EXPECT_EQ(peer_.next().substr(0, 10), "0300000001");
   peer_.post("010000000000");
   EXPECT_EQ(sending.get(), stream_errc::port_failed);
-  EXPECT_NE(text_.find("chunk_size"), std::string::npos) << text_;
+  EXPECT_NE(text_.find("chunk_bytes"), std::string::npos) << text_;
 }
 
 TEST_P(StreamFaults, GrantTheConfiguredWindow) {

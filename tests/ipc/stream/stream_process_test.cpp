@@ -21,15 +21,15 @@ using namespace std::chrono_literals;
 using test::Bytes;
 using test::ending_of;
 
-class StreamProcesses : public ::testing::TestWithParam<StreamUse> {
+class StreamProcesses : public ::testing::TestWithParam<StreamReading> {
  protected:
-  PortStreamOptions options() const { return {.ack_timeout = 30s, .use = GetParam()}; }
+  PortStreamOptions options() const { return {.ack_timeout = 30s, .reading = GetParam()}; }
 
   test::TestChannel channel_;
   test::Watchdog watchdog_{60s, "two processes and a stream"};
 };
 
-INSTANTIATE_TEST_SUITE_P(Uses, StreamProcesses, ::testing::ValuesIn(test::kStreamUses),
+INSTANTIATE_TEST_SUITE_P(Uses, StreamProcesses, ::testing::ValuesIn(test::kStreamReadings),
                          [](const auto& use) { return test::name_of(use.param); });
 
 TEST_P(StreamProcesses, CarryAStreamEachWay) {

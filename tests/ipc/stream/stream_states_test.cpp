@@ -7,7 +7,7 @@
 #include "frames.hpp"
 #include "sluice/ipc/stream/receive_state.hpp"
 #include "sluice/ipc/stream/send_state.hpp"
-#include "stream_core.hpp"
+#include "stream_ends.hpp"
 #include "transports.hpp"
 #include "watchdog.hpp"
 
@@ -103,8 +103,8 @@ TEST(ReceiveStates, RejectTheLastDroppedBlockAcrossTheWrap) {
   EXPECT_EQ(state.on_data(0, 5), Verdict::accept);
 }
 
-class WrappingStreams : public ::testing::TestWithParam<StreamUse> {};
-INSTANTIATE_TEST_SUITE_P(Uses, WrappingStreams, ::testing::ValuesIn(test::kStreamUses),
+class WrappingStreams : public ::testing::TestWithParam<StreamReading> {};
+INSTANTIATE_TEST_SUITE_P(Uses, WrappingStreams, ::testing::ValuesIn(test::kStreamReadings),
                          [](const auto& use) { return test::name_of(use.param); });
 
 TEST_P(WrappingStreams, CarryAStreamWholeAndTheNext) {
@@ -112,33 +112,28 @@ TEST_P(WrappingStreams, CarryAStreamWholeAndTheNext) {
   constexpr BlockId kFirst = 0U - 500;
   for (const std::uint32_t window : {0U, 700U, 1U << 20U}) {
     auto ports = test::make_ports(test::PortKind::shared_memory);
-    const PortStreamOptions options{.ack_timeout = 20s, .window = window, .use = GetParam()};
+    const PortStreamOptions options{.ack_timeout = 20s, .window_bytes = window, .reading = GetParam()};
     auto sending = std::async(std::launch::async, [&] {
-      ipc::StreamCore sender(AnyPort::borrow(ports.first), options, kFirst);
+      ipc::StreamEnds ends(AnyPort::borrow(ports.first), options, kFirst);
+      const SendOptions send_options;
       for (int stream = 0; stream < 2; ++stream) {
-        std::uint32_t next = 0;
-        std::uint32_t block = 0;
-        const auto totals = sender.send(
-            [&]() -> std::optional<std::span<const std::byte>> {
-              if (next == 1000) return std::nullopt;
-              block = next++;
-              return std::as_bytes(std::span(&block, 1));
-            },
-            {});
-        EXPECT_EQ(totals.blocks, 1000U);
+        ends.sender.begin(send_options);
+        for (std::uint32_t block = 0; block < 1000; ++block)
+          ends.sender.write(std::as_bytes(std::span(&block, 1)));
+        EXPECT_EQ(ends.sender.finish().blocks, 1000U);
       }
     });
-    ipc::StreamCore receiver(AnyPort::borrow(ports.second), options, kFirst);
+    ipc::StreamEnds ends(AnyPort::borrow(ports.second), options, kFirst);
     for (int stream = 0; stream < 2; ++stream) {
       std::uint32_t expected = 0;
-      receiver.begin_receive();
-      for (std::span<const std::byte> block; receiver.next_block(block, {});) {
+      ends.receiver.begin();
+      for (std::span<const std::byte> block; ends.receiver.next_block(block, {});) {
         std::uint32_t came = 0;
         ASSERT_EQ(block.size(), sizeof came);
         std::memcpy(&came, block.data(), sizeof came);
         EXPECT_EQ(came, expected++);
       }
-      receiver.end_receive(true, "");
+      ends.receiver.end(true, "");
       EXPECT_EQ(expected, 1000U);
     }
     sending.get();

@@ -68,7 +68,7 @@ std::vector<Exchange> recorded() {
   return all;
 }
 
-class Transcripts : public ::testing::TestWithParam<StreamUse> {
+class Transcripts : public ::testing::TestWithParam<StreamReading> {
  protected:
   void SetUp() override {
     if (exchanges_.empty()) GTEST_SKIP() << "no recorded exchanges, and none could be made";
@@ -87,11 +87,11 @@ class Transcripts : public ::testing::TestWithParam<StreamUse> {
   std::vector<Exchange> exchanges_ = recorded();
   test::PortPair ports_ = test::make_ports(test::PortKind::shared_memory);
   RawPeer peer_{ports_.first};
-  PortStreamOptions options_{.ack_timeout = 10s, .window = 0, .use = GetParam()};
+  PortStreamOptions options_{.ack_timeout = 10s, .window_bytes = 0, .reading = GetParam()};
   test::Watchdog watchdog_{60s, "a transcript"};
 };
 
-INSTANTIATE_TEST_SUITE_P(Uses, Transcripts, ::testing::ValuesIn(test::kStreamUses),
+INSTANTIATE_TEST_SUITE_P(Uses, Transcripts, ::testing::ValuesIn(test::kStreamReadings),
                          [](const auto& use) { return test::name_of(use.param); });
 
 TEST_P(Transcripts, OurReceiverAnswersLikeTheRecordedOne) {
@@ -124,7 +124,7 @@ TEST_P(Transcripts, OurSenderSpeaksLikeTheRecordedOne) {
     }
     if (rechunks) {
       blocks = {from_hex("010203"), {}, from_hex("04050607"), from_hex("08090a0b0c0d0e0f10")};
-      options_.chunk_size = 5;
+      options_.chunk_bytes = 5;
     }
     auto sending = std::async(std::launch::async, [&] {
       auto stream = create_port_stream(ports_.second, options_);
@@ -146,7 +146,7 @@ TEST_P(Transcripts, OurSenderSpeaksLikeTheRecordedOne) {
     const std::string ending = sending.get();
     EXPECT_EQ(ending.empty(), !exchange.events.back().hex.starts_with("03"))
         << exchange.name << ": " << ending;
-    options_.chunk_size = 0;
+    options_.chunk_bytes = 0;
   }
 }
 

@@ -41,35 +41,6 @@ std::span<const std::byte> bytes_of_block(T&& block) {
   return std::as_bytes(std::span(std::ranges::data(block), std::ranges::size(block)));
 }
 
-/// Walks a range; holds the present element, since a range may give temporaries. `range` must outlive it.
-template <BlockRangeLike R>
-class RangeSource {
- public:
-  explicit RangeSource(R& range) : range_(&range) {}
-
-  std::optional<std::span<const std::byte>> operator()() {
-    element_.reset();
-    if (!at_) {
-      at_.emplace(std::ranges::begin(*range_));
-    } else {
-      ++*at_;
-    }
-    if (*at_ == std::ranges::end(*range_)) return std::nullopt;
-    if constexpr (std::is_reference_v<std::ranges::range_reference_t<R>>) {
-      return bytes_of_block(**at_);
-    } else {
-      element_.emplace(**at_);
-      return bytes_of_block(*element_);
-    }
-  }
-
- private:
-  using Element = std::remove_cvref_t<std::ranges::range_reference_t<R>>;
-  R* range_;
-  std::optional<std::ranges::iterator_t<R>> at_;
-  std::optional<Element> element_;
-};
-
 }  // namespace ipc
 
 /// Reads a descriptor (which stays the caller's) to its end, `read_bytes` at a time at most; a stop requested
@@ -78,25 +49,4 @@ BlockSource read_blocks(int fd, std::size_t read_bytes = kReadBytes, std::stop_t
 /// The same of an istream; throws std::ios_base::failure if it goes bad.
 BlockSource read_blocks(std::istream& input, std::size_t read_bytes = kReadBytes);
 
-namespace ipc {
-
-/// Cuts what a source gives into blocks of one size across its pieces, the last one shorter; size 0 leaves
-/// the pieces as they are.
-class Rechunker {
- public:
-  Rechunker(const BlockSource& source, std::size_t chunk_bytes) : source_(&source), chunk_(chunk_bytes) {}
-
-  std::optional<std::span<const std::byte>> next() { return chunk_ == 0 ? (*source_)() : next_chunk(); }
-
- private:
-  std::optional<std::span<const std::byte>> next_chunk();
-
-  const BlockSource* source_;
-  std::size_t chunk_;
-  std::span<const std::byte> piece_;  // what is left of the source's last piece
-  std::vector<std::byte> partial_;    // a block that spans pieces
-  bool ended_ = false;                // the source isn't asked again
-};
-
-}  // namespace ipc
 }  // namespace sluice

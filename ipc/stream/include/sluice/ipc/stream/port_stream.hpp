@@ -1,13 +1,12 @@
 // Whole streams with backpressure over any message port.
 //
-//   sluice::Port port = sluice::connect("orders");               sluice::Port port = listener.accept();
-//   sluice::send_port_stream(port, file_blocks);                 for (auto block :
-//   sluice::receive_port_stream(port))
-//                                                                  use(block);
+//   sluice::Port port = sluice::connect("orders");      sluice::Port port = listener.accept();
+//   sluice::send_port_stream(port, file_blocks);        for (auto block : sluice::receive_port_stream(port))
+//                                                         use(block);
 //
 // or, with streams in both directions at the same time, and any number one after another:
 //
-//   auto stream = sluice::create_port_stream(port, {.window = 4U << 20U});
+//   auto stream = sluice::create_port_stream(port, {.window_bytes = 4U << 20U});
 //   std::thread sender([&] { stream.send(blocks); });
 //   for (std::span<const std::byte> block : stream.receive()) use(block);
 //
@@ -36,22 +35,20 @@
 namespace sluice {
 
 namespace ipc {
-class StreamCore;
+class StreamEnds;
 }
 
-/// Who reads the port of a PortStream, and where received blocks lie.
-enum class StreamUse : std::uint8_t {
-  /// As one_way while at most one send or receive goes on; from the first time that both do, for good, as
-  /// both_ways. A send that begins while another thread's receiving loop has a block waits until the loop
-  /// comes back; send() and receive() by the thread that has the block throw errc::misuse.
-  adaptive,
+/// Who reads the port of a PortStream.
+enum class StreamReading : std::uint8_t {
+  /// Whichever thread waits, in send() or in the receiving loop; it reads for both. A received block lies in
+  /// place in the peer's memory while nothing is sent; it is copied once while something is. A send that begins
+  /// while another thread's loop has a block in place gets no answer until that loop comes back, so don't wait
+  /// for it inside the loop; send() and receive() by the very thread that has the block throw errc::misuse.
+  by_caller,
   /// The port's delivery thread, which copies blocks to memory of this process: sending and receiving go on
-  /// side by side, inside the receiving loop, too. The port's handlers are set while the stream uses it.
-  both_ways,
-  /// The calling thread, where the port can be read by calls (else as both_ways), without locks: the fastest
-  /// for small blocks, which are handed out in place. One send or receive at a time; another one meanwhile
-  /// throws errc::misuse.
-  one_way,
+  /// inside the receiving loop, too. The port's handlers are set while the stream uses it. This is what a port
+  /// gets that can't be read by calls.
+  by_handler,
 };
 
 struct PortStreamOptions {
@@ -60,14 +57,14 @@ struct PortStreamOptions {
   /// How long a receiver waits without a block; default: for ever.
   std::chrono::nanoseconds idle_timeout = std::chrono::nanoseconds::max();
   /// Blocks are cut to this many bytes across the pieces that the source gives; 0: each piece is one block.
-  std::size_t chunk_size = 0;
+  std::size_t chunk_bytes = 0;
   /// Bytes that a peer may send ahead of our consumer; 0 turns credits off (one block at a time).
-  std::uint32_t window = 1U << 20U;
+  std::uint32_t window_bytes = 1U << 20U;
   /// Bytes beyond that which are tolerated before the peer's stream is refused.
-  std::uint64_t tolerance = 1U << 16U;
+  std::uint64_t tolerance_bytes = 1U << 16U;
   /// How long a stream that ends early waits for the other side to take note.
   std::chrono::nanoseconds linger = std::chrono::seconds(1);
-  StreamUse use = StreamUse::adaptive;
+  StreamReading reading = StreamReading::by_caller;
 };
 
 /// What was moved, and how much of it is still under way.
@@ -98,8 +95,8 @@ struct ReceiveOptions {
 using BlockConsumer = std::function<void(std::span<const std::byte> block)>;
 
 /// The blocks of one stream, as an input range to be walked once. Going on acknowledges the block before;
-/// destroying it early refuses the rest (and says so to the sender). Iterating throws StreamError where the
-/// stream doesn't complete. A span is valid until the loop goes on; unless in StreamUse::both_ways it
+/// destroying it early refuses the rest (and says so to the sender). Iterating throws StreamError if the
+/// stream doesn't complete. A span is valid until the loop goes on; unless in StreamReading::by_handler it
 /// can lie in the peer's memory, who can still change it: copy it first if the peer isn't trusted.
 /// Thread-safety: one thread. Keeps the stream's port in use while it lives.
 class ReceivedBlocks {
@@ -140,16 +137,15 @@ class ReceivedBlocks {
 
  private:
   friend class PortStream;
-  ReceivedBlocks(std::shared_ptr<ipc::StreamCore> core, ReceiveOptions options);
+  ReceivedBlocks(std::shared_ptr<ipc::StreamEnds> ends, ReceiveOptions options);
 
-  std::shared_ptr<ipc::StreamCore> core_;
+  std::shared_ptr<ipc::StreamEnds> ends_;
   std::stop_token stop_;
   int exceptions_ = std::uncaught_exceptions();  // more of them at the end: the consumer failed
 };
 
-/// Streams over one port. The port's handlers are its own while it lives, and are given back afterwards.
-/// Threads: one sends, one receives (see StreamUse); close() and the progress calls from any. In
-/// StreamUse::one_way everything but close() belongs to the thread that sends or receives.
+/// Streams over one port, which is the stream's alone while it lives (handlers are given back afterwards).
+/// Threads: one sends, one receives (see StreamReading); close() and the progress calls from any.
 class PortStream {
  public:
   PortStream(AnyPort port, const PortStreamOptions& options);
@@ -162,18 +158,14 @@ class PortStream {
   StreamTotals send(const BlockSource& source, const SendOptions& options = {});
   template <BlockRangeLike R>
   StreamTotals send(R&& range, const SendOptions& options = {}) {
-    ipc::RangeSource<std::remove_reference_t<R>> blocks(range);  // by reference: iterators may be move-only
-    return send(BlockSource([&blocks] { return blocks(); }), options);
+    return send_all(options, [&] {
+      for (auto&& piece : range) write(ipc::bytes_of_block(piece));
+    });
   }
-  /// One piece; cut into blocks of chunk_size.
+  /// One piece; cut into blocks of chunk_bytes.
   template <ByteBlock B>
   requires(!BlockRangeLike<B>) StreamTotals send(const B& bytes, const SendOptions& options = {}) {
-    return send(BlockSource([piece = ipc::bytes_of_block(bytes),
-                             given = false]() mutable -> std::optional<std::span<const std::byte>> {
-                  if (std::exchange(given, true)) return std::nullopt;
-                  return piece;
-                }),
-                options);
+    return send_all(options, [&] { write(ipc::bytes_of_block(bytes)); });
   }
   StreamTotals send(std::istream& input, const SendOptions& options = {});
   /// Sends what can be read from a descriptor, to its end.
@@ -196,7 +188,25 @@ class PortStream {
   void close();
 
  private:
-  std::shared_ptr<ipc::StreamCore> core_;
+  /// `write_all` calls write() for each piece.
+  template <typename WriteAll>
+  StreamTotals send_all(const SendOptions& options, WriteAll write_all) {
+    begin_send(options);
+    try {
+      write_all();
+      return finish_send();
+    } catch (...) {
+      fail_send();
+      throw;
+    }
+  }
+  void begin_send(const SendOptions& options);
+  void write(std::span<const std::byte> piece);
+  StreamTotals finish_send();
+  /// Inside a handler of the exception that the receiver is told of.
+  void fail_send() noexcept;
+
+  std::shared_ptr<ipc::StreamEnds> ends_;
 };
 
 namespace ipc {
@@ -213,8 +223,6 @@ AnyPort port_for_stream(std::remove_reference_t<P>& port) {
   }
 }
 
-PortStreamOptions one_way(PortStreamOptions options);
-
 }  // namespace ipc
 
 /// A PortStream over `port`: borrowed if it is a variable (it must outlive the stream), taken if moved in.
@@ -229,25 +237,24 @@ create_port_stream(P&& port, const PortStreamOptions& options = {}) {
 std::pair<PortStream, PortStream> create_port_stream_pair(const PortStreamOptions& first = {},
                                                           const PortStreamOptions& second = {});
 
-/// Sends one stream in StreamUse::one_way. `source`: whatever PortStream::send takes.
+/// Sends one stream. `source`: whatever PortStream::send takes.
 template <typename P, typename Source>
 requires MessagePortLike<std::remove_reference_t<P>> StreamTotals send_port_stream(
     P&& port, Source&& source, const PortStreamOptions& options = {}, const SendOptions& send_options = {}) {
-  return create_port_stream(std::forward<P>(port), ipc::one_way(options))
-      .send(std::forward<Source>(source), send_options);
+  return create_port_stream(std::forward<P>(port), options).send(std::forward<Source>(source), send_options);
 }
 
-/// Receives one stream in StreamUse::one_way.
+/// Receives one stream.
 template <typename P>
 requires MessagePortLike<std::remove_reference_t<P>> ReceivedBlocks
 receive_port_stream(P&& port, const PortStreamOptions& options = {}, ReceiveOptions receive_options = {}) {
-  return create_port_stream(std::forward<P>(port), ipc::one_way(options)).receive(std::move(receive_options));
+  return create_port_stream(std::forward<P>(port), options).receive(std::move(receive_options));
 }
 template <typename P>
 requires MessagePortLike<std::remove_reference_t<P>> StreamTotals
 receive_port_stream(P&& port, const BlockConsumer& consumer, const PortStreamOptions& options = {},
                     const ReceiveOptions& receive_options = {}) {
-  return create_port_stream(std::forward<P>(port), ipc::one_way(options)).receive(consumer, receive_options);
+  return create_port_stream(std::forward<P>(port), options).receive(consumer, receive_options);
 }
 
 }  // namespace sluice

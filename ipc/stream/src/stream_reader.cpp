@@ -1,0 +1,298 @@
+#include "stream_reader.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "sluice/base/detail/cpu_pause.hpp"
+
+namespace sluice::ipc {
+namespace {
+
+/// How soon a stop or a close is noticed by a wait on a port, which can't be woken for it: in the first second
+/// of a wait, and then, so that a long wait costs next to nothing.
+constexpr auto kLook = std::chrono::milliseconds(50);
+constexpr auto kLaterLook = std::chrono::milliseconds(200);
+constexpr unsigned kFirstLooks = 20;
+/// How long a caller waits for room before it reads, while the other direction may need that to go on.
+constexpr auto kReadAgain = std::chrono::milliseconds(1);
+/// How long a port that has ended may take to deliver its last messages.
+constexpr auto kLastMessages = std::chrono::milliseconds(200);
+/// A peer has no reason to answer more often than there are blocks.
+constexpr std::size_t kMaxAnswers = kMaxBlocksInFlight;
+
+void check(const PortStreamOptions& options) {
+  const auto positive = [](std::chrono::nanoseconds time, const char* name) {
+    if (time <= std::chrono::nanoseconds::zero()) {
+      throw error(errc::bad_option, std::string("PortStreamOptions::") + name +
+                                        ": expected more than 0, got " + std::to_string(time.count()) +
+                                        " ns");
+    }
+  };
+  positive(options.ack_timeout, "ack_timeout");
+  positive(options.idle_timeout, "idle_timeout");
+  if (options.linger < std::chrono::nanoseconds::zero()) positive(options.linger, "linger");
+}
+
+}  // namespace
+
+void throw_failure(const StreamFailure& failure, const std::string& so_far) {
+  throw StreamError(failure.code, so_far + ": " + failure.text, failure.reason);
+}
+
+StreamReader::StreamReader(AnyPort port, const PortStreamOptions& options, BlockId first_id)
+    : options_(options),
+      port_(std::move(port)),
+      by_caller_(options.reading == StreamReading::by_caller && port_.can_receive()),
+      polls_cheaply_(port_.polls_cheaply() && std::thread::hardware_concurrency() > 1),
+      arrivals_({.window_bytes = options.window_bytes, .tolerance_bytes = options.tolerance_bytes},
+                first_id) {
+  check(options_);
+  if (by_caller_) return;
+  mutex_.join(Party::other);
+  const Lock lock(mutex_, Party::other);  // until the previous handlers are known: ours may be called at once
+  attach();
+}
+
+/// detach() came before: no handler makes a thread any more.
+StreamReader::~StreamReader() {
+  {
+    const Lock lock(mutex_, Party::other);
+    rejecter_stops_ = true;
+    notice();
+  }
+  if (rejecter_.joinable()) rejecter_.join();
+}
+
+void StreamReader::attach() {
+  attached_ = true;
+  previous_message_ = port_.on_message([this](std::span<const std::byte> message) {
+    const Lock lock(mutex_, Party::other);
+    try {
+      if (const auto frame = decode_frame(message)) handle(*frame);
+    } catch (const std::exception& failure) {  // no memory for the block
+      ended_text_ = failure.what();
+      end(Status::broken);
+    }
+    if (arrivals_.rejection_due() && !rejecter_.joinable())
+      rejecter_ = std::thread([this] { run_rejecter(); });
+    if (waiters_ != 0) notice();
+  });
+  previous_error_ = std::make_shared<ErrorHandler>(port_.on_error([this](const PortError& failure) {
+    Lock lock(mutex_, Party::other);
+    ended_text_ = failure.text;
+    const auto previous = previous_error_;
+    lock.unlock();
+    if (*previous) (*previous)(failure);
+  }));
+  previous_close_ = std::make_shared<CloseHandler>(port_.on_close([this](Status reason) {
+    Lock lock(mutex_, Party::other);
+    end(reason);
+    const auto previous = previous_close_;
+    lock.unlock();
+    if (*previous) (*previous)(reason);
+  }));
+  port_.start();
+}
+
+void StreamReader::detach() {
+  Lock lock(mutex_, Party::other);
+  if (!std::exchange(attached_, false)) return;
+  MessageHandler message = std::move(previous_message_);
+  // Not moved: our own handlers may be calling them until they are replaced below.
+  ErrorHandler failure;
+  CloseHandler ended;
+  if (*previous_error_) failure = [kept = previous_error_](const PortError& error) { (*kept)(error); };
+  if (*previous_close_) ended = [kept = previous_close_](Status reason) { (*kept)(reason); };
+  lock.unlock();  // a handler that runs may wait for it
+  port_.on_message(std::move(message));
+  port_.on_error(std::move(failure));
+  port_.on_close(std::move(ended));
+}
+
+void StreamReader::enter(Lock& lock) {
+  const Party party = lock.party();
+  const std::string name = party == Party::sender ? "send" : "receive";
+  if (closing()) throw error(errc::misuse, name + " on a port stream that was closed");
+  if ((operations_ & bit(party)) != 0)
+    throw error(errc::misuse, name + " on a port stream while another " + name + " is going on");
+  if (by_caller_ && arrivals_.in_hand() && consumer_ == this_thread()) {
+    throw error(errc::misuse, name +
+                                  " on a port stream while the same thread holds a block of it: that takes "
+                                  "StreamReading::by_handler");
+  }
+  operations_ |= bit(party);
+  receives_alone_ = alone(Party::receiver);
+  mutex_.join(party);
+  posting_.join(party);
+}
+
+void StreamReader::leave(Lock& lock) noexcept {
+  operations_ &= ~bit(lock.party());
+  receives_alone_ = alone(Party::receiver);
+  mutex_.leave(lock.party());
+  posting_.leave(lock.party());
+  if (waiters_ != 0) notice();
+}
+
+bool StreamReader::close() {
+  closing_ = true;
+  const Lock lock(mutex_, Party::other);
+  notice();
+  return !by_caller_ && operations_ == 0;
+}
+
+void StreamReader::notice() {
+  ++events_;
+  changed_.notify_all();
+}
+
+void StreamReader::end(Status status) noexcept {
+  if (ended_ == Status::ok) ended_ = status;
+  news_.store(true, std::memory_order_relaxed);
+  if (waiters_ != 0) notice();
+}
+
+StreamFailure StreamReader::port_failure() const {
+  if (ended_ == Status::closed) return {stream_errc::closed, "the port was closed"};
+  if (ended_ == Status::peer_died) return {stream_errc::peer_died, "the peer died"};
+  const std::string why = ended_text_.empty() ? port_.failure_text() : ended_text_;
+  return {stream_errc::port_failed,
+          "the port failed: " + std::string(to_string(ended_)) + (why.empty() ? "" : ": " + why)};
+}
+
+void StreamReader::handle(const Frame& frame) {
+  switch (frame.type) {
+    case FrameType::data:
+      return arrivals_.on_data(frame.id, frame.payload);
+    case FrameType::ack:
+      return on_ack(frame);
+    case FrameType::end:
+    case FrameType::error:
+      if (arrivals_.on_end(frame)) return;
+      ended_text_ = "the peer sent too many streams that nobody received";
+      return end(Status::broken);
+  }
+}
+
+void StreamReader::on_ack(const Frame& frame) {
+  if (!answers_expected_) return;
+  const Answer answer = decode_answer(frame.payload);
+  if (answers_.size() >= kMaxAnswers) {
+    ended_text_ = "the peer sent more answers than blocks were sent";
+    return end(Status::broken);
+  }
+  answers_.push_back({frame.id, answer.handled, answer.window,
+                      answer.reason_json.empty() ? std::string() : text_of_peer(answer.reason_json)});
+  news_.store(true, std::memory_order_relaxed);
+}
+
+void StreamReader::release_places() {
+  if (!arrivals_.waits_in_place() && !arrivals_.in_hand_in_place()) return;
+  if (arrivals_.waits_in_place()) arrivals_.keep_in_place_block();
+  arrivals_.leave_place();
+  in_place_.release();
+  if (waiters_ != 0) notice();
+}
+
+/// Now and then only, since each look takes the line that the peer writes to away from it.
+bool StreamReader::poll_again() {
+  constexpr int kLooks = 2;
+  constexpr int kPauses = 64;
+  if (!polls_cheaply_) return false;
+  for (int look = 0; look < kLooks; ++look) {
+    for (int pause = 0; pause < kPauses; ++pause) base::cpu_pause();
+    if (poll()) return true;
+  }
+  return false;
+}
+
+Deadline StreamReader::next_look(Deadline deadline, unsigned& looks) {
+  return std::min(deadline, deadline_in(looks++ < kFirstLooks ? kLook : kLaterLook));
+}
+
+/// Waits in the port, without the lock.
+bool StreamReader::read(Lock& lock, Deadline deadline) {
+  if (arrivals_.waits_in_place()) arrivals_.keep_in_place_block();
+  reading_ = true;
+  lock.unlock();
+  Message message = port_.receive_until(deadline);
+  lock.lock();
+  reading_ = false;
+  if (waiters_ != 0) notice();
+  return take(std::move(message));
+}
+
+/// Waits until the thread that reads has something.
+void StreamReader::sleep(Lock& lock, Deadline deadline, const std::stop_token& stop) {
+  // A port that had ended before our handlers were set says nothing any more: leave what it may still
+  // deliver a moment.
+  const bool open = by_caller_ || port_.is_open();
+  const Deadline look = open ? deadline : std::min(deadline, deadline_in(kLastMessages));
+  const auto events = events_;
+  const bool receives = lock.party() == Party::receiver;
+  ++waiters_;
+  receiver_waits_ = receiver_waits_ || receives;
+  const bool noticed = changed_.wait_until(lock, stop, look, [&] { return events != events_; });
+  --waiters_;
+  if (receives) receiver_waits_ = false;
+  if (!open && !noticed) end(Status::closed);
+}
+
+Status StreamReader::post_slowly(Party party, const FrameHead& head, std::span<const std::byte> body,
+                                 const std::stop_token& stop) {
+  const Deadline deadline = deadline_in(options_.ack_timeout);
+  unsigned looks = 0;
+  Status status = Status::would_block;
+  do {
+    Deadline look = next_look(deadline, looks);
+    if (by_caller_) {
+      const Lock lock(mutex_, party);
+      while (may_read(party) && poll()) {
+      }
+      if (!alone(party)) look = std::min(look, deadline_in(kReadAgain));
+    }
+    const BiasedLock posting(posting_, party);
+    status = port_.post_parts_until(head.bytes(), body, look);
+    if (status == Status::would_block) std::this_thread::yield();
+  } while (is_full(status) && !closing() && !stop.stop_requested() &&
+           std::chrono::steady_clock::now() < deadline);
+  return status;
+}
+
+/// By one thread at a time: a rejection that another one overtakes would arrive after the stream is answered,
+/// and meet the next one.
+void StreamReader::flush_rejection(Lock& lock) {
+  if (rejecting_) return;  // that thread takes ours, too
+  rejecting_ = true;
+  while (arrivals_.rejection_due() && !ended()) {
+    const FrameHead head = FrameHead::rejected(*arrivals_.take_rejection());
+    const std::string json = arrivals_.refusal_json();
+    lock.unlock();
+    try {
+      (void)post(lock.party(), head, std::as_bytes(std::span(json)), {});
+    } catch (...) {  // a port that throws
+      lock.lock();
+      rejecting_ = false;
+      throw;
+    }
+    lock.lock();
+  }
+  rejecting_ = false;
+}
+
+/// If the delivery thread reads, a rejection may be due while nobody is inside an operation, and the delivery
+/// thread must not wait for room. Doesn't wake for a rejection that another thread is about to post: to look at
+/// it again and again would keep that thread from the lock.
+void StreamReader::run_rejecter() {
+  Lock lock(mutex_, Party::other);
+  while (!rejecter_stops_) {
+    flush_rejection(lock);
+    ++waiters_;
+    changed_.wait(
+        lock, [this] { return rejecter_stops_ || (arrivals_.rejection_due() && !rejecting_ && !ended()); });
+    --waiters_;
+  }
+}
+
+}  // namespace sluice::ipc

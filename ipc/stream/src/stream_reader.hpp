@@ -1,0 +1,253 @@
+// Who reads the port of a stream, and who posts to it: the part that both directions share.
+//
+// A message goes from the port through take() to where its frame belongs: DATA, END and ERROR to Arrivals,
+// for the receiver; ACKs to the answers, for the sender. There are two ways of reading:
+//
+//   by_caller   whichever thread waits, in send() or in the receiving loop, reads the port meanwhile, for both
+//   by_handler  the port's delivery thread reads; it waits for nothing but the lock
+//
+// Frames are posted by the threads inside send() and the receiving loop, and, if nobody is inside, rejections
+// by a thread of their own. Nothing is posted or waited for with the lock held. A caller who finds no room to
+// post reads meanwhile: so two endpoints that send to each other always drain each other's ring.
+//
+// While only one direction is in use both locks are its own (see BiasedMutex), and a block waits in place.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "arrivals.hpp"
+#include "biased_mutex.hpp"
+#include "sluice/ipc/stream/port_stream.hpp"
+
+namespace sluice::ipc {
+
+/// What ended a stream early.
+struct StreamFailure {
+  stream_errc code;
+  std::string text;
+  std::string reason{};
+};
+
+[[noreturn]] void throw_failure(const StreamFailure& failure, const std::string& so_far);
+
+/// How a wait ended.
+enum class Wake : std::uint8_t { ready, timed_out, cancelled };
+
+/// An ACK that came.
+struct PeerAnswer {
+  BlockId id;
+  bool handled;
+  std::optional<std::uint32_t> window;
+  std::string reason;  // of a rejection
+};
+
+/// Threads: each party's calls by its own thread; close() and news() by any.
+class StreamReader {
+ public:
+  using Lock = BiasedLock;
+
+  /// Throws errc::bad_option.
+  StreamReader(AnyPort port, const PortStreamOptions& options, BlockId first_id);
+  StreamReader(const StreamReader&) = delete;
+  StreamReader& operator=(const StreamReader&) = delete;
+  ~StreamReader();
+
+  const PortStreamOptions& options() const noexcept { return options_; }
+  BiasedMutex& mutex() noexcept { return mutex_; }
+  /// How often a block, or an answer, had to share a lock: for tests.
+  std::uint64_t slow_locks() const noexcept { return mutex_.slow_locks() + posting_.slow_locks(); }
+
+  // Operations: from enter to leave a party sends or receives. With the lock.
+
+  /// Throws errc::misuse if it can't begin.
+  void enter(Lock& lock);
+  void leave(Lock& lock) noexcept;
+  /// Whether the other direction isn't in use, and no delivery thread reads.
+  bool alone(Party party) const noexcept { return by_caller_ && operations_ == bit(party); }
+  bool by_caller() const noexcept { return by_caller_; }
+  bool closing() const noexcept { return closing_.load(std::memory_order_relaxed); }
+  /// From any thread, without the lock. Whether nothing goes on that ends by itself.
+  bool close();
+  /// Clears closing() for a wait that is short, and not to be cut; returns what it was.
+  bool suspend_closing() noexcept { return closing_.exchange(false); }
+  void resume_closing() noexcept { closing_ = true; }
+  /// Gives the port's handlers back. Without the lock.
+  void detach();
+
+  // What has come. With the lock, but for news().
+
+  Arrivals& arrivals() noexcept { return arrivals_; }
+  /// Whether an answer, or the port's end, has come that the sender hasn't seen.
+  bool news() const noexcept { return news_.load(std::memory_order_relaxed); }
+  /// The answers, for the sender to use and to clear; marks the news as seen.
+  std::vector<PeerAnswer>& answers() noexcept {
+    news_.store(ended_ != Status::ok, std::memory_order_relaxed);
+    return answers_;
+  }
+  /// A stream begins whose answers count from 0.
+  void begin_answers() noexcept {
+    answers_.clear();
+    answers_expected_ = true;
+  }
+  /// Whether an ACK can be for anything of ours; others are noise.
+  void expect_answers(bool expected) noexcept { answers_expected_ = expected; }
+  bool ended() const noexcept { return ended_ != Status::ok; }
+  void end(Status status) noexcept;
+  /// What ended the port, as a stream's end.
+  StreamFailure port_failure() const;
+
+  // Reading. With the lock.
+
+  /// Whether this party may read now.
+  bool may_read(Party party) const noexcept {
+    return by_caller_ && !reading_ && !arrivals_.in_hand_in_place() &&
+           !(party == Party::sender && receiver_waits_);
+  }
+  /// Gives the message read before back, and takes the next one if there is one; only if may_read().
+  bool poll() {
+    if (arrivals_.waits_in_place()) arrivals_.keep_in_place_block();
+    return take(port_.try_receive());
+  }
+  /// poll() now and then for a few microseconds: whether the next block of a dense stream came.
+  bool poll_again();
+  /// Gives the port's room back for good: a block that waits there is copied, one in hand is no longer used.
+  void release_places();
+  /// What waits first, for the consumer on this thread.
+  Arrivals::Kind next(std::span<const std::byte>& block) {
+    consumer_ = this_thread();
+    return arrivals_.next(block);
+  }
+  /// Waits, without the lock, until ready() holds: that must be so at the latest when the port has ended.
+  /// `until` gives the deadline, which may move while frames come.
+  template <typename Ready, typename Until>
+  Wake wait(Lock& lock, Ready ready, Until until, const std::stop_token& stop);
+
+  // Posting. Without the lock.
+
+  /// would_block or timed_out: there is no room now.
+  Status try_post(Party party, const FrameHead& head, std::span<const std::byte> body) {
+    const BiasedLock posting(posting_, party);
+    return port_.post_parts_until(head.bytes(), body, Deadline::min());
+  }
+  static bool is_full(Status status) noexcept {
+    return status == Status::timed_out || status == Status::would_block;
+  }
+  /// Waits for room, for ack_timeout at most, and reads meanwhile.
+  Status post_slowly(Party party, const FrameHead& head, std::span<const std::byte> body,
+                     const std::stop_token& stop);
+  Status post(Party party, const FrameHead& head, std::span<const std::byte> body,
+              const std::stop_token& stop) {
+    const Status status = try_post(party, head, body);
+    return is_full(status) ? post_slowly(party, head, body, stop) : status;
+  }
+  /// Posts the rejection that is due. With the lock, which it gives up meanwhile.
+  void flush_rejection(Lock& lock);
+
+ private:
+  /// Differs between threads that run at the same time.
+  static const void* this_thread() noexcept {
+    static thread_local const char place = 0;
+    return &place;
+  }
+  static constexpr unsigned bit(Party party) noexcept { return 1U << static_cast<unsigned>(party); }
+
+  void attach();
+  bool take(Message message);
+  void handle(const Frame& frame);
+  void on_ack(const Frame& frame);
+  void notice();
+  bool read(Lock& lock, Deadline deadline);
+  void sleep(Lock& lock, Deadline deadline, const std::stop_token& stop);
+  static Deadline next_look(Deadline deadline, unsigned& looks);
+  void run_rejecter();
+
+  const PortStreamOptions options_;
+  AnyPort port_;
+  const bool by_caller_;
+  const bool polls_cheaply_;
+  MessageHandler previous_message_;
+  // Shared with the calls that go on to them.
+  std::shared_ptr<ErrorHandler> previous_error_;
+  std::shared_ptr<CloseHandler> previous_close_;
+  std::atomic<bool> closing_{false};  // relaxed: publishes nothing but itself
+  BiasedMutex posting_;               // one thread posts at a time
+
+  BiasedMutex mutex_;
+  std::condition_variable_any changed_;
+  // All below under mutex_.
+  bool attached_ = false;
+  unsigned operations_ = 0;         // a bit of each party that has entered
+  bool receives_alone_ = false;     // alone(Party::receiver)
+  const void* consumer_ = nullptr;  // the thread that got the last block, if the caller reads
+  bool reading_ = false;            // a caller waits in the port
+  unsigned waiters_ = 0;            // wait for events_ to change
+  bool receiver_waits_ = false;     // is one of them: it reads rather than the sender, who would have to copy
+  std::uint64_t events_ = 0;
+  Arrivals arrivals_;
+  Message in_place_;  // of the block that waits in place, or is in hand there
+  std::vector<PeerAnswer> answers_;
+  bool answers_expected_ = false;
+  // Set with the lock, looked at without: relaxed, since who sees it takes the lock.
+  std::atomic<bool> news_{false};
+  Status ended_ = Status::ok;
+  std::string ended_text_;
+  bool rejecting_ = false;  // a thread posts rejections
+  bool rejecter_stops_ = false;
+  std::thread rejecter_;
+};
+
+/// Hands a message on, and gives it back unless it is a block that stays in place.
+inline bool StreamReader::take(Message message) {
+  if (message.status() != Status::ok) {
+    if (!is_full(message.status())) end(message.status());
+    return false;
+  }
+  const auto bytes = message.bytes();
+  if (receives_alone_ && arrivals_.queue_empty() && is_data(bytes)) {
+    // Apart from the other frames, so that nothing of it goes through memory on its way.
+    arrivals_.on_data_in_place(id_of(bytes), bytes.subspan(kFrameHeaderBytes));
+    if (arrivals_.waits_in_place()) in_place_ = std::move(message);
+  } else if (const auto frame = decode_frame(bytes)) {
+    handle(*frame);
+  }
+  if (waiters_ != 0) notice();
+  return true;
+}
+
+template <typename Ready, typename Until>
+Wake StreamReader::wait(Lock& lock, Ready ready, Until until, const std::stop_token& stop) {
+  unsigned looks = 0;
+  std::optional<Wake> wake;
+  while (!wake) {
+    if (ready()) {
+      wake = Wake::ready;
+    } else if (closing() || stop.stop_requested()) {
+      wake = Wake::cancelled;
+    } else if (may_read(lock.party()) && poll()) {
+      looks = 0;
+    } else if (arrivals_.rejection_due() && !rejecting_ && !ended()) {
+      flush_rejection(lock);
+    } else if (const Deadline deadline = until();
+               deadline != kNoDeadline && std::chrono::steady_clock::now() >= deadline) {
+      wake = Wake::timed_out;
+    } else if (may_read(lock.party())) {
+      if (read(lock, next_look(deadline, looks))) looks = 0;
+    } else {
+      sleep(lock, deadline, stop);
+    }
+  }
+  if (waiters_ != 0) notice();  // one of them may read now
+  return *wake;
+}
+
+}  // namespace sluice::ipc

@@ -1,0 +1,157 @@
+#include "stream_receiver.hpp"
+
+#include <optional>
+#include <utility>
+
+namespace sluice::ipc {
+
+void StreamReceiver::begin() {
+  Lock lock(reader_.mutex(), Party::receiver);
+  reader_.enter(lock);
+  receiving_ = true;
+  over_ = false;
+  blocks_.store(0, std::memory_order_relaxed);
+  bytes_.store(0, std::memory_order_relaxed);
+}
+
+/// The consumer came back: the block that it had is handled. The ring's room goes first, so that a sender who
+/// waits for it can go on and read the ACK: reading the next message gives it back.
+inline void StreamReceiver::finish_block(Lock& lock, const std::stop_token& stop) {
+  Arrivals& arrivals = reader_.arrivals();
+  const std::uint64_t bytes = arrivals.in_hand_bytes();
+  const bool due = arrivals.finish_hand();
+  if (arrivals.queue_empty() && reader_.may_read(Party::receiver)) reader_.poll();
+  if (due) {
+    post_handled(lock, *arrivals.take_answer(), stop);
+  } else if (!arrivals.block_waits()) {
+    answer_block(lock, bytes, stop);
+  }
+}
+
+bool StreamReceiver::next_block(std::span<const std::byte>& block, const std::stop_token& stop) {
+  Lock lock(reader_.mutex(), Party::receiver);
+  if (reader_.arrivals().in_hand()) finish_block(lock, stop);
+  if (!reader_.arrivals().something_waits()) wait_for_item(lock, stop);
+  if (reader_.closing() || stop.stop_requested()) [[unlikely]]
+    fail_wait(lock, Wake::cancelled);
+  const Arrivals::Kind kind = reader_.next(block);
+  if (kind != Arrivals::Kind::block) [[unlikely]]
+    return end_of_stream(lock, kind);
+  blocks_.store(blocks_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  bytes_.store(bytes_.load(std::memory_order_relaxed) + block.size(), std::memory_order_relaxed);
+  return true;
+}
+
+/// False, or throws what ended the stream.
+bool StreamReceiver::end_of_stream(Lock& lock, Arrivals::Kind kind) {
+  over_ = true;
+  if (kind == Arrivals::Kind::end) return false;
+  const std::string text = reader_.arrivals().text();
+  if (kind == Arrivals::Kind::error) {
+    throw_failure({stream_errc::sender_failed, "the sender reported: " + text, text}, received_so_far());
+  }
+  reader_.flush_rejection(lock);
+  linger(lock);
+  throw_failure({stream_errc::protocol, text}, received_so_far());
+}
+
+/// Returns when there is a block or the stream's end; throws if neither comes.
+void StreamReceiver::wait_for_item(Lock& lock, const std::stop_token& stop) {
+  const auto timeout = reader_.options().idle_timeout;
+  std::optional<Deadline> idle_deadline;
+  const auto until = [&] {
+    if (timeout == std::chrono::nanoseconds::max()) return kNoDeadline;
+    if (!idle_deadline) idle_deadline = deadline_in(timeout);
+    return *idle_deadline;
+  };
+  const auto ready = [this] { return reader_.arrivals().something_waits() || reader_.ended(); };
+  const Wake wake = reader_.wait(lock, ready, until, stop);
+  if (wake != Wake::ready || !reader_.arrivals().something_waits()) fail_wait(lock, wake);
+}
+
+void StreamReceiver::fail_wait(Lock& lock, Wake wake) {
+  const std::string so_far = received_so_far();
+  if (wake == Wake::ready) {
+    over_ = true;
+    throw_failure(reader_.port_failure(), so_far);
+  }
+  if (wake == Wake::cancelled) {
+    refuse_stream(lock, true, "receiver was stopped");
+    throw_failure({stream_errc::cancelled, "stopped here"}, so_far);
+  }
+  refuse_stream(lock, true, "receiver timed out");
+  const auto seconds = std::chrono::duration<double>(reader_.options().idle_timeout).count();
+  throw_failure({stream_errc::timed_out, "nothing came for " + std::to_string(seconds) + " s"}, so_far);
+}
+
+/// No further block is there. While the peer may send more and does, an ACK waits until it is due: to answer
+/// each block would cost a fast sender more than the block.
+void StreamReceiver::answer_block(Lock& lock, std::uint64_t bytes, const std::stop_token& stop) {
+  Arrivals& arrivals = reader_.arrivals();
+  if (reader_.may_read(Party::receiver) && !arrivals.something_waits() && arrivals.peer_may_send(bytes) &&
+      reader_.poll_again() && arrivals.block_waits()) {
+    return;
+  }
+  if (const auto id = arrivals.take_answer()) post_handled(lock, *id, stop);
+}
+
+void StreamReceiver::post_handled(Lock& lock, BlockId id, const std::stop_token& stop) {
+  const FrameHead head = FrameHead::handled(id, reader_.arrivals().grant());
+  lock.unlock();
+  // A port that takes no more has ended: that shows when the queue is empty and the stream isn't over.
+  (void)reader_.post(lock.party(), head, {}, stop);
+  lock.lock();
+}
+
+void StreamReceiver::end(bool block_handled, std::string_view reason) noexcept {
+  if (!std::exchange(receiving_, false)) return;
+  try {
+    Lock lock(reader_.mutex(), Party::receiver);
+    if (!over_) refuse_stream(lock, block_handled, reason);
+  } catch (...) {  // out of memory or a port that throws: the peer's own timeout has to do
+  }
+  Lock lock(reader_.mutex(), Party::receiver);
+  reader_.leave(lock);
+}
+
+/// Ends the stream that is being received, or that would be received next, from our side.
+void StreamReceiver::refuse_stream(Lock& lock, bool block_handled, std::string_view reason) {
+  Arrivals& arrivals = reader_.arrivals();
+  over_ = true;
+  reader_.release_places();
+  if (arrivals.in_hand() && block_handled) (void)arrivals.finish_hand();
+  if (const auto handled = arrivals.take_answer()) post_handled(lock, *handled, {});
+  arrivals.refuse(reason);
+  reader_.flush_rejection(lock);
+  linger(lock);
+}
+
+/// Blocks that are on their way are refused by whoever reads the port; where that's us, we stay for it.
+void StreamReceiver::linger(Lock& lock) {
+  if (!reader_.by_caller() && !reader_.closing()) return;
+  const Deadline deadline = deadline_in(reader_.options().linger);
+  const bool closing = reader_.suspend_closing();
+  (void)reader_.wait(
+      lock, [this] { return !reader_.arrivals().refusing() || reader_.ended(); }, [&] { return deadline; },
+      {});
+  reader_.flush_rejection(lock);
+  if (closing) reader_.resume_closing();
+}
+
+void StreamReceiver::refuse_leftovers(bool last) {
+  Lock lock(reader_.mutex(), Party::other);
+  if (!reader_.arrivals().queue_empty()) refuse_stream(lock, false, kReceiverClosed);
+  if (last && !reader_.by_caller() && reader_.arrivals().refusing()) linger(lock);
+}
+
+StreamTotals StreamReceiver::totals() const noexcept {
+  return {blocks_.load(std::memory_order_relaxed), bytes_.load(std::memory_order_relaxed)};
+}
+
+std::string StreamReceiver::received_so_far() const {
+  const StreamTotals had = totals();
+  return "port stream: receiving ended after " + std::to_string(had.blocks) + " blocks, " +
+         std::to_string(had.bytes) + " bytes";
+}
+
+}  // namespace sluice::ipc
