@@ -24,6 +24,15 @@ using namespace std::chrono_literals;
 
 const PortOptions kSmall{.ring_bytes = 4096};
 
+/// The message has the reason of the code at its end, and in front of it what it is about.
+void expect_explained(const error& failure) {
+  const std::string what = failure.what();
+  const std::string reason = ": " + failure.code().message();
+  ASSERT_TRUE(failure.code()) << what;
+  ASSERT_GT(what.size(), reason.size()) << what;
+  EXPECT_EQ(what.substr(what.size() - reason.size()), reason);
+}
+
 /// Two threads meet, exchange a message and part. Whatever fails must come out as sluice::error, or as a port
 /// that ends.
 void meet_and_part(const std::string& path) {
@@ -34,7 +43,7 @@ void meet_and_part(const std::string& path) {
       Port port = connect(path, {.port = kSmall, .timeout = 300ms});
       if (port.post_message({}) == Status::ok) (void)port.wait_until_consumed(deadline_in(1s));
     } catch (const error& failure) {
-      EXPECT_STRNE(failure.what(), "");
+      expect_explained(failure);
     }
     listener.close();
   });
@@ -63,7 +72,7 @@ class FailingCalls : public ::testing::TestWithParam<std::string> {
         try {
           meet_and_part(path_);
         } catch (const error& failure) {
-          EXPECT_STRNE(failure.what(), "");
+          expect_explained(failure);
         } catch (const std::system_error& failure) {
           EXPECT_EQ(GetParam(), "pthread_create") << failure.what();  // a thread of the test's own
         }
