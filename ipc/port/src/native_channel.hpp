@@ -31,7 +31,7 @@ class NativeChannel {
 
   Status write(std::span<const std::byte> head, std::span<const std::byte> body, Deadline deadline);
 
-  /// The next message, valid until the next read. Waits until `*deadline`, not at all where that is null.
+  /// The next message, valid until the next read. Waits until `*deadline`, not at all if that is null.
   Status read(std::span<const std::byte>& message, const Deadline* deadline);
 
   /// Ends the waits of both threads, and the connection.
