@@ -9,6 +9,7 @@
 #include "sluice/ipc/port/any_port.hpp"          // IWYU pragma: export
 #include "sluice/ipc/port/native_port.hpp"       // IWYU pragma: export
 #include "sluice/ipc/port/port.hpp"              // IWYU pragma: export
+#include "sluice/ipc/port/port_pair.hpp"         // IWYU pragma: export
 #include "sluice/ipc/stream/block_source.hpp"    // IWYU pragma: export
 #include "sluice/ipc/stream/port_stream.hpp"     // IWYU pragma: export
 #include "sluice/ipc/stream/stream_error.hpp"    // IWYU pragma: export
