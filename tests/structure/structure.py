@@ -38,8 +38,9 @@ FEWEST_NAMED_TESTS = 90
 
 # Offenders that are known and on their way out: (file, what stands in the message). None may be added.
 FOR_NOW = [
-    *((name, " columns; ") for name in (
-        "ARCHITECTURE.md", "docs/port-streams.md", "docs/resume.md")),
+    ("ARCHITECTURE.md", " columns; "),
+    ("docs/port-streams.md", " columns; "),
+    ("docs/resume.md", " columns; "),
 ]
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
