@@ -24,6 +24,8 @@
 #include "sluice/base/descriptor.hpp"
 #include "sluice/base/error.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::base {
 
 struct AtomicFileOptions {
@@ -84,8 +86,10 @@ class AtomicFile {
   void commit();
 
  private:
-  struct State;
+  struct [[gnu::visibility("hidden")]] State;
   std::unique_ptr<State> state_;
 };
 
 }  // namespace sluice::base
+
+#pragma GCC visibility pop

@@ -3,6 +3,8 @@
 
 #include <chrono>
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 /// A point of the steady clock, or kNoDeadline.
@@ -13,3 +15,5 @@ inline constexpr Deadline kNoDeadline = Deadline::max();
 Deadline deadline_in(std::chrono::nanoseconds timeout) noexcept;
 
 }  // namespace sluice
+
+#pragma GCC visibility pop

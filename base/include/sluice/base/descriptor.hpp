@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 /// Owns one file descriptor and closes it. Movable, not copyable. Thread-safety: none, like any value.
@@ -34,3 +36,5 @@ class Descriptor {
 };
 
 }  // namespace sluice
+
+#pragma GCC visibility pop

@@ -15,6 +15,8 @@
 #include <string>
 #include <system_error>
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 /// Conditions that any room may find.
@@ -54,3 +56,5 @@ class error : public std::system_error {
 
 template <>
 struct std::is_error_code_enum<sluice::errc> : std::true_type {};
+
+#pragma GCC visibility pop

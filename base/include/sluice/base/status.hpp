@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 /// What became of a call on a ring or a port. Ordinary outcomes are values here; set-up and misuse throw
@@ -52,3 +54,5 @@ constexpr std::string_view to_string(Status status) noexcept {
 }
 
 }  // namespace sluice
+
+#pragma GCC visibility pop

@@ -24,6 +24,8 @@
 #include "sluice/ring/region.hpp"
 #include "sluice/ring/waiting.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::ring {
 
 /// A record in place. The bytes are the peer's: a hostile peer can change them while they are read.
@@ -180,3 +182,5 @@ class Consumer {
 };
 
 }  // namespace sluice::ring
+
+#pragma GCC visibility pop

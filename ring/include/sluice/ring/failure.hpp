@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#pragma GCC visibility push(default)
+
 namespace sluice::ring {
 
 /// The first broken rule that a producer or consumer met.
@@ -22,3 +24,5 @@ struct RingFailure {
 };
 
 }  // namespace sluice::ring
+
+#pragma GCC visibility pop

@@ -18,6 +18,8 @@
 #include "sluice/ring/layout.hpp"
 #include "sluice/ring/region.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::ring {
 
 /// The first intact record of a ring.
@@ -68,3 +70,5 @@ class HistoryReader {
 };
 
 }  // namespace sluice::ring
+
+#pragma GCC visibility pop

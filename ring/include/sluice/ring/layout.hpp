@@ -52,6 +52,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#pragma GCC visibility push(default)
+
 namespace sluice::ring {
 
 /// A byte count since the start of a ring; 64 bits, grows for ever, compared modulo 2^64.
@@ -236,3 +238,5 @@ constexpr Position out_of_reach(Position start) noexcept {
 }
 
 }  // namespace sluice::ring
+
+#pragma GCC visibility pop

@@ -28,6 +28,8 @@
 #include "sluice/ring/region.hpp"
 #include "sluice/ring/waiting.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::ring {
 
 /// Thread-safety: one thread at a time; gate(), mark_closed() and wake_count() from any. Waits only in the
@@ -257,3 +259,5 @@ class Producer {
 };
 
 }  // namespace sluice::ring
+
+#pragma GCC visibility pop

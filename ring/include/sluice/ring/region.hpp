@@ -16,6 +16,12 @@
 #include "sluice/ring/error.hpp"
 #include "sluice/ring/layout.hpp"
 
+namespace sluice::ring {
+class RegionMapping;  // not exported
+}
+
+#pragma GCC visibility push(default)
+
 namespace sluice::base {
 class AtomicFile;
 }
@@ -64,8 +70,6 @@ struct OwnView {
   /// The same mapping, for a consumer in the same process.
   operator PeerView() const noexcept { return {header, control, data}; }
 };
-
-class RegionMapping;
 
 /// The region that this process owns and writes. Thread-safety: immutable after creation; what the accessors
 /// point to follows the rules in layout.hpp.
@@ -146,3 +150,5 @@ class PeerRegion {
 };
 
 }  // namespace sluice::ring
+
+#pragma GCC visibility pop

@@ -8,6 +8,8 @@
 #include "sluice/base/detail/wiped_word.hpp"
 #include "sluice/base/status.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 /// What a blocking call does while there is nothing to read or no room to write.
@@ -85,3 +87,5 @@ class WaitGate {
 
 }  // namespace ring
 }  // namespace sluice
+
+#pragma GCC visibility pop

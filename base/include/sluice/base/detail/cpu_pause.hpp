@@ -1,6 +1,8 @@
 // What a polling loop does between two looks.
 #pragma once
 
+#pragma GCC visibility push(default)
+
 namespace sluice::base {
 
 /// Tells the CPU that this is a polling loop.
@@ -13,3 +15,5 @@ inline void cpu_pause() noexcept {
 }
 
 }  // namespace sluice::base
+
+#pragma GCC visibility pop

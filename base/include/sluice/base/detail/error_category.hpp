@@ -4,6 +4,8 @@
 #include <string_view>
 #include <system_error>
 
+#pragma GCC visibility push(default)
+
 namespace sluice::base {
 
 /// A category made of its name and a function that says what a code means (nothing if it is none):
@@ -41,3 +43,5 @@ class ErrorCategory {
 };
 
 }  // namespace sluice::base
+
+#pragma GCC visibility pop

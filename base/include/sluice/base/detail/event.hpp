@@ -6,6 +6,8 @@
 #include "sluice/base/descriptor.hpp"
 #include "sluice/base/error.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::base {
 
 /// An eventfd (close-on-exec, non-blocking): once set, its descriptor is readable until it is cleared.
@@ -27,3 +29,5 @@ class Event {
 };
 
 }  // namespace sluice::base
+
+#pragma GCC visibility pop

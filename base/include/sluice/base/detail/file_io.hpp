@@ -13,6 +13,8 @@
 #include "sluice/base/descriptor.hpp"
 #include "sluice/base/error.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::base {
 
 /// The system calls that can lose data, behind a table: tests replace entries, to make them fail or to die
@@ -58,3 +60,5 @@ bool is_named(int fd, int directory, const std::string& name) noexcept;
 Descriptor open_directory_of(int from, const std::filesystem::path& path);
 
 }  // namespace sluice::base
+
+#pragma GCC visibility pop

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#pragma GCC visibility push(default)
+
 namespace sluice::base {
 
 /// A number that differs between a process and every process forked from it. An object remembers it when it
@@ -12,3 +14,5 @@ namespace sluice::base {
 std::uint64_t fork_generation() noexcept;
 
 }  // namespace sluice::base
+
+#pragma GCC visibility pop

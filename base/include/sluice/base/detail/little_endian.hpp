@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <span>
 
+#pragma GCC visibility push(default)
+
 namespace sluice::base {
 
 template <std::unsigned_integral Number>
@@ -25,3 +27,5 @@ Number load_le(std::span<const std::byte> bytes, std::size_t offset) {
 }
 
 }  // namespace sluice::base
+
+#pragma GCC visibility pop

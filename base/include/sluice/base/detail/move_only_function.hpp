@@ -9,6 +9,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace sluice::base {
 
 template <typename Signature>
@@ -138,3 +140,5 @@ class MoveOnlyFunction<R(Args...)> {
 };
 
 }  // namespace sluice::base
+
+#pragma GCC visibility pop

@@ -7,6 +7,8 @@
 
 #include "sluice/base/error.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::base {
 
 inline constexpr std::size_t kMaxNameBytes = 64;
@@ -16,3 +18,5 @@ inline constexpr std::size_t kMaxNameBytes = 64;
 void check_name(const std::string& what, std::string_view name, const std::string& hint = {});
 
 }  // namespace sluice::base
+
+#pragma GCC visibility pop

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#pragma GCC visibility push(default)
+
 namespace sluice::base {
 
 /// `text` in double quotes; quotes, backslashes and every byte that isn't printable ASCII are escaped (\xNN),
@@ -12,3 +14,5 @@ namespace sluice::base {
 std::string quoted_text(std::string_view text, std::size_t max_bytes = 128);
 
 }  // namespace sluice::base
+
+#pragma GCC visibility pop

@@ -8,6 +8,8 @@
 
 #include "sluice/base/error.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::base {
 
 /// Throws errc::unsafe_place unless this is a directory of this user or root in which nobody else can
@@ -24,3 +26,5 @@ void check_parent_directory(const std::filesystem::path& directory);
 std::string octal(mode_t mode);
 
 }  // namespace sluice::base
+
+#pragma GCC visibility pop

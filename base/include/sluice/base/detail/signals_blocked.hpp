@@ -5,6 +5,8 @@
 
 #include <csignal>
 
+#pragma GCC visibility push(default)
+
 namespace sluice::base {
 
 /// Blocks every signal while it lives: a thread that is made meanwhile inherits that.
@@ -24,3 +26,5 @@ class SignalsBlocked {
 };
 
 }  // namespace sluice::base
+
+#pragma GCC visibility pop

@@ -8,6 +8,8 @@
 #include "sluice/base/deadline.hpp"
 #include "sluice/base/error.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::base {
 
 /// Waits until poll() reports one of `events` (or an error or hang-up) on `fd`; false when the deadline
@@ -22,3 +24,5 @@ bool wait_for_any_event(std::span<pollfd> entries, Deadline deadline);
 bool is_readable(int fd) noexcept;
 
 }  // namespace sluice::base
+
+#pragma GCC visibility pop

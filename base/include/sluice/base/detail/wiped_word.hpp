@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstdint>
 
+#pragma GCC visibility push(default)
+
 namespace sluice::base {
 
 /// Owns the word, which is alone on a page that the kernel empties in the child of every fork or clone. If it
@@ -24,3 +26,5 @@ class WipedWord {
 };
 
 }  // namespace sluice::base
+
+#pragma GCC visibility pop

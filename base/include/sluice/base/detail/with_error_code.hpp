@@ -4,6 +4,8 @@
 #include <new>
 #include <system_error>
 
+#pragma GCC visibility push(default)
+
 namespace sluice::base {
 
 /// What `call` returns; or `otherwise`, and in `why` what it threw.
@@ -21,3 +23,5 @@ Result with_error_code(std::error_code& why, Result otherwise, Call call) {
 }
 
 }  // namespace sluice::base
+
+#pragma GCC visibility pop

@@ -9,6 +9,8 @@
 
 #include <atomic>
 
+#pragma GCC visibility push(default)
+
 namespace sluice::ring {
 
 #if defined(__SANITIZE_THREAD__)
@@ -75,3 +77,5 @@ bool register_barrier_target() noexcept;
 void sleeper_barrier(bool asymmetric) noexcept;
 
 }  // namespace sluice::ring
+
+#pragma GCC visibility pop

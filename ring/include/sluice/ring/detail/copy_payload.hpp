@@ -6,6 +6,8 @@
 #include <cstring>
 #include <span>
 
+#pragma GCC visibility push(default)
+
 namespace sluice::ring {
 
 /// 16 bytes in a register. An array would go through memory.
@@ -65,3 +67,5 @@ inline void copy_payload(std::byte* to, std::span<const std::byte> head,
 }
 
 }  // namespace sluice::ring
+
+#pragma GCC visibility pop

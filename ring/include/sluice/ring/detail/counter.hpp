@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstdint>
 
+#pragma GCC visibility push(default)
+
 namespace sluice::ring {
 
 /// Thread-safety: add_one() by one thread at a time, value() by any.
@@ -19,3 +21,5 @@ class Counter {
 };
 
 }  // namespace sluice::ring
+
+#pragma GCC visibility pop

@@ -11,6 +11,8 @@
 #include "sluice/crypto/key/secret_key.hpp"
 #include "sluice/crypto/seal/options.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::crypto {
 
 enum class FileKind {
@@ -48,3 +50,5 @@ struct FileInfo {
 FileInfo inspect_file(const std::filesystem::path& file, Format format = Format::agcm);
 
 }  // namespace sluice::crypto
+
+#pragma GCC visibility pop

@@ -46,6 +46,8 @@
 #include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/key/secret_key.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::crypto {
 
 struct SegmentHeader {
@@ -82,3 +84,5 @@ struct FrameHeader {
 inline constexpr std::uint64_t kMaxSegmentBytes = std::uint64_t{1} << 31;
 
 }  // namespace sluice::crypto
+
+#pragma GCC visibility pop

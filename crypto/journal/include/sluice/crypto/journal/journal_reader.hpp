@@ -12,6 +12,8 @@
 #include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/key/key_ring.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::crypto {
 
 struct JournalRecord {
@@ -45,7 +47,7 @@ class JournalReader {
   std::uint64_t position() const noexcept;
 
  private:
-  struct State;
+  struct [[gnu::visibility("hidden")]] State;
   std::unique_ptr<State> state_;
 };
 
@@ -55,3 +57,5 @@ std::uint64_t verify_journal(const std::filesystem::path& directory, const Keys&
                              const std::string& context = {});
 
 }  // namespace sluice::crypto
+
+#pragma GCC visibility pop

@@ -13,6 +13,8 @@
 #include "sluice/crypto/key/key_ring.hpp"
 #include "sluice/crypto/key/secret_key.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::crypto {
 
 /// When appended records become durable (survive a power loss).
@@ -110,8 +112,10 @@ class SealedJournal {
   void close();
 
  private:
-  class Writer;
+  class [[gnu::visibility("hidden")]] Writer;
   std::unique_ptr<Writer> writer_;
 };
 
 }  // namespace sluice::crypto
+
+#pragma GCC visibility pop

@@ -6,6 +6,8 @@
 
 #include "sluice/base/error.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::crypto {
 
 /// Conditions of this room, thrown as sluice::error. Messages never contain key material.
@@ -54,3 +56,5 @@ auto naming(const std::string& name, Work work) {
 
 template <>
 struct std::is_error_code_enum<sluice::crypto::errc> : std::true_type {};
+
+#pragma GCC visibility pop

@@ -22,6 +22,8 @@
 #include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/key/secret_key.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::crypto {
 
 /// Gives the passphrase when one is needed. The string's memory is wiped after use.
@@ -40,3 +42,5 @@ SecretKey create_passphrase_key_file(const std::filesystem::path& path, std::str
                                      const PassphraseParameters& parameters);
 
 }  // namespace sluice::crypto
+
+#pragma GCC visibility pop

@@ -5,6 +5,8 @@
 
 #include "sluice/crypto/key/secret_key.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::crypto {
 
 /// A set of keys. Fill it first; const use is thread-safe. Streams opened with it copy what they need.
@@ -44,3 +46,5 @@ class Keys {
 };
 
 }  // namespace sluice::crypto
+
+#pragma GCC visibility pop

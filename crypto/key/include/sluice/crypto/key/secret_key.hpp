@@ -12,8 +12,12 @@
 #include "sluice/crypto/key/error.hpp"
 
 namespace sluice::crypto {
+class SecureBuffer;  // not exported
+}
 
-class SecureBuffer;
+#pragma GCC visibility push(default)
+
+namespace sluice::crypto {
 
 /// Says which key a file was sealed with and reveals nothing else of it:
 /// HKDF-Expand-SHA-512(key, "AGCM v2 key id", 16).
@@ -75,3 +79,5 @@ class SecretKey {
 };
 
 }  // namespace sluice::crypto
+
+#pragma GCC visibility pop

@@ -29,6 +29,8 @@
 #include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/key/secret_key.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::crypto {
 
 inline constexpr std::size_t kTagSize = 16;
@@ -62,3 +64,5 @@ constexpr bool is_agcm_chunk_size(std::uint32_t size) {
 }
 
 }  // namespace sluice::crypto
+
+#pragma GCC visibility pop

@@ -12,6 +12,8 @@
 
 #include "sluice/crypto/key/error.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::base {
 class AtomicFile;
 class Event;
@@ -192,3 +194,5 @@ class VectorSink final : public ByteSink {
 };
 
 }  // namespace sluice::crypto
+
+#pragma GCC visibility pop

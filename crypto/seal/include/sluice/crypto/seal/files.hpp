@@ -10,6 +10,8 @@
 #include "sluice/crypto/key/secret_key.hpp"
 #include "sluice/crypto/seal/options.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::crypto {
 
 /// Seals `input` into `output` (mode 0600); they may be the same file. Returns the plaintext bytes.
@@ -31,3 +33,5 @@ std::uint64_t rekey_file(const std::filesystem::path& file, const Keys& from, co
                          const OpenOptions& open_options = {}, const TransferOptions& transfer = {});
 
 }  // namespace sluice::crypto
+
+#pragma GCC visibility pop

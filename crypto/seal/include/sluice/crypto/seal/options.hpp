@@ -6,6 +6,8 @@
 #include <stop_token>
 #include <string>
 
+#pragma GCC visibility push(default)
+
 namespace sluice::crypto {
 
 /// Formats that can be written and read. Version 1 of AGCM can only be read, see OpenOptions.
@@ -45,3 +47,5 @@ struct TransferOptions {
 };
 
 }  // namespace sluice::crypto
+
+#pragma GCC visibility pop

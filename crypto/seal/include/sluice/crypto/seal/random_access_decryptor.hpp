@@ -11,6 +11,8 @@
 #include "sluice/crypto/seal/byte_io.hpp"
 #include "sluice/crypto/seal/options.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::crypto {
 
 /// Opens only the chunks that a read touches, and keeps the last one. The constructor verifies the header and
@@ -35,8 +37,10 @@ class RandomAccessDecryptor {
   std::size_t read(std::uint64_t offset, std::span<std::byte> into);
 
  private:
-  struct State;
+  struct [[gnu::visibility("hidden")]] State;
   std::unique_ptr<State> state_;
 };
 
 }  // namespace sluice::crypto
+
+#pragma GCC visibility pop

@@ -12,8 +12,12 @@
 #include "sluice/crypto/seal/options.hpp"
 
 namespace sluice::crypto {
+struct StreamStart;  // not exported
+}
 
-struct StreamStart;
+#pragma GCC visibility push(default)
+
+namespace sluice::crypto {
 
 /// Reads a sealed stream from a source:
 ///
@@ -51,8 +55,10 @@ class StreamingDecryptor {
   bool is_legacy_v1() const noexcept;
 
  private:
-  struct State;
+  struct [[gnu::visibility("hidden")]] State;
   std::unique_ptr<State> state_;
 };
 
 }  // namespace sluice::crypto
+
+#pragma GCC visibility pop

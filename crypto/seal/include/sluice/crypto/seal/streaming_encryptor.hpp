@@ -11,8 +11,12 @@
 #include "sluice/crypto/seal/options.hpp"
 
 namespace sluice::crypto {
+struct StreamStart;  // not exported
+}
 
-struct StreamStart;
+#pragma GCC visibility push(default)
+
+namespace sluice::crypto {
 
 /// Writes a sealed stream to a sink:
 ///
@@ -42,8 +46,10 @@ class StreamingEncryptor {
   void close();
 
  private:
-  struct State;
+  struct [[gnu::visibility("hidden")]] State;
   std::unique_ptr<State> state_;
 };
 
 }  // namespace sluice::crypto
+
+#pragma GCC visibility pop

@@ -8,6 +8,8 @@
 #include "sluice/crypto/seal/byte_io.hpp"
 #include "sluice/crypto/seal/options.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::crypto {
 
 /// Seals everything that the source gives; returns the plaintext bytes. The result doesn't depend on the
@@ -29,3 +31,5 @@ std::uint64_t open(ByteSource& source, ByteSink& sink, const Keys& keys, const O
 std::uint64_t sealed_size(std::uint64_t plaintext_bytes, const SealOptions& options = {});
 
 }  // namespace sluice::crypto
+
+#pragma GCC visibility pop

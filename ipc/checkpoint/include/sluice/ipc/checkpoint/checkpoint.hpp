@@ -28,6 +28,8 @@
 #include "sluice/ipc/checkpoint/checkpoint_error.hpp"
 #include "sluice/ring/layout.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 /// Names one of a session's streams; the application's choice, all zero where there's only one.
@@ -157,3 +159,5 @@ class FileCheckpoints final : public CheckpointStorage {
 };
 
 }  // namespace sluice
+
+#pragma GCC visibility pop

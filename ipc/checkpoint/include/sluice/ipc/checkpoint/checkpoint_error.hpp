@@ -5,6 +5,8 @@
 
 #include "sluice/base/error.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 /// Conditions of checkpoints, thrown as sluice::error.
@@ -24,3 +26,5 @@ inline std::error_code make_error_code(checkpoint_errc code) noexcept {
 
 template <>
 struct std::is_error_code_enum<sluice::checkpoint_errc> : std::true_type {};
+
+#pragma GCC visibility pop

@@ -5,6 +5,8 @@
 
 #include "sluice/base/error.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 /// Conditions of listening and connecting, thrown as sluice::error.
@@ -28,3 +30,5 @@ inline std::error_code make_error_code(connect_errc code) noexcept {
 
 template <>
 struct std::is_error_code_enum<sluice::connect_errc> : std::true_type {};
+
+#pragma GCC visibility pop

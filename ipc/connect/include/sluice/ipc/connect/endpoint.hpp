@@ -25,6 +25,8 @@
 #include "sluice/ipc/port/port_options.hpp"
 #include "sluice/ring/error.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 struct ListenOptions {
@@ -82,7 +84,7 @@ class Listener {
 
  private:
   friend Listener listen(std::string_view name, ListenOptions options);
-  class Impl;
+  class [[gnu::visibility("hidden")]] Impl;
   explicit Listener(std::unique_ptr<Impl> impl) noexcept;
   std::unique_ptr<Impl> impl_;
 };
@@ -103,3 +105,5 @@ Port connect(std::string_view name, ConnectOptions options = {});
 Port connect(std::string_view name, ConnectOptions options, std::error_code& why);
 
 }  // namespace sluice
+
+#pragma GCC visibility pop

@@ -33,6 +33,8 @@
 #include "sluice/ipc/port/port_options.hpp"
 #include "sluice/ring/error.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 /// What happened to a session.
@@ -111,3 +113,5 @@ Port join_session(std::string_view name, SessionOptions options = {});
 Port join_session(std::string_view name, SessionOptions options, std::error_code& why);
 
 }  // namespace sluice
+
+#pragma GCC visibility pop

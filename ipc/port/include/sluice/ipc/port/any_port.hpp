@@ -13,6 +13,8 @@
 #include "sluice/ipc/port/message_port.hpp"
 #include "sluice/ipc/port/pull_port.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 /// Any message port, behind one type: for code that must not be a template, at the price of a virtual call.
@@ -162,3 +164,5 @@ class AnyPort {
 static_assert(PullPort<AnyPort>);
 
 }  // namespace sluice
+
+#pragma GCC visibility pop

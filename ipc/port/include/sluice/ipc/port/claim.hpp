@@ -7,6 +7,8 @@
 
 #include "sluice/ipc/port/detail/port_core.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 /// Writable ring memory for one message, aligned to 8 bytes: fill it, then commit. Nothing is visible before;
@@ -72,3 +74,5 @@ class [[nodiscard]] Claim {
 };
 
 }  // namespace sluice
+
+#pragma GCC visibility pop

@@ -11,6 +11,8 @@
 #include "sluice/ipc/port/detail/port_core.hpp"
 #include "sluice/ipc/port/message_content.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 /// A message that was received by a call, or the reason why there is none. Its bytes are valid until this
@@ -85,3 +87,5 @@ class [[nodiscard]] Message {
 };
 
 }  // namespace sluice
+
+#pragma GCC visibility pop

@@ -19,6 +19,8 @@
 #include <string_view>
 #include <type_traits>
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 /// The argument of the posting calls: whatever is a contiguous range of std::byte, or text. A C string ends
@@ -69,3 +71,5 @@ std::optional<T> value_of(std::span<const std::byte> bytes) noexcept {
 }
 
 }  // namespace sluice
+
+#pragma GCC visibility pop

@@ -14,6 +14,8 @@
 #include "sluice/base/status.hpp"
 #include "sluice/ipc/port/message_content.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 /// Called for each message, in order. The bytes are valid during the call only. Made from any callable, which
@@ -70,3 +72,5 @@ Status post(P& port, const T& value) {
 }
 
 }  // namespace sluice
+
+#pragma GCC visibility pop

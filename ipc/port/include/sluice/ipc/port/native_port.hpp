@@ -21,11 +21,13 @@
 #include "sluice/ipc/port/message_port.hpp"
 #include "sluice/ipc/port/pull_port.hpp"
 
-namespace sluice {
-namespace ipc {
-class NativePortImpl;
+namespace sluice::ipc {
+class NativePortImpl;  // not exported
 }
 
+#pragma GCC visibility push(default)
+
+namespace sluice {
 struct NativePortOptions {
   /// No message beyond this is sent or accepted (1 .. 2^32 - 1); memory is taken only for bytes that came.
   std::uint64_t max_message_bytes = 16U << 20U;
@@ -85,3 +87,5 @@ NativePort wrap_native_port(Descriptor socket, const NativePortOptions& options 
 NativePort wrap_native_port(Descriptor input, Descriptor output, const NativePortOptions& options = {});
 
 }  // namespace sluice
+
+#pragma GCC visibility pop

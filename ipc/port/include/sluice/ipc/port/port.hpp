@@ -28,12 +28,14 @@
 #include "sluice/ipc/port/pull_port.hpp"
 #include "sluice/ring/history.hpp"
 
-namespace sluice {
+namespace sluice::ipc {
+class PortImpl;     // not exported
+struct PortAccess;  // not exported
+}  // namespace sluice::ipc
 
-namespace ipc {
-class PortImpl;
-struct PortAccess;
-}  // namespace ipc
+#pragma GCC visibility push(default)
+
+namespace sluice {
 
 /// Counts of one port's kernel calls; reading them while the port is in use gives approximate values.
 struct PortStatistics {
@@ -199,3 +201,5 @@ class Port {
 static_assert(PullPort<Port>);
 
 }  // namespace sluice
+
+#pragma GCC visibility pop

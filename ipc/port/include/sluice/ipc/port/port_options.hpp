@@ -7,6 +7,8 @@
 
 #include "sluice/ring/waiting.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 /// Runs a piece of work, now or later, on whatever thread it likes; work handed over in order runs in order.
@@ -27,3 +29,5 @@ struct PortOptions {
 };
 
 }  // namespace sluice
+
+#pragma GCC visibility pop

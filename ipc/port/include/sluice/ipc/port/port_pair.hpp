@@ -7,6 +7,8 @@
 #include "sluice/ipc/port/port.hpp"
 #include "sluice/ipc/port/port_options.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 /// Two connected ports over the same regions and rings as between two processes: for tests, and for threads.
@@ -14,3 +16,5 @@ namespace sluice {
 std::pair<Port, Port> make_port_pair(const PortOptions& first = {}, const PortOptions& second = {});
 
 }  // namespace sluice
+
+#pragma GCC visibility pop

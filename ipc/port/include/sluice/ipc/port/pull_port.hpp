@@ -14,6 +14,8 @@
 #include "sluice/ipc/port/message.hpp"
 #include "sluice/ipc/port/message_port.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 /// A message port whose messages can also be received by calls, as long as it hasn't been started.
@@ -29,3 +31,5 @@ concept PullPort = MessagePortLike<P> && requires(P& port, const P& const_port, 
 };
 
 }  // namespace sluice
+
+#pragma GCC visibility pop

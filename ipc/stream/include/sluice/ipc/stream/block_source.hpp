@@ -16,6 +16,8 @@
 
 #include "sluice/base/error.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 /// Gives the next piece of data, valid until the next call; nothing at the end. May throw: then the stream
@@ -50,3 +52,5 @@ BlockSource read_blocks(int fd, std::size_t read_bytes = kReadBytes, std::stop_t
 BlockSource read_blocks(std::istream& input, std::size_t read_bytes = kReadBytes);
 
 }  // namespace sluice
+
+#pragma GCC visibility pop

@@ -32,11 +32,13 @@
 #include "sluice/ipc/stream/block_source.hpp"
 #include "sluice/ipc/stream/stream_error.hpp"
 
-namespace sluice {
-
-namespace ipc {
-class StreamEnds;
+namespace sluice::ipc {
+class StreamEnds;  // not exported
 }
+
+#pragma GCC visibility push(default)
+
+namespace sluice {
 
 /// Who reads the port of a PortStream.
 enum class StreamReading : std::uint8_t {
@@ -258,3 +260,5 @@ receive_port_stream(P&& port, const BlockConsumer& consumer, const PortStreamOpt
 }
 
 }  // namespace sluice
+
+#pragma GCC visibility pop

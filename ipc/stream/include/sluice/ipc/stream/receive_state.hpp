@@ -18,6 +18,8 @@
 #include "sluice/ipc/stream/send_state.hpp"
 #include "sluice/ipc/stream/stream_frame.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::ipc {
 
 struct ReceiveLimits {
@@ -119,3 +121,5 @@ class ReceiveState {
 };
 
 }  // namespace sluice::ipc
+
+#pragma GCC visibility pop

@@ -17,6 +17,8 @@
 
 #include "sluice/ipc/stream/stream_frame.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::ipc {
 
 /// No more blocks than this are ever unanswered, however small they are: it bounds the bookkeeping at both
@@ -85,3 +87,5 @@ class SendState {
 };
 
 }  // namespace sluice::ipc
+
+#pragma GCC visibility pop

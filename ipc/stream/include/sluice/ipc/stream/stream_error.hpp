@@ -8,6 +8,8 @@
 
 #include "sluice/base/error.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 /// The ways a stream fails. Thrown as StreamError; an exception of the caller's own source or consumer is
@@ -47,3 +49,5 @@ class StreamError : public error {
 
 template <>
 struct std::is_error_code_enum<sluice::stream_errc> : std::true_type {};
+
+#pragma GCC visibility pop

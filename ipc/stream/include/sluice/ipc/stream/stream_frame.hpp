@@ -20,6 +20,8 @@
 #include <string>
 #include <string_view>
 
+#pragma GCC visibility push(default)
+
 namespace sluice::ipc {
 
 /// The number of a block in its stream; wraps.
@@ -109,3 +111,5 @@ std::string to_json_string(std::string_view text);
 std::string text_of_peer(std::span<const std::byte> payload);
 
 }  // namespace sluice::ipc
+
+#pragma GCC visibility pop

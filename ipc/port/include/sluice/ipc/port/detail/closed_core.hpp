@@ -3,6 +3,8 @@
 
 #include "sluice/ring/history.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::ipc {
 
 class PortCore;
@@ -14,3 +16,5 @@ PortCore& closed_core() noexcept;
 ring::HistoryReader closed_history() noexcept;
 
 }  // namespace sluice::ipc
+
+#pragma GCC visibility pop

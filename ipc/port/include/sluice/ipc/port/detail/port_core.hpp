@@ -10,6 +10,8 @@
 #include "sluice/ring/consumer.hpp"
 #include "sluice/ring/producer.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace sluice::ipc {
 
 /// Ends the program, with a message, when two threads wait in the same direction of a port, which is for one
@@ -194,3 +196,5 @@ class PortCore {
 };
 
 }  // namespace sluice::ipc
+
+#pragma GCC visibility pop
