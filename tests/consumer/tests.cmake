@@ -9,7 +9,7 @@ sluice_builds(consumer sluice_base sluice_ring sluice_ipc sluice_crypto sluice) 
 function(consumer_test way)
   add_test(NAME Consumer.${way} COMMAND "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/check_consumer" ${way}
     "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}" "${CMAKE_CURRENT_BINARY_DIR}/consumer")
-  set_tests_properties(Consumer.${way} PROPERTIES LABELS consumer TIMEOUT 240 ${ARGN}
+  set_tests_properties(Consumer.${way} PROPERTIES LABELS consumer TIMEOUT 600 ${ARGN}
     ENVIRONMENT "CXX=${CMAKE_CXX_COMPILER};COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER}")
 endfunction()
 
