@@ -22,7 +22,17 @@ namespace sluice {
 /// needs only be movable, that takes them as std::span<const std::byte> or as text, std::string_view.
 class MessageHandler : public base::MoveOnlyFunction<void(std::span<const std::byte> message)> {
  public:
-  using MoveOnlyFunction::MoveOnlyFunction;
+  MessageHandler() noexcept = default;
+  // NOLINTNEXTLINE(google-explicit-constructor): as std::function
+  MessageHandler(std::nullptr_t) noexcept {}
+
+  // Not inherited: clang 14 takes an inherited constructor for hidden by the one below, whatever they require.
+  template <typename F>
+  requires(!std::is_base_of_v<MoveOnlyFunction, std::remove_cvref_t<F>> &&
+           std::is_invocable_v<std::decay_t<F>&, std::span<const std::byte>>)
+      // NOLINTNEXTLINE(google-explicit-constructor,bugprone-forwarding-reference-overload): as above
+      MessageHandler(F&& takes_bytes)
+      : MoveOnlyFunction(std::forward<F>(takes_bytes)) {}
 
   template <typename F>
   requires(!std::is_invocable_v<std::decay_t<F>&, std::span<const std::byte>> &&
