@@ -14,6 +14,7 @@
 #include <system_error>
 
 #include "digest.hpp"
+#include "sluice/ipc/connect/endpoint.hpp"
 #include "sluice/ipc/connect/session.hpp"
 
 namespace demo {

@@ -21,6 +21,7 @@
 #include <span>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -30,6 +31,9 @@
 #include "sluice/ipc/stream/port_stream.hpp"
 
 namespace sluice::ipc {
+
+/// What a stream's sender is told of a receiver that doesn't want more.
+inline constexpr std::string_view kReceiverClosed = "Receiver closed the stream";
 
 /// What ended a stream early.
 struct StreamFailure {

@@ -12,9 +12,6 @@
 
 namespace sluice::ipc {
 
-/// What a stream's sender is told of a receiver that doesn't want more.
-inline constexpr std::string_view kReceiverClosed = "Receiver closed the stream";
-
 /// Threads: one receives; totals() from any.
 class StreamReceiver {
  public:

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "stream_receiver.hpp"
-
 namespace sluice::ipc {
 
 /// Blocks of a stream that failed may be unanswered still: their numbers mean other blocks from now on.

@@ -137,28 +137,6 @@ TEST_P(StreamFaults, EndAtOnceWhenThePeerClosesBeforeItsLastAnswer) {
   EXPECT_EQ(sending.get(), stream_errc::closed);
 }
 
-TEST_P(StreamFaults, EndAtAFloodOfAnswers) {
-  auto stream = create_port_stream(ports_.second, options());
-  std::promise<void> flooded;
-  auto sending = std::async(std::launch::async, [&] {
-    const Bytes block(1);
-    std::size_t pieces = 0;
-    return ending_of(
-        [&] {
-          stream.send(BlockSource([&]() -> std::optional<std::span<const std::byte>> {
-            if (++pieces == 2) flooded.get_future().wait();
-            return block;
-          }));
-        },
-        &text_);
-  });
-  EXPECT_EQ(peer_.next(), "000000000000");
-  for (int i = 0; i < 10'000; ++i) peer_.post("010000000001");
-  flooded.set_value();
-  EXPECT_EQ(sending.get(), stream_errc::port_failed);
-  EXPECT_NE(text_.find("more answers than blocks"), std::string::npos) << text_;
-}
-
 TEST_P(StreamFaults, DeliverAStreamWholeWhosePeerClosedAfterItsEnd) {
   for (const char* frame : {"0000000000aa", "0000000001ab", "0200000002"}) peer_.post(frame);
   peer_.close();
@@ -350,6 +328,28 @@ TEST_P(QueueingStreams, RefuseAPeerThatFloodsBeyondItsWindow) {
   EXPECT_EQ(refusal.substr(10, 2), "00") << refusal;
   EXPECT_EQ(ending_of([&] { stream.receive([](auto /*block*/) {}); }, &text_), stream_errc::protocol);
   EXPECT_NE(text_.find("1000 bytes"), std::string::npos) << text_;
+}
+
+TEST_P(QueueingStreams, EndAtAFloodOfAnswers) {
+  auto stream = create_port_stream(ports_.second, options());
+  std::promise<void> flooded;
+  auto sending = std::async(std::launch::async, [&] {
+    const Bytes block(1);
+    std::size_t pieces = 0;
+    return ending_of(
+        [&] {
+          stream.send(BlockSource([&]() -> std::optional<std::span<const std::byte>> {
+            if (++pieces == 2) flooded.get_future().wait();
+            return block;
+          }));
+        },
+        &text_);
+  });
+  EXPECT_EQ(peer_.next(), "000000000000");
+  for (int i = 0; i < 10'000; ++i) peer_.post("010000000001");
+  flooded.set_value();
+  EXPECT_EQ(sending.get(), stream_errc::port_failed);
+  EXPECT_NE(text_.find("more answers than blocks"), std::string::npos) << text_;
 }
 
 TEST_P(StreamFaults, FillWindowsOfEverySize) {
