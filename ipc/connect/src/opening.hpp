@@ -53,7 +53,7 @@ class Opening final : public Handshake {
   Keeping keep() override;
   void adopt(std::shared_ptr<const ring::PeerRegion> peer, Descriptor peer_pidfd) override;
   const ring::OwnedRegion& join(const SessionInfo& session, Descriptor region, Descriptor old) override;
-  void joined(Descriptor keeper_pidfd, bool keeper_lives) override;
+  void joined(Descriptor peer_pidfd, bool peer_lives) override;
 
   void begin_anew(const SessionInfo& session);
   void go_on_from(const ring::PeerView& old, const ring::PeerView& peer, const SessionInfo& session);
