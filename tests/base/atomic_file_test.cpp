@@ -21,7 +21,7 @@
 namespace sluice::base {
 namespace {
 
-using namespace sluice::test;
+using namespace sluice::test::scratch;
 
 class AtomicFiles : public testing::Test {
  protected:

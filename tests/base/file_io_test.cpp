@@ -15,7 +15,7 @@
 namespace sluice::base {
 namespace {
 
-using namespace sluice::test;
+using namespace sluice::test::scratch;
 
 class FileIo : public testing::Test {
  protected:

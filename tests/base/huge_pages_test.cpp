@@ -19,7 +19,7 @@
 namespace sluice::base {
 namespace {
 
-using namespace sluice::test;
+using namespace sluice::test::scratch;
 
 constexpr std::size_t kMiB = 1024UL * 1024;
 constexpr std::size_t kHugePage = 2 * kMiB;

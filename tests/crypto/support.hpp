@@ -11,13 +11,13 @@
 
 namespace sluice::crypto::test {
 
-using sluice::test::Bytes;
-using sluice::test::code_of;
-using sluice::test::pattern;
-using sluice::test::read_file;
-using sluice::test::ScratchDirectory;
-using sluice::test::to_bytes;
-using sluice::test::write_file;
+using sluice::test::scratch::Bytes;
+using sluice::test::scratch::code_of;
+using sluice::test::scratch::pattern;
+using sluice::test::scratch::read_file;
+using sluice::test::scratch::ScratchDirectory;
+using sluice::test::scratch::to_bytes;
+using sluice::test::scratch::write_file;
 
 inline Bytes from_hex(std::string_view text) {
   Bytes bytes;

@@ -16,7 +16,8 @@
 #include <system_error>
 #include <vector>
 
-namespace sluice::test {
+// Other tests have functions of these names for text: in one program they must not be the same.
+namespace sluice::test::scratch {
 
 using Bytes = std::vector<std::byte>;
 
@@ -88,4 +89,4 @@ inline void write_file(const std::filesystem::path& path, std::span<const std::b
   stream.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
 }
 
-}  // namespace sluice::test
+}  // namespace sluice::test::scratch
