@@ -6,12 +6,12 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
 #include "child_process.hpp"
-#include "command.hpp"
-#include "places.hpp"
 #include "temp_directory.hpp"
 
 namespace sluice::test {
@@ -27,7 +27,7 @@ inline ScriptResult run_python(std::vector<std::string> arguments) {
   const TempDirectory directory;
   const auto place = directory.file("output");
   ChildProcess child([&] {
-    const Descriptor output = open_file(place, O_CREAT | O_WRONLY);
+    const Descriptor output(::open(place.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
     ::dup2(output.get(), STDOUT_FILENO);
     ::dup2(output.get(), STDERR_FILENO);
     arguments.insert(arguments.begin(), {"python3", "-B"});
@@ -37,8 +37,9 @@ inline ScriptResult run_python(std::vector<std::string> arguments) {
     ::execv("/usr/bin/python3", words.data());
     return 127;
   });
-  const auto status = child.wait_for(kPatience);
-  return {status.value_or(ExitStatus{-1, 0}), read_file(place)};
+  const auto status = child.wait_for(std::chrono::seconds(60));
+  std::ifstream output(place, std::ios::binary);
+  return {status.value_or(ExitStatus{-1, 0}), {std::istreambuf_iterator<char>(output), {}}};
 }
 
 /// Whether the system's Python has this module.
