@@ -1,9 +1,14 @@
-// The subcommands: each function adds one group to the parser and throws what main() prints as one line.
+// The subcommands: each function adds one to the parser, and throws what main() prints as one line.
 #pragma once
 
 #include <CLI/App.hpp>
+#include <string>
 
 namespace sluice::tools {
+
+/// For those functions: a subcommand whose help ends with the example.
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description,
+                      const std::string& example);
 
 void add_send(CLI::App& app);
 void add_recv(CLI::App& app);

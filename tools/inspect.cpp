@@ -12,7 +12,7 @@
 #include <string>
 
 #include "commands.hpp"
-#include "key_options.hpp"
+#include "sealing.hpp"
 
 namespace sluice::tools {
 namespace {
@@ -83,9 +83,9 @@ void add_inspect(CLI::App& app) {
     crypto::Format format = crypto::Format::agcm;
   };
   auto arguments = std::make_shared<Arguments>();
-  auto* command = app.add_subcommand(
-      "inspect", "Show what a sealed file or journal segment says of itself; needs no key, verifies nothing");
-  add_format_option(*command, arguments->format);
+  auto* command = add_command(app, "inspect", "Show what a sealed file says of itself, without a key",
+                              "sluice inspect photos.sealed");
+  add_format_option(*command, arguments->format)->group("Content");
   command->add_option("FILE", arguments->file, "Sealed file, or a segment (*.agcj) of a journal")->required();
   command->callback([arguments] { print_info(arguments->file, arguments->format); });
 }

@@ -1,14 +1,12 @@
 // A file that grows beside its final name, and is found again by the next process if this one is killed.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <span>
 #include <string>
 
+#include "output.hpp"
 #include "sha256.hpp"
 #include "sluice/base/descriptor.hpp"
 
@@ -16,11 +14,11 @@ namespace sluice::tools {
 
 /// FILE.part (mode 0600, in FILE's directory), until commit() makes it FILE, with the permissions of the FILE
 /// that it replaces. What is in FILE.part when it is opened may be of any transfer: the caller checks the
-/// digest. One process at a time: the file is locked while it is open. Everything throws sluice::error.
+/// digest. One process at a time: the file is locked while it is open.
 class PartFile {
  public:
   /// Opens nothing yet. `file` must be a regular file or not exist, and its directory must be writable.
-  explicit PartFile(const std::filesystem::path& file);
+  explicit PartFile(const std::string& file);
 
   /// Opens it as an empty file.
   void start_anew();
@@ -43,18 +41,16 @@ class PartFile {
   bool is_complete(std::uint64_t size, const Sha256Digest& digest) const;
 
   /// For messages.
-  std::string part_name() const { return part_.string(); }
+  const std::string& part_name() const { return part_; }
 
  private:
   bool open(int flags);
   void check_owner() const;
   void lock() const;
-  bool has_its_name() const;
 
   std::string what_;
-  std::filesystem::path path_;  // FILE, with symbolic links resolved
-  std::filesystem::path part_;
-  mode_t final_mode_ = 0;
+  OutputPlace place_;  // of FILE
+  std::string part_;
   Descriptor file_;
 };
 

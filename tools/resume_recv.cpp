@@ -5,9 +5,9 @@
 #include <stdexcept>
 
 #include "part_file.hpp"
-#include "progress_bar.hpp"
-#include "resume_messages.hpp"
-#include "resume_transfer.hpp"
+#include "progress.hpp"
+#include "transfer.hpp"
+#include "transfer_messages.hpp"
 
 namespace sluice::tools {
 namespace {
@@ -17,8 +17,8 @@ constexpr std::uint64_t kOwnRingBytes = 64ULL << 10U;
 
 class ResumableReceiver {
  public:
-  ResumableReceiver(Port& port, PartFile& part, const ResumeArguments& resume)
-      : port_(port), part_(part), resume_(resume), bar_(std::nullopt) {}
+  ResumableReceiver(Port& port, PartFile& part, const TransferArguments& arguments)
+      : port_(port), part_(part), arguments_(arguments) {}
 
   void run() {
     bool complete = false;
@@ -27,8 +27,8 @@ class ResumableReceiver {
       Message message = port_.receive();
       if (!message) {
         part_.discard();
-        throw_session_ended(port_, message.status(), resume_, "sender",
-                            fmt::format("{} bytes received", written_.value_or(0)));
+        throw_ended_early(port_, message.status(), arguments_, "sender",
+                          fmt::format("{} bytes received", written_.value_or(0)));
       }
       try {
         complete = handle(message);
@@ -58,9 +58,10 @@ class ResumableReceiver {
     const Manifest manifest = decode_manifest(message);
     part_.start_anew();
     written_ = 0;
+    progress_.begin(0, manifest.file_bytes);
     if (port_.next_sequence() != kManifestMessage) return;  // our predecessor has answered
-    const Status status = port_.post_message(bytes_of(encode(manifest)));
-    if (status != Status::ok) throw_session_ended(port_, status, resume_, "sender", "nothing received");
+    const Status status = port_.post_message(bytes_of(manifest));
+    if (status != Status::ok) throw_ended_early(port_, status, arguments_, "sender", "nothing received");
   }
 
   void write(std::uint64_t offset, std::span<const std::byte> content) {
@@ -69,7 +70,7 @@ class ResumableReceiver {
       throw std::runtime_error(fmt::format("expected the bytes at {}, got those at {}", *written_, offset));
     part_.write(offset, content);
     written_ = offset + content.size();
-    bar_.show(*written_);
+    progress_.show(*written_);
   }
 
   /// What comes first in this process must go on behind what is there.
@@ -81,10 +82,11 @@ class ResumableReceiver {
                       part_.part_name(), bytes, offset));
     }
     written_ = offset;
+    progress_.begin(offset, std::nullopt);
   }
 
   void end(const TransferEnd& end) {
-    const std::uint64_t bytes = end.manifest.file_bytes;
+    const std::uint64_t bytes = end.file_bytes;
     if (!written_) {
       // Our predecessor may have ended between giving the file its name and saying so.
       if (!part_.reopen() && part_.is_complete(bytes, end.digest)) return;
@@ -100,7 +102,7 @@ class ResumableReceiver {
                                ": what was received doesn't have the SHA-256 of what was sent");
     }
     part_.commit();
-    bar_.finish(bytes);
+    progress_.finish(bytes);
   }
 
   /// The end is released. A sender that is killed before it notices comes back to hear of it.
@@ -111,23 +113,21 @@ class ResumableReceiver {
 
   Port& port_;
   PartFile& part_;
-  const ResumeArguments& resume_;
-  ProgressBar bar_;
+  const TransferArguments& arguments_;
+  Progress progress_;
   std::optional<std::uint64_t> written_;  // up to here the file has come; nothing: in a process before
 };
 
 }  // namespace
 
-void receive_resumable(const ChannelArguments& channel, const ResumeArguments& resume,
-                       const std::string& output) {
-  if (output == "-")
+void receive_resumably(const TransferArguments& arguments) {
+  if (arguments.file == "-")
     throw std::runtime_error("--resume needs --output FILE: standard output can't be written a second time");
-  PartFile part(output);
-  SessionOptions options = session_options(channel, resume, "sender");
+  PartFile part(arguments.file);
+  SessionOptions options = session_options(arguments, "sender");
   options.port.ring_bytes = kOwnRingBytes;
-  announce(fmt::format("waiting for a sender at \"{}\"", channel.name));
-  run_resumably(host_session(channel.name, options),
-                [&](Port& port) { ResumableReceiver(port, part, resume).run(); });
+  run_resumably(host_session(arguments.name, options),
+                [&](Port& port) { ResumableReceiver(port, part, arguments).run(); });
 }
 
 }  // namespace sluice::tools

@@ -1,74 +1,51 @@
 // The sending side of a transfer that can be resumed.
-#include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <stdexcept>
 #include <vector>
 
-#include "file_io.hpp"
-#include "progress_bar.hpp"
-#include "resume_messages.hpp"
-#include "resume_transfer.hpp"
-#include "sluice/base/descriptor.hpp"
-#include "sluice/base/error.hpp"
+#include "console.hpp"
+#include "input.hpp"
+#include "progress.hpp"
+#include "sluice/base/detail/file_io.hpp"
+#include "transfer.hpp"
+#include "transfer_messages.hpp"
 
 namespace sluice::tools {
 namespace {
 
-/// A regular file that must not change while it is sent.
-class FixedFile {
- public:
-  explicit FixedFile(const std::string& path) : what_(path) {
-    if (path == "-")
-      throw std::runtime_error("--resume needs a FILE: standard input can't be read a second time");
-    file_.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
-    if (!file_) throw_errno("opening " + what_);
-    const struct stat info = look();
-    if (S_ISDIR(info.st_mode)) throw_errno(EISDIR, "reading " + what_);
-    if (!S_ISREG(info.st_mode))
-      throw std::runtime_error(what_ + ": --resume needs a regular file, which can be read a second time");
-  }
-
-  Manifest manifest(std::uint64_t block_bytes) const {
-    const struct stat info = look();
-    return {block_bytes, static_cast<std::uint64_t>(info.st_size),
-            info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
-  }
-  /// False if the file has become shorter.
-  bool read(std::uint64_t offset, std::span<std::byte> room) const {
-    return read_at(file_.get(), room, offset, what_) == room.size();
-  }
-  const std::string& name() const { return what_; }
-
- private:
-  struct stat look() const {
-    struct stat info {};
-    if (::fstat(file_.get(), &info) != 0) throw_errno("reading " + what_);
-    return info;
-  }
-
-  std::string what_;
-  Descriptor file_;
-};
+/// A file as it is now; it must not change while it is sent.
+Manifest manifest_of(const Input& file, std::uint64_t block_bytes) {
+  const struct stat info = file.status();
+  Manifest manifest;
+  manifest.block_bytes = block_bytes;
+  manifest.file_bytes = static_cast<std::uint64_t>(info.st_size);
+  manifest.changed_ns = info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec;
+  return manifest;
+}
 
 class ResumableSender {
  public:
-  ResumableSender(Port& port, const FixedFile& file, const Manifest& manifest, const ResumeArguments& resume)
-      : port_(port), file_(file), manifest_(manifest), resume_(resume), bar_(manifest.file_bytes) {}
+  ResumableSender(Port& port, const Input& file, const Manifest& manifest, const TransferArguments& arguments)
+      : port_(port),
+        file_(file),
+        manifest_(manifest),
+        arguments_(arguments),
+        progress_(manifest.file_bytes) {}
 
   void run() {
     const std::uint64_t next = port_.next_sequence();
     if (next == kManifestMessage) {
-      must_be_ok(port_.post_message(bytes_of(encode(manifest_))));
+      must_be_ok(port_.post_message(bytes_of(manifest_)));
     } else {
       check_receivers_manifest();
     }
     if (next <= manifest_.end_message()) send_from(std::max(next, kFirstBlockMessage));
     must_be_ok(port_.wait_until_consumed());
-    bar_.finish(manifest_.file_bytes);
+    progress_.finish(manifest_.file_bytes);
   }
 
  private:
@@ -94,8 +71,10 @@ class ResumableSender {
 
   /// Reads all of the file, for the digest, and posts what begins with message `next`.
   void send_from(std::uint64_t next) {
-    if (next > kFirstBlockMessage)
-      tell(fmt::format("going on at byte {} of {}", offset_of(next), manifest_.file_bytes));
+    if (next > kFirstBlockMessage) {
+      note(fmt::format("going on at byte {} of {}", offset_of(next), manifest_.file_bytes));
+      progress_.begin(offset_of(next), manifest_.file_bytes);
+    }
     for (std::uint64_t number = kFirstBlockMessage; number < manifest_.end_message(); ++number) {
       if (number < next) {
         pass_over_block(number);
@@ -103,28 +82,35 @@ class ResumableSender {
         post_block(number);
       }
     }
-    if (file_.manifest(manifest_.block_bytes) != manifest_) give_up();
-    must_be_ok(port_.post_message(bytes_of(encode(TransferEnd{manifest_, sha256_.finish()}))));
+    if (manifest_of(file_, manifest_.block_bytes) != manifest_) give_up();
+    TransferEnd end;
+    end.file_bytes = manifest_.file_bytes;
+    end.digest = sha256_.finish();
+    must_be_ok(port_.post_message(bytes_of(end)));
   }
 
   void pass_over_block(std::uint64_t number) {
     passed_over_.resize(size_of(number));
-    if (!file_.read(offset_of(number), passed_over_)) give_up();
+    read(number, passed_over_);
     sha256_.update(passed_over_);
   }
 
   void post_block(std::uint64_t number) {
     Claim claim = port_.claim(kBlockHeaderBytes + size_of(number));
     must_be_ok(claim.status());
-    encode_block_offset(offset_of(number), claim.bytes());
+    const std::uint64_t offset = offset_of(number);
+    std::memcpy(claim.bytes().data(), &offset, sizeof offset);
     const auto content = claim.bytes().subspan(kBlockHeaderBytes);
-    if (!file_.read(offset_of(number), content)) give_up();
+    read(number, content);
     sha256_.update(content);
     must_be_ok(claim.commit());
-    posted_ = offset_of(number) + content.size();
-    bar_.show(posted_);
+    posted_ = offset + content.size();
+    progress_.show(posted_);
   }
 
+  void read(std::uint64_t number, std::span<std::byte> block) {
+    if (base::read_all_at(file_.fd(), block, offset_of(number), file_.name()) != block.size()) give_up();
+  }
   std::uint64_t offset_of(std::uint64_t number) const {
     return std::min((number - kFirstBlockMessage) * manifest_.block_bytes, manifest_.file_bytes);
   }
@@ -138,14 +124,14 @@ class ResumableSender {
   }
   void must_be_ok(Status status) const {
     if (status != Status::ok)
-      throw_session_ended(port_, status, resume_, "receiver", fmt::format("{} bytes sent", posted_));
+      throw_ended_early(port_, status, arguments_, "receiver", fmt::format("{} bytes sent", posted_));
   }
 
   Port& port_;
-  const FixedFile& file_;
+  const Input& file_;
   const Manifest manifest_;
-  const ResumeArguments& resume_;
-  ProgressBar bar_;
+  const TransferArguments& arguments_;
+  Progress progress_;
   Sha256 sha256_;
   std::vector<std::byte> passed_over_;
   std::uint64_t posted_ = 0;
@@ -153,16 +139,16 @@ class ResumableSender {
 
 }  // namespace
 
-void send_resumable(const ChannelArguments& channel, const ResumeArguments& resume, const std::string& path,
-                    std::uint64_t block_bytes) {
-  const FixedFile file(path);
-  const Manifest manifest = file.manifest(block_bytes);
-  SessionOptions options = session_options(channel, resume, "receiver");
+void send_resumably(const TransferArguments& arguments, std::uint64_t block_bytes) {
+  if (arguments.file == "-")
+    throw std::runtime_error("--resume needs a FILE: standard input can't be read a second time");
+  const Input file(arguments.file, Input::Kind::regular_file);
+  const Manifest manifest = manifest_of(file, block_bytes);
+  SessionOptions options = session_options(arguments, "receiver");
   options.port.ring_bytes = ring_bytes_for_blocks_of(block_bytes + kBlockHeaderBytes);
   options.port.replay_window_bytes = 0;
-  announce(fmt::format("waiting for a receiver at \"{}\"", channel.name));
-  run_resumably(join_session(channel.name, options),
-                [&](Port& port) { ResumableSender(port, file, manifest, resume).run(); });
+  run_resumably(join_session(arguments.name, options),
+                [&](Port& port) { ResumableSender(port, file, manifest, arguments).run(); });
 }
 
 }  // namespace sluice::tools

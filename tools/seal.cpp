@@ -5,123 +5,113 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
 #include "commands.hpp"
-#include "key_options.hpp"
-#include "legacy_warning.hpp"
-#include "progress_bar.hpp"
+#include "console.hpp"
+#include "input.hpp"
+#include "options.hpp"
+#include "output.hpp"
+#include "progress.hpp"
+#include "sealing.hpp"
 #include "sluice/crypto/key/error.hpp"
+#include "sluice/crypto/key/key_ring.hpp"
 #include "sluice/crypto/seal/agcm_header.hpp"
+#include "sluice/crypto/seal/byte_io.hpp"
 #include "sluice/crypto/seal/transfer.hpp"
-#include "standard_streams.hpp"
-#include "stream_ends.hpp"
 
 namespace sluice::tools {
 namespace {
 
-struct SealArguments {
-  std::string key_file;
-  std::string input;
-  std::string output;
-  crypto::SealOptions options;
-  unsigned workers = 1;
-  PassphraseOption passphrase;
-  ContextOption context;
+struct SealArguments : SealingArguments {
+  std::uint64_t chunk_bytes = 0;
 };
 
-struct OpenArguments {
-  std::vector<std::string> key_files;
-  std::string input;
-  std::string output;
-  crypto::OpenOptions options;
-  unsigned workers = 1;
-  PassphraseOption passphrase;
-  ContextOption context;
+class OutputSink final : public crypto::ByteSink {
+ public:
+  explicit OutputSink(Output& output) : output_(output) {}
+  void write(std::span<const std::byte> bytes) override { output_.write(bytes); }
+
+ private:
+  Output& output_;
 };
 
-void run_seal(SealArguments& arguments) {
-  if (arguments.output == "-" && ::isatty(STDOUT_FILENO) == 1) {
-    throw std::runtime_error("sealed bytes are not for a terminal; redirect standard output");
-  }
-  const auto key = load_key(arguments.key_file, arguments.passphrase);
-  arguments.options.context = arguments.context.value();
-  Input input(arguments.input);
-  Output output(arguments.output, input);
-  ProgressBar bar(input.size());
-  crypto::naming(input.name(), [&] {
-    crypto::seal(input.source(), output.sink(), key, arguments.options,
-                 {.workers = arguments.workers, .progress = [&](std::uint64_t done) { bar.show(done); }});
-  });
+/// Lets `work` make the output of the input; the output appears when that has worked.
+template <class Work>
+void convert(const SealingArguments& arguments, const Work& work) {
+  const Input input(arguments.input);
+  Output output(arguments.output, arguments.force ? Existing::replace : Existing::refuse);
+  output.expect(input);
+  Progress progress(input.size());
+  crypto::FdSource source(input.fd(), input.name());
+  OutputSink sink(output);
+  std::uint64_t done = 0;
+  crypto::naming(input.name(), [&] { done = work(source, sink, arguments.transfer_options(progress)); });
   output.commit();
+  progress.finish(done);
 }
 
-void run_open(OpenArguments& arguments) {
+void run_seal(const SealArguments& arguments) {
+  if (arguments.output == "-" && ::isatty(STDOUT_FILENO) == 1)
+    throw std::runtime_error("sealed bytes are not for a terminal; redirect standard output");
+  const auto key = arguments.load_key(arguments.keys.front());
+  crypto::SealOptions options;
+  options.format = arguments.format;
+  options.context = arguments.context;
+  options.chunk_bytes = static_cast<std::uint32_t>(arguments.chunk_bytes);
+  convert(arguments, [&](auto& source, auto& sink, const auto& transfer) {
+    return crypto::seal(source, sink, key, options, transfer);
+  });
+}
+
+void run_open(const SealingArguments& arguments) {
   crypto::KeyRing keys;
-  for (const auto& file : arguments.key_files) keys.add(load_key(file, arguments.passphrase));
-  arguments.options.context = arguments.context.value();
-  warn_of_legacy(arguments.input, arguments.options);
-  Input input(arguments.input);
-  Output output(arguments.output, input);
-  ProgressBar bar(input.size());
-  try {
-    crypto::naming(input.name(), [&] {
-      crypto::open(input.source(), output.sink(), keys, arguments.options,
-                   {.workers = arguments.workers, .progress = [&](std::uint64_t done) { bar.show(done); }});
-    });
-  } catch (const std::exception&) {
-    if (arguments.output == "-") say("sluice: what was written is authentic, but not the whole stream\n");
-    throw;
-  }
-  output.commit();
+  for (const auto& file : arguments.keys) keys.add(arguments.load_key(file));
+  arguments.warn_of_legacy();
+  convert(arguments, [&](auto& source, auto& sink, const auto& transfer) {
+    try {
+      return crypto::open(source, sink, keys, arguments.open_options(), transfer);
+    } catch (const std::exception&) {
+      if (arguments.output == "-") complain("what was written is authentic, but not the whole stream");
+      throw;
+    }
+  });
 }
 
 }  // namespace
 
 void add_seal(CLI::App& app) {
   auto arguments = std::make_shared<SealArguments>();
-  auto* command =
-      app.add_subcommand("seal", "Encrypt a file or stream; OUT appears only when complete and synced");
-  command->add_option("--key-file", arguments->key_file, "Key made by sluice keygen")
+  auto* command = add_command(app, "seal", "Encrypt a file or stream; OUT appears only if complete",
+                              "tar -c photos | sluice seal --key-file backup.key - photos.sealed");
+  command->add_option("-k,--key-file", arguments->keys, "Key made by sluice keygen")
       ->required()
-      ->type_name("FILE");
-  command
-      ->add_option("--chunk", arguments->options.chunk_bytes,
-                   "Chunk size in bytes, a power of two (default 65536)")
-      ->check(CLI::Range(crypto::AgcmHeader::kMinChunkSize, crypto::AgcmHeader::kMaxChunkSize))
-      ->type_name("N");
-  add_workers_option(*command, arguments->workers);
-  add_format_option(*command, arguments->options.format);
-  arguments->context.add_to(*command);
-  arguments->passphrase.add_to(*command);
-  command->add_option("IN", arguments->input, "Plaintext, - for standard input")->required();
-  command->add_option("OUT", arguments->output, "Sealed file, - for standard output")->required();
+      ->expected(1)
+      ->type_name("FILE")
+      ->group("Key");
+  arguments->add_files_to(*command, "Plaintext", "Sealed file");
+  arguments->add_to(*command);
+  add_size(*command, "-b,--chunk", arguments->chunk_bytes, crypto::AgcmHeader::kMinChunkSize,
+           crypto::AgcmHeader::kMaxChunkSize, "Chunk size, a power of two (default 64K)")
+      ->group("Content");
   command->callback([arguments] { run_seal(*arguments); });
 }
 
 void add_open(CLI::App& app) {
-  auto arguments = std::make_shared<OpenArguments>();
+  auto arguments = std::make_shared<SealingArguments>();
   auto* command =
-      app.add_subcommand("open",
-                         "Decrypt a file or stream; OUT appears only when all of it is verified.\n"
-                         "With - as OUT, what is written before an error is authentic but the stream "
-                         "incomplete: use it only if the "
-                         "exit status is 0.");
-  command
-      ->add_option("--key-file", arguments->key_files,
-                   "Key; given more than once, the file's key id picks one")
+      add_command(app, "open", "Decrypt a file or stream; OUT appears only if all of it is verified",
+                  "sluice open --key-file backup.key photos.sealed photos.tar\n\n"
+                  "With - as OUT, what is written before an error is authentic but the stream incomplete:\n"
+                  "use it only if the exit code is 0.");
+  command->add_option("-k,--key-file", arguments->keys, "Key; may be repeated, the file's key id picks one")
       ->required()
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->type_name("FILE");
-  add_workers_option(*command, arguments->workers);
-  add_format_option(*command, arguments->options.format);
-  arguments->context.add_to(*command);
-  arguments->passphrase.add_to(*command);
-  command->add_flag("--legacy-v1", arguments->options.allow_legacy_v1,
-                    "Also read version 1, which isn't protected against tampering");
-  command->add_option("IN", arguments->input, "Sealed file, - for standard input")->required();
-  command->add_option("OUT", arguments->output, "Plaintext, - for standard output")->required();
+      ->type_name("FILE")
+      ->group("Key");
+  arguments->add_files_to(*command, "Sealed file", "Plaintext");
+  arguments->add_to(*command);
+  arguments->add_legacy_to(*command, "Also read version 1, which isn't protected against tampering");
   command->callback([arguments] { run_open(*arguments); });
 }
 

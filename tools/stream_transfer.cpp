@@ -1,16 +1,18 @@
-#include "stream_transfer.hpp"
-
+// A transfer as a port stream: over shared memory (--stream), or over standard input and output (--stdio),
+// where every message is preceded by its length as u32 little-endian.
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <exception>
+#include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
-#include "progress_bar.hpp"
+#include "progress.hpp"
+#include "sluice/base/detail/quoted_text.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/ipc/port/native_port.hpp"
 #include "sluice/ipc/stream/port_stream.hpp"
@@ -19,52 +21,26 @@
 namespace sluice::tools {
 namespace {
 
+/// How long an endpoint that isn't known to confirm anything may keep silent.
+constexpr auto kConfirmation = std::chrono::seconds(30);
+
 Descriptor copy_of(int fd, const char* what) {
   Descriptor copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
   if (!copy) throw_errno(what);
   return copy;
 }
 
-}  // namespace
-
-void StreamArguments::add_to(CLI::App& command) {
-  auto* over_memory =
-      command.add_flag("--stream", stream,
-                       "As a port stream: acknowledged block by block, with the reason where it ends early");
-  command
-      .add_flag(
-          "--stdio", stdio,
-          "As a port stream over standard input and output instead of NAME, to any endpoint that speaks it")
-      ->excludes(over_memory);
-  command.get_option("NAME")->required(false);
-}
-
-void StreamArguments::check(const std::string& name) const {
-  if (!stdio && name.empty()) throw CLI::RequiredError("NAME");
-  if (stdio && !name.empty()) throw CLI::ExcludesError("--stdio", "NAME");
-}
-
-AnyPort stdio_port() {
-  NativePortOptions options;
-  options.max_message_bytes = kMaxBlockBytes + 64;  // the frame's header included
-  return AnyPort(wrap_native_port(copy_of(STDIN_FILENO, "standard input"),
-                                  copy_of(STDOUT_FILENO, "standard output"), options));
-}
-
-namespace {
-
-/// How long an endpoint that isn't known to confirm anything may keep silent.
-constexpr auto kConfirmation = std::chrono::seconds(30);
-
-void await_confirmation(PortStream& stream, const StreamArguments& how) {
+void await_confirmation(PortStream& stream, bool over_stdio) {
   try {
     stream.receive([](std::span<const std::byte> /*block*/) {});
   } catch (const StreamError& failure) {
-    if (failure.code() == stream_errc::sender_failed)
-      throw std::runtime_error("the receiver got everything and could not store it: " + failure.reason());
+    if (failure.code() == stream_errc::sender_failed) {
+      throw std::runtime_error("the receiver got everything and could not store it: " +
+                               base::quoted_text(failure.reason()));
+    }
     const bool confirms_nothing =
         failure.code() == stream_errc::closed || failure.code() == stream_errc::timed_out;
-    if (how.stdio && confirms_nothing) return;
+    if (over_stdio && confirms_nothing) return;
     throw std::runtime_error("the receiver got everything and ended before it was stored: " +
                              std::string(failure.what()));
   }
@@ -83,37 +59,42 @@ void confirm(PortStream& stream, const std::exception_ptr& failure) noexcept {
 
 }  // namespace
 
-void send_stream(AnyPort port, int input, const StreamArguments& how, std::uint64_t block_bytes,
-                 std::optional<std::uint64_t> size) {
-  ProgressBar bar(size);
-  PortStreamOptions options{.chunk_bytes = block_bytes};
-  if (how.stdio) options.idle_timeout = kConfirmation;
-  auto stream = create_port_stream(std::move(port), options);
-  const StreamTotals totals = stream.send(
-      read_blocks(input, block_bytes),
-      {.on_progress = [&](const SendProgress& progress) { bar.show(progress.bytes_acknowledged); }});
-  await_confirmation(stream, how);
-  bar.finish(totals.bytes);
+AnyPort stdio_port() {
+  NativePortOptions options;
+  options.max_message_bytes = kMaxBlockBytes + 64;  // the frame's header included
+  return AnyPort(wrap_native_port(copy_of(STDIN_FILENO, "standard input"),
+                                  copy_of(STDOUT_FILENO, "standard output"), options));
 }
 
-void receive_stream(AnyPort port, const std::function<void(std::span<const std::byte>)>& write,
-                    const std::function<void()>& commit) {
-  ProgressBar bar(std::nullopt);
+void send_stream(AnyPort port, const Input& input, bool over_stdio, std::uint64_t block_bytes) {
+  Progress progress(input.size());
+  PortStreamOptions options{.chunk_bytes = block_bytes};
+  if (over_stdio) options.idle_timeout = kConfirmation;
+  auto stream = create_port_stream(std::move(port), options);
+  const StreamTotals totals =
+      stream.send(read_blocks(input.fd(), block_bytes),
+                  {.on_progress = [&](const SendProgress& sent) { progress.show(sent.bytes_acknowledged); }});
+  await_confirmation(stream, over_stdio);
+  progress.finish(totals.bytes);
+}
+
+void receive_stream(AnyPort port, Output& output) {
+  Progress progress;
   std::uint64_t written = 0;
   auto stream = create_port_stream(std::move(port));
   stream.receive([&](std::span<const std::byte> block) {
-    write(block);
+    output.write(block);
     written += block.size();
-    bar.show(written);
+    progress.show(written);
   });
   try {
-    commit();
+    output.commit();
   } catch (...) {
     confirm(stream, std::current_exception());
     throw;
   }
   confirm(stream, nullptr);
-  bar.finish(written);
+  progress.finish(written);
 }
 
 }  // namespace sluice::tools

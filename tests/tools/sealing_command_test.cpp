@@ -63,7 +63,7 @@ TEST_F(Command, WorksTheSameWhereStandardErrorIsClosedFullOrGone) {
     EXPECT_EQ(run("inspect missing" + standard_error).status, 1);
     EXPECT_EQ(run("open --key-file old missing -" + standard_error).status, 1);
     // Something is said, and it works.
-    EXPECT_EQ(run("open --legacy-v1 --key-file old legacy opened" + standard_error).status, 0);
+    EXPECT_EQ(run("open --force --legacy-v1 --key-file old legacy opened" + standard_error).status, 0);
     EXPECT_EQ(read_file(scratch_ / "opened"), to_bytes("from before"));
   };
   works_with(" 2>&-");
@@ -79,7 +79,7 @@ TEST_F(Command, AClosedStandardStreamIsNeitherUsedNorTheNextFilesNumber) {
   EXPECT_EQ(run("inspect key >&-").status, 1);
   // The number is taken before the command opens anything.
   for (const auto* stream : {"0 sealed 0>&-", "1 sealed 1>&-", "2 sealed 2>&-"}) {
-    const auto outcome = run(std::string("seal --key-file key /proc/self/fd/") + stream);
+    const auto outcome = run(std::string("seal --force --key-file key /proc/self/fd/") + stream);
     EXPECT_EQ(outcome.status, 0) << stream << ": " << outcome.text;
   }
 }
@@ -109,8 +109,8 @@ TEST_F(Command, SealsAndOpensFiles) {
        {"", "--workers 2", "--chunk 4096", "--context logs", "--context-hex 00ff", "--format c2sp"}) {
     const std::string text = options;
     const std::string opening = text.starts_with("--chunk") ? "" : text;
-    ASSERT_EQ(run("seal --key-file key " + text + " plain sealed").status, 0) << text;
-    ASSERT_EQ(run("open --key-file key " + opening + " sealed opened").status, 0) << text;
+    ASSERT_EQ(run("seal --force --key-file key " + text + " plain sealed").status, 0) << text;
+    ASSERT_EQ(run("open --force --key-file key " + opening + " sealed opened").status, 0) << text;
     EXPECT_EQ(read_file(scratch_ / "opened"), plain_) << text;
     EXPECT_NE(read_file(scratch_ / "sealed"), plain_);
   }
@@ -137,7 +137,7 @@ TEST_F(Command, OpenLeavesNothingBehindWhenTheStreamIsDamaged) {
   sealed.back() ^= std::byte{1};
   write_file(scratch_ / "sealed", sealed);
   write_file(scratch_ / "opened", to_bytes("the old file"));
-  const auto outcome = run("open --key-file key sealed opened");
+  const auto outcome = run("open --force --key-file key sealed opened");
   EXPECT_EQ(outcome.status, 1);
   EXPECT_NE(outcome.text.find("authentication failed"), std::string::npos) << outcome.text;
   EXPECT_EQ(read_file(scratch_ / "opened"), to_bytes("the old file"));
@@ -213,9 +213,11 @@ TEST_F(Command, WarnsOfVersion1AndOfNothingElse) {
   write_file(scratch_ / "legacy", version_1());
   ASSERT_EQ(run("seal --key-file key plain sealed").status, 0);
   const std::string warning = "warning: version 1 can't tell forged";
-  EXPECT_NE(run("open --legacy-v1 --key-file old legacy opened").text.find(warning), std::string::npos);
-  EXPECT_EQ(run("open --legacy-v1 --key-file key sealed opened").text.find("warning"), std::string::npos);
-  const auto piped = run("open --legacy-v1 --key-file key - opened < sealed");
+  EXPECT_NE(run("open --force --legacy-v1 --key-file old legacy opened").text.find(warning),
+            std::string::npos);
+  EXPECT_EQ(run("open --force --legacy-v1 --key-file key sealed opened").text.find("warning"),
+            std::string::npos);
+  const auto piped = run("open --force --legacy-v1 --key-file key - opened < sealed");
   EXPECT_NE(piped.text.find("warning: if this is version 1, it"), std::string::npos) << piped.text;
 
   EXPECT_EQ(run("rekey --legacy-v1 --from key --to old sealed").text.find("warning"), std::string::npos);
@@ -313,10 +315,45 @@ TEST_F(Command, RefusesAKeyFileThatOthersCanRead) {
   EXPECT_FALSE(std::filesystem::exists(scratch_ / "sealed"));
 }
 
+TEST_F(Command, SealAndOpenReplaceAFileWithForceOnly) {
+  const auto keeps_the_old_file = [&](const std::string& words, const std::string& output) {
+    write_file(scratch_ / output, to_bytes("the old file"));
+    const auto outcome = run(words + " " + output);
+    EXPECT_EQ(outcome.status, 1) << words;
+    EXPECT_EQ(outcome.text, "sluice: " + output + " exists; --force replaces it\n");
+    EXPECT_EQ(read_file(scratch_ / output), to_bytes("the old file"));
+  };
+  keeps_the_old_file("seal --key-file key plain", "sealed");
+  EXPECT_EQ(run("seal --force --key-file key plain sealed").status, 0);
+  keeps_the_old_file("open --key-file key sealed", "opened");
+  EXPECT_EQ(run("open -f -k key sealed opened").status, 0);
+  EXPECT_EQ(read_file(scratch_ / "opened"), plain_);
+}
+
+TEST_F(Command, AFileThatAppearsWhileItIsSealedIsNotReplacedEither) {
+  const auto outcome = shell(
+      "mkfifo in; { sleep 0.3; echo other > sealed; cat plain; } > in & "
+      "\"$sluice\" seal --key-file key in sealed");
+  EXPECT_EQ(outcome.status, 1) << outcome.text;
+  EXPECT_EQ(outcome.text, "sluice: sealed exists; --force replaces it\n");
+  EXPECT_EQ(read_file(scratch_ / "sealed"), to_bytes("other\n"));
+}
+
+TEST_F(Command, SealAndKeygenTakeSizesWithASuffix) {
+  ASSERT_EQ(run("seal -k key -b 8K -j 2 -c logs plain sealed").status, 0);
+  EXPECT_NE(run("inspect sealed").text.find("8192 bytes"), std::string::npos);
+  ASSERT_EQ(shell("echo words > words").status, 0);
+  EXPECT_EQ(run("keygen --passphrase-file words --memory 9M --passes 1 first").status, 0);
+  EXPECT_EQ(run("keygen --passphrase-file words --memory 9 --passes 1 second").status, 0);
+  const auto costs = shell("head -c 16 first | od -An -tx1; head -c 16 second | od -An -tx1").text;
+  EXPECT_EQ(costs.substr(0, costs.size() / 2), costs.substr(costs.size() / 2)) << costs;
+  EXPECT_EQ(run("keygen --passphrase-file words --memory 9x third").status, 2);
+}
+
 TEST_F(Command, RefusesToReplaceWhatIsNoRegularFile) {
-  EXPECT_EQ(run("seal --key-file key plain /dev/null").status, 1);
+  EXPECT_EQ(run("seal --force --key-file key plain /dev/null").status, 1);
   std::filesystem::create_symlink("plain", scratch_ / "link");
-  EXPECT_EQ(run("seal --key-file key plain link").status, 1);
+  EXPECT_EQ(run("seal --force --key-file key plain link").status, 1);
   EXPECT_EQ(read_file(scratch_ / "plain"), plain_);
 }
 

@@ -170,7 +170,7 @@ TEST_F(TransferFailureTest, AnInputThatFailsInTheMiddleFailsBothSides) {
   Command receiver = recv({"channel", "--output", output});
   // Reading this file works up to the first address that isn't mapped, which is the first one.
   Command sender = send({"channel", "/proc/self/mem"});
-  EXPECT_TRUE(sender.fails(1, "reading /proc/self/mem: Input/output error"));
+  EXPECT_TRUE(sender.fails(1, "read /proc/self/mem: Input/output error"));
   EXPECT_TRUE(receiver.fails(1, "the sender gave up"));
   expect_untouched(output);
 }

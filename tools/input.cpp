@@ -1,0 +1,63 @@
+#include "input.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <stdexcept>
+
+#include "sluice/base/detail/wait_for_events.hpp"
+#include "sluice/base/error.hpp"
+
+namespace sluice::tools {
+
+Input::Input(const std::string& path, Kind kind) : name_(path == "-" ? "standard input" : path) {
+  if (path != "-") {
+    // A FIFO is waited for only if it may be one.
+    const int flags = kind == Kind::regular_file ? O_NONBLOCK : 0;
+    file_.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | flags));
+    if (!file_) throw_errno("open " + name_);
+  }
+  const struct stat info = status();
+  if (S_ISDIR(info.st_mode)) throw_errno(EISDIR, "read " + name_);
+  if (kind == Kind::regular_file && !S_ISREG(info.st_mode))
+    throw std::runtime_error(name_ + ": --resume needs a regular file, which can be read a second time");
+}
+
+int Input::fd() const noexcept {
+  return file_ ? file_.get() : STDIN_FILENO;
+}
+
+struct stat Input::status() const {
+  struct stat info {};
+  if (::fstat(fd(), &info) != 0) throw_errno("read " + name_);
+  return info;
+}
+
+std::optional<std::uint64_t> Input::size() const {
+  const struct stat info = status();
+  if (!S_ISREG(info.st_mode)) return std::nullopt;
+  return static_cast<std::uint64_t>(info.st_size);
+}
+
+bool Input::is_file_of(int fd) const {
+  const struct stat ours = status();
+  struct stat other {};
+  return S_ISREG(ours.st_mode) && ::fstat(fd, &other) == 0 && other.st_dev == ours.st_dev &&
+         other.st_ino == ours.st_ino;
+}
+
+std::optional<std::size_t> Input::read_unless(int stop, std::span<std::byte> room) const {
+  for (;;) {
+    std::array<pollfd, 2> entries{{{fd(), POLLIN, 0}, {stop, POLLIN, 0}}};
+    base::wait_for_any_event(entries, kNoDeadline);
+    if (entries[1].revents != 0) return std::nullopt;
+    const ssize_t count = ::read(fd(), room.data(), room.size());
+    if (count >= 0) return static_cast<std::size_t>(count);
+    if (errno != EINTR && errno != EAGAIN) throw_errno("read " + name_);
+  }
+}
+
+}  // namespace sluice::tools

@@ -1,0 +1,63 @@
+// What a command writes: a file that appears under its name only when complete, or standard output.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "input.hpp"
+#include "remove_on_signal.hpp"
+#include "sluice/base/atomic_file.hpp"
+#include "sluice/base/descriptor.hpp"
+
+namespace sluice::tools {
+
+/// What becomes of an existing file.
+enum class Existing {
+  refuse,   ///< an error that names --force; the new file is readable by its owner only
+  replace,  ///< the new file takes its place; links and devices are refused
+  /// As a shell's ">": links are followed, devices and FIFOs are written to directly. The new file has the
+  /// old one's permissions, or those that any new file of this process gets.
+  redirect,
+};
+
+/// Without commit() nothing is left and an old file is untouched, also when the process is killed, or ended by
+/// a signal where the file system has no nameless files.
+class Output {
+ public:
+  /// "-" is standard output.
+  Output(const std::string& path, Existing existing);
+
+  /// Before the first write: about as much will come as `input` has. Throws if standard output is the input's
+  /// file: it would never end.
+  void expect(const Input& input);
+
+  void write(std::span<const std::byte> bytes);
+
+  /// Makes the bytes durable, then gives the file its name. Once only.
+  void commit();
+
+ private:
+  void name_force_if_it_exists(const std::function<void()>& step) const;
+
+  std::string name_;
+  Descriptor device_;
+  std::optional<base::AtomicFile> file_;
+  std::optional<RemoveOnSignal> remove_on_signal_;  // while the file may have a temporary name
+};
+
+/// An output as Existing::redirect finds it. Throws the system's error, or says that `name` names no file.
+struct OutputPlace {
+  explicit OutputPlace(const std::string& name);
+
+  std::filesystem::path path;  // with symbolic links resolved
+  mode_t mode = 0;             // permissions of the new file
+  bool replaceable = true;     // there is a regular file, or nothing
+};
+
+}  // namespace sluice::tools
