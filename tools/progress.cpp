@@ -59,7 +59,7 @@ std::string bar(double part, std::size_t room) {
 
 std::string line_of(std::uint64_t done, std::uint64_t total, double rate, std::size_t width) {
   const double part = total == 0 ? 1 : std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
-  const double left = static_cast<double>(total - std::min(done, total));
+  const auto left = static_cast<double>(total - std::min(done, total));
   const std::string start = bytes_and_rate(done, rate);
   const std::string end = fmt::format("  {:3.0f} %  {:>7} left", part * 100, clock_time(left / rate));
   const std::size_t used = std::min(width, start.size() + end.size());

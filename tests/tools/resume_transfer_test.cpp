@@ -374,11 +374,11 @@ TEST_F(ResumeTransferTest, SaysThatTheOtherSideWasRunWithoutIt) {
   {
     Command plain = recv({"channel", "--output", output_});
     ASSERT_TRUE(comes_true([&] { return std::filesystem::exists(socket()); }));
-    EXPECT_TRUE(sender().fails(1, "expected"));
+    EXPECT_TRUE(sender().fails(1, "plain connections are offered here"));
   }
   Command resumable = receiver();
   ASSERT_TRUE(comes_true([&] { return std::filesystem::exists(socket()); }));
-  EXPECT_TRUE(send({"channel", input_, "--timeout", "10"}).fails(1, "expected"));
+  EXPECT_TRUE(send({"channel", input_, "--timeout", "10"}).fails(1, "a session is offered here"));
   Command sending = sender();
   EXPECT_TRUE(ends_well(sending));
   EXPECT_TRUE(ends_well(resumable));
