@@ -29,7 +29,7 @@ void receive(const std::string& path) {
   sluice::Port port = listener.accept();
   sluice::PortStream stream = sluice::create_port_stream(port);
   for (std::span<const std::byte> block : stream.receive()) {
-    // Coming back for the next block acknowledges this one; an exception refuses it, and the sender gets its text.
+    // Coming back for the next block acknowledges this one; an exception refuses it, and the sender is told.
     if (!file.write(reinterpret_cast<const char*>(block.data()), static_cast<std::streamsize>(block.size())))
       throw std::runtime_error("can't write " + path);
   }

@@ -50,6 +50,7 @@ TEST(Readme, ExplainsEveryPackageThatTheRunScriptInstalls) {
   for (const std::string& list : all_between(read_file(source_file("run")), "packages=(", ")")) {
     std::istringstream names(list);
     for (std::string name; names >> name; ++packages) {
+      if (name.find('$') != std::string::npos) continue;  // another of the lists
       std::string quoted(1, '`');
       quoted.append(name).append(1, '`');
       EXPECT_NE(readme.find(quoted), std::string::npos) << "README.md has no word about " << name;
