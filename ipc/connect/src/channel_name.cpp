@@ -71,9 +71,10 @@ void make_private_directory(const fs::path& directory) {
     base::refuse_directory(directory, "belongs to user " + std::to_string(info.st_uid) + "; expected user " +
                                           std::to_string(::geteuid()));
   }
-  if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+  if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
     base::refuse_directory(directory,
                            "is open to others: its mode is " + base::octal(info.st_mode) + "; expected 0700");
+  }
 }
 
 }  // namespace

@@ -146,7 +146,7 @@ Listener listen(std::string_view name, ListenOptions options, std::error_code& w
   return base::with_error_code(why, Listener(), [&] { return listen(name, std::move(options)); });
 }
 
-Port connect(std::string_view name, ConnectOptions options) {
+Port connect(std::string_view name, const ConnectOptions& options) {
   const ipc::Plan plan = plain_plan(options.port);
   const std::filesystem::path path = ipc::resolve_channel_name(name);
   ipc::Opened opened = ipc::knock(path, options.listener_user.value_or(::geteuid()), plan, options.timeout,
@@ -154,8 +154,8 @@ Port connect(std::string_view name, ConnectOptions options) {
   return ipc::make_port(std::move(opened.connection), options.port);
 }
 
-Port connect(std::string_view name, ConnectOptions options, std::error_code& why) {
-  return base::with_error_code(why, Port(), [&] { return connect(name, std::move(options)); });
+Port connect(std::string_view name, const ConnectOptions& options, std::error_code& why) {
+  return base::with_error_code(why, Port(), [&] { return connect(name, options); });
 }
 
 }  // namespace sluice

@@ -50,9 +50,10 @@ void check_kind(ConnectionKind wanted, ConnectionKind offered) {
   if (wanted == offered) return;
   if (wanted == ConnectionKind::plain)
     throw error(connect_errc::refused, "a session is offered here: use join_session(), not connect()");
-  if (wanted == ConnectionKind::session)
+  if (wanted == ConnectionKind::session) {
     throw error(connect_errc::refused,
                 "plain connections are offered here: use connect(), not join_session()");
+  }
   throw error(connect_errc::protocol, "handshake: expected a connection of kind 1 or 2, got " +
                                           std::to_string(static_cast<std::uint32_t>(wanted)));
 }

@@ -1,15 +1,8 @@
 // The one exception type of the library, and the conditions that every room shares.
 //
-// Each room has an enum of its own for what only it can find wrong, with a category of its own:
-//
-//   sluice::errc              "sluice"              here: a wrong call, an unusable place, no time left
-//   sluice::ring::errc        "sluice.ring"         sluice/ring/error.hpp: a region that breaks a rule
-//   sluice::connect_errc      "sluice.connect"      sluice/ipc/connect/connect_error.hpp: no connection
-//   sluice::checkpoint_errc   "sluice.checkpoint"   sluice/ipc/checkpoint/checkpoint_error.hpp
-//   sluice::stream_errc       "sluice.stream"       sluice/ipc/stream/stream_error.hpp: a stream that failed
-//   sluice::crypto::errc      "sluice.crypto"       sluice/crypto/key/error.hpp
-//
-// A failed system call carries its errno in the system category. `catch (const sluice::error&)` catches all.
+// Each room has an enum of its own for what only it can find wrong, with a category of its own, in an error
+// header of its own. A failed system call carries its errno in the system category.
+// `catch (const sluice::error&)` catches all of them.
 #pragma once
 
 #include <string>

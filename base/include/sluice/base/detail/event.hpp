@@ -20,8 +20,8 @@ class Event {
   /// To be polled for POLLIN.
   int fd() const noexcept { return descriptor_.get(); }
 
-  void set() noexcept;
-  void clear() noexcept;
+  void set() const noexcept;
+  void clear() const noexcept;
   bool is_set() const noexcept;
 
  private:

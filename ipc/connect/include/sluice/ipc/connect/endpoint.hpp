@@ -101,8 +101,8 @@ Listener listen(std::string_view name, ListenOptions options, std::error_code& w
 /// connect_errc::refused (with the listener's reason; also if a session is offered there),
 /// connect_errc::bad_version, ring::errc::bad_region, connect_errc::protocol, connect_errc::peer_gone, and
 /// those of listen().
-Port connect(std::string_view name, ConnectOptions options = {});
-Port connect(std::string_view name, ConnectOptions options, std::error_code& why);
+Port connect(std::string_view name, const ConnectOptions& options = {});
+Port connect(std::string_view name, const ConnectOptions& options, std::error_code& why);
 
 }  // namespace sluice
 
