@@ -43,11 +43,15 @@ const std::error_category& category() noexcept {
   return kCategory.get();
 }
 
-error error::about(const std::string& name) const {
+std::string error::detail() const {
   std::string_view detail = what();
   const std::string ending = ": " + code().message();
   if (detail.ends_with(ending)) detail.remove_suffix(ending.size());
-  return {code(), name + ": " + std::string(detail)};
+  return std::string(detail);
+}
+
+error error::about(const std::string& name) const {
+  return {code(), name + ": " + detail()};
 }
 
 void throw_errno(const std::string& what) {

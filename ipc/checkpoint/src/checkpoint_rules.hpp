@@ -17,7 +17,7 @@ void check_checkpoint_key(std::string_view key);
 /// Throws errc::bad_option.
 void check_checkpoint(const StreamCheckpoint& checkpoint);
 
-/// From `time` to `now` by the wall clock; zero where time is in the future. Both must not be before 1970.
+/// From `time` to `now` by the wall clock; zero if that is in the future. Both must not be before 1970.
 std::chrono::nanoseconds wall_age(std::chrono::system_clock::time_point time,
                                   std::chrono::system_clock::time_point now) noexcept;
 

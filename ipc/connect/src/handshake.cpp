@@ -62,7 +62,7 @@ void check_kind(ConnectionKind wanted, ConnectionKind offered) {
 
 void try_refuse(int socket, const error& why) noexcept {
   try {
-    send_packet(socket, encode_refusal(why.code(), why.what()), {}, steady_clock::now());
+    send_packet(socket, encode_refusal(why.code(), why.detail()), {}, steady_clock::now());
   } catch (const std::exception&) {
     // Nobody listens any more; the reason goes to our own caller.
     return;

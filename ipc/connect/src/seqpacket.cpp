@@ -21,9 +21,10 @@ SocketAddress::SocketAddress(const std::filesystem::path& path) {
   const std::string& text = path.native();
   // An empty path would be autobound, and one that begins with a zero byte is an abstract name without
   // permissions.
-  if (text.empty() || text.find('\0') != std::string::npos)
+  if (text.empty() || text.find('\0') != std::string::npos) {
     throw error(errc::bad_name,
                 "socket path " + base::quoted_text(text) + " is empty or contains a zero byte");
+  }
   if (text.size() > kMaxSocketPathBytes) {
     throw error(errc::bad_name, "socket path " + base::quoted_text(text) + " has " +
                                     std::to_string(text.size()) + " bytes; the system allows " +

@@ -126,7 +126,7 @@ void StreamReceiver::refuse_stream(Lock& lock, bool block_handled, std::string_v
   linger(lock);
 }
 
-/// Blocks that are on their way are refused by whoever reads the port; where that's us, we stay for it.
+/// Blocks that are on their way are refused by whoever reads the port; if that's us, we stay for it.
 void StreamReceiver::linger(Lock& lock) {
   if (!reader_.by_caller() && !reader_.closing()) return;
   const Deadline deadline = deadline_in(reader_.options().linger);

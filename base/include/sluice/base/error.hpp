@@ -35,6 +35,9 @@ class error : public std::system_error {
  public:
   error(std::error_code code, const std::string& detail) : std::system_error(code, detail) {}
 
+  /// what() without the code's message at its end.
+  std::string detail() const;
+
   /// The same code and detail, with the name of the file or object that it is about in front.
   error about(const std::string& name) const;
 };

@@ -33,7 +33,7 @@ concept ByteBlock = std::ranges::contiguous_range<T> && std::ranges::sized_range
 template <typename R>
 concept BlockRangeLike = std::ranges::input_range<R> && ByteBlock<std::ranges::range_reference_t<R>>;
 
-/// How much a descriptor or an istream is read at once where no block size is asked for.
+/// How much a descriptor or an istream is read at once if no block size is asked for.
 inline constexpr std::size_t kReadBytes = 65536;
 
 namespace ipc {

@@ -73,7 +73,7 @@ class ReceiveState {
     return consumed_bytes_ >= limits_.window_bytes / kAckShare ||
            consumed_blocks_ >= kMaxBlocksInFlight / kAckShare || limits_.window_bytes == 0;
   }
-  /// The window to name in the next ACK; nothing where credits are off.
+  /// The window to name in the next ACK; nothing if credits are off.
   std::optional<std::uint32_t> grant() const noexcept;
 
   /// The consumer has taken the stream's END or ERROR out of the queue.
@@ -84,7 +84,7 @@ class ReceiveState {
   /// Returns the id to reject if a block was dropped; consumed_unanswered() comes before.
   std::optional<BlockId> refuse(std::uint64_t blocks, std::uint64_t bytes, bool end_dropped) noexcept;
   /// The id to acknowledge, if something was consumed and not acknowledged yet: due when consumed() says so,
-  /// where no further block of the stream waits in the queue, and before a rejection.
+  /// if no further block of the stream waits in the queue, and before a rejection.
   std::optional<BlockId> consumed_unanswered() noexcept;
 
   /// Blocks of the present stream are being refused until its END or ERROR arrives.
