@@ -21,12 +21,14 @@ struct EmptyRing {
   }
 };
 
+EmptyRing empty_ring;
+
 /// Closed from the beginning: no call comes as far as writing to it, so that all threads may share it.
 class ClosedCore final : public PortCore {
  public:
-  ClosedCore() noexcept : ClosedCore(ring_.view()) {}
+  ClosedCore() noexcept : ClosedCore(empty_ring.view()) {}
 
-  ring::PeerView view() noexcept { return ring_.view(); }
+  ring::PeerView view() noexcept { return empty_ring.view(); }
 
  private:
   explicit ClosedCore(const ring::OwnView& view) noexcept
@@ -39,8 +41,6 @@ class ClosedCore final : public PortCore {
 
   void note_broken(const ring::RingFailure& /*failure*/) noexcept override {}
   void note_too_large(std::uint64_t /*bytes*/) noexcept override {}
-
-  static inline EmptyRing ring_;
 };
 
 /// Never destroyed: ports with static storage may outlive it otherwise.
