@@ -8,10 +8,10 @@
 #include <thread>
 #include <vector>
 
-#include "../../multiprocess/two_processes.hpp"
 #include "frames.hpp"
 #include "process_signal.hpp"
 #include "sluice/ipc/stream/port_stream.hpp"
+#include "two_processes.hpp"
 #include "watchdog.hpp"
 
 namespace sluice {
