@@ -54,9 +54,10 @@ void receive_plainly(const TransferArguments& arguments, Output& output) {
   for (bool started = false;; started = true) {
     // Released by the next receive: not before it has been written.
     const Message message = port.receive();
-    if (!message)
+    if (!message) {
       throw_ended_early(port, message.status(), arguments, "sender",
                         fmt::format("{} bytes received", written));
+    }
     if (!started) {
       const std::uint64_t bytes = decode_start(message.bytes()).content_bytes;
       progress.begin(0, bytes == kAllBitsSet ? std::nullopt : std::optional(bytes));
