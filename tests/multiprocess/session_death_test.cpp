@@ -107,14 +107,11 @@ TEST_P(SessionDeath, IsWhatAZombieHasWhoseGrandchildHoldsTheSocket) {
 
 TEST_P(SessionDeath, LetsOneOfSeveralFollow) {
   constexpr std::uint64_t kProcesses = 3;
-  ChildProcess first = victim([](Port&) { ::pause(); });
-  Port port = survivor();
-  first.signal(SIGKILL);
-  ASSERT_TRUE(events_.wait_for(SessionState::waiting_for_peer));
   ProcessSignal won;
   ProcessSignal lost;
   std::vector<std::unique_ptr<ChildProcess>> children;
   ProcessSignal start;
+  // Forked while no other thread runs here: a sanitizer's own locks don't survive a fork.
   for (std::uint64_t i = 0; i < kProcesses; ++i) {
     children.push_back(std::make_unique<ChildProcess>([&] {
       start.wait();
@@ -131,6 +128,10 @@ TEST_P(SessionDeath, LetsOneOfSeveralFollow) {
       }
     }));
   }
+  ChildProcess first = victim([](Port&) { ::pause(); });
+  Port port = survivor();
+  first.signal(SIGKILL);
+  ASSERT_TRUE(events_.wait_for(SessionState::waiting_for_peer));
   for (std::uint64_t i = 0; i < kProcesses; ++i) start.notify();
   won.wait();
   for (std::uint64_t i = 1; i < kProcesses; ++i) lost.wait();
