@@ -69,10 +69,12 @@ TEST_F(SharedStreams, NeitherShareALockNorCopyWhileOneDirectionIsInUse) {
 
 TEST_F(SharedStreams, AreAsQuickAsBeforeOnceOneDirectionIsLeft) {
   for (int round = 0; round < 3; ++round) {
-    both_ways();
+    // On a busy machine the two directions may run one after the other: until they have met.
+    const std::uint64_t met = a_.reader.slow_locks() + 100;
+    for (int tries = 0; tries < 100 && a_.reader.slow_locks() < met; ++tries) both_ways();
     const std::uint64_t at_a = a_.reader.slow_locks();
     const std::uint64_t at_b = b_.reader.slow_locks();
-    EXPECT_GT(at_a, 100U);  // else this shows nothing
+    EXPECT_GE(at_a, met);  // else this shows nothing
     // Two streams in each direction: the privilege changes hands with the direction.
     for (StreamEnds* sender : {&a_, &b_}) {
       StreamEnds& receiver = sender == &a_ ? b_ : a_;
