@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "segment_file.hpp"
+#include "sluice/crypto/inspect/inspect.hpp"
 #include "sluice/crypto/journal/journal_format.hpp"
 #include "sluice/crypto/journal/journal_reader.hpp"
 #include "sluice/crypto/journal/sealed_journal.hpp"
@@ -18,7 +19,6 @@
 #include "sluice/crypto/key/key_file.hpp"
 #include "sluice/crypto/seal/agcm_header.hpp"
 #include "sluice/crypto/seal/files.hpp"
-#include "sluice/crypto/inspect/inspect.hpp"
 #include "sluice/crypto/seal/random_access_decryptor.hpp"
 #include "sluice/crypto/seal/streaming_decryptor.hpp"
 #include "sluice/crypto/seal/transfer.hpp"
