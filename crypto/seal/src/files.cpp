@@ -98,32 +98,34 @@ class PlaintextSource final : public ByteSource {
   DigestSink* digest_;
 };
 
-}  // namespace
-
-std::uint64_t seal_file(const std::filesystem::path& input, const std::filesystem::path& output,
-                        const SecretKey& key, const SealOptions& options, const TransferOptions& transfer) {
+/// Opens `input`, lets `move` transfer it into a new file, and gives that the name `output` once it is complete.
+template <typename Move>
+std::uint64_t into_new_file(const std::filesystem::path& input, const std::filesystem::path& output,
+                            Move move) {
   const InputFile from = open_input(input);
   FdSource source(from.fd.get(), input.string());
   base::AtomicFile file(output);
   AtomicFileSink sink(file);
   file.expect_as_much_as(from.fd.get());
-  const std::uint64_t bytes =
-      naming(input.string(), [&] { return crypto::seal(source, sink, key, options, transfer); });
+  const std::uint64_t bytes = naming(input.string(), [&] { return move(source, sink); });
   file.commit();
   return bytes;
 }
 
+}  // namespace
+
+std::uint64_t seal_file(const std::filesystem::path& input, const std::filesystem::path& output,
+                        const SecretKey& key, const SealOptions& options, const TransferOptions& transfer) {
+  return into_new_file(input, output, [&](ByteSource& source, ByteSink& sink) {
+    return crypto::seal(source, sink, key, options, transfer);
+  });
+}
+
 std::uint64_t open_file(const std::filesystem::path& input, const std::filesystem::path& output,
                         const Keys& keys, const OpenOptions& options, const TransferOptions& transfer) {
-  const InputFile from = open_input(input);
-  FdSource source(from.fd.get(), input.string());
-  base::AtomicFile file(output);
-  AtomicFileSink sink(file);
-  file.expect_as_much_as(from.fd.get());
-  const std::uint64_t bytes =
-      naming(input.string(), [&] { return crypto::open(source, sink, keys, options, transfer); });
-  file.commit();
-  return bytes;
+  return into_new_file(input, output, [&](ByteSource& source, ByteSink& sink) {
+    return crypto::open(source, sink, keys, options, transfer);
+  });
 }
 
 std::uint64_t rekey_file(const std::filesystem::path& file, const Keys& from, const SecretKey& to,
