@@ -15,6 +15,7 @@
 #include "scratch_files.hpp"
 #include "sluice/base/atomic_file.hpp"
 #include "sluice/base/descriptor.hpp"
+#include "tmpfs_test.hpp"
 
 namespace sluice::base {
 namespace {
@@ -24,17 +25,7 @@ using namespace sluice::test::scratch;
 constexpr std::size_t kMiB = 1024UL * 1024;
 constexpr std::size_t kHugePage = 2 * kMiB;
 
-class LongFiles : public testing::Test {
- protected:
-  void SetUp() override {
-    struct statfs status {};
-    ASSERT_EQ(::statfs(scratch_.path().c_str(), &status), 0);
-    if (status.f_type != TMPFS_MAGIC) GTEST_SKIP() << "no tmpfs to write to here";
-  }
-
-  ScratchDirectory scratch_;
-  std::filesystem::path path_ = scratch_ / "file";
-};
+using LongFiles = sluice::test::TmpfsTest;
 
 TEST_F(LongFiles, HoldWhatWasWrittenWhateverWasExpected) {
   const auto bytes = pattern(11 * kMiB + 17);

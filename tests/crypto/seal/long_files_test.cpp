@@ -1,11 +1,9 @@
 // Long sealed files on a tmpfs get huge pages if the kernel has some.
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -14,6 +12,7 @@
 #include "sluice/base/descriptor.hpp"
 #include "sluice/crypto/seal/files.hpp"
 #include "support.hpp"
+#include "tmpfs_test.hpp"
 
 namespace sluice::crypto::test {
 namespace {
@@ -41,17 +40,7 @@ std::size_t in_huge_pages(const std::filesystem::path& path) {
   return found * 1024;
 }
 
-class LongFiles : public testing::Test {
- protected:
-  void SetUp() override {
-    struct statfs status {};
-    ASSERT_EQ(::statfs(scratch_.path().c_str(), &status), 0);
-    if (status.f_type != TMPFS_MAGIC) GTEST_SKIP() << "no tmpfs to write to here";
-  }
-
-  ScratchDirectory scratch_;
-  std::filesystem::path path_ = scratch_ / "file";
-};
+using LongFiles = sluice::test::TmpfsTest;
 
 // What the kernel does, asked in another way than the code under test asks: a whole page first, then the
 // call.

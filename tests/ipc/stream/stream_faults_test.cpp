@@ -400,21 +400,14 @@ TEST_P(StreamFaults, GrantTheConfiguredWindow) {
 }
 
 /// Fails in the middle of posting, as a cable that is pulled.
-class FailingPort {
+class FailingPort : public test::HandlersOnlyPort {
  public:
-  FailingPort(Port port, int posts) : port_(std::move(port)), posts_left_(posts) {}
+  FailingPort(Port port, int posts) : test::HandlersOnlyPort(std::move(port)), posts_left_(posts) {}
   Status post_message(std::span<const std::byte> message) {
-    return posts_left_-- > 0 ? port_.post_message(message) : Status::broken;
+    return posts_left_-- > 0 ? test::HandlersOnlyPort::post_message(message) : Status::broken;
   }
-  MessageHandler on_message(MessageHandler handler) { return port_.on_message(std::move(handler)); }
-  ErrorHandler on_error(ErrorHandler handler) { return port_.on_error(std::move(handler)); }
-  CloseHandler on_close(CloseHandler handler) { return port_.on_close(std::move(handler)); }
-  void start() { port_.start(); }
-  void close() { port_.close(); }
-  bool is_open() const { return port_.is_open(); }
 
  private:
-  Port port_;
   int posts_left_;
 };
 
