@@ -106,7 +106,8 @@ class IceoryxPair {
     }
     template <class Fill>
     void produce(std::size_t bytes, Fill fill) {
-      for (bool sent = false; !sent;) {
+      bool sent = false;
+      while (!sent) {
         out_->loan(static_cast<std::uint32_t>(bytes))
             .and_then([&](void* room) {
               fill(std::span(static_cast<std::byte*>(room), bytes));
@@ -118,7 +119,8 @@ class IceoryxPair {
     }
     template <class Handler>
     void receive(Handler&& handler) {
-      for (bool taken = false; !taken;) {
+      bool taken = false;
+      while (!taken) {
         in_->take()
             .and_then([&](const void* payload) {
               const auto* const header = iox::mepoo::ChunkHeader::fromUserPayload(payload);
