@@ -6,8 +6,11 @@
 #include <random>
 #include <span>
 #include <thread>
+#include <vector>
 
 #include "ring_pair.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/ring/history.hpp"
 
 namespace sluice::ring::testing {
 namespace {
@@ -105,6 +108,136 @@ TEST(SLUICE_FLIPS_SUITE, NeverMakeTheProducerWriteOutOfBounds) {
     if (status == Status::broken) ++refused;
   }
   EXPECT_GT(refused, 0U);
+}
+
+/// Flips, while it lives, what a producer writes for those who read old records: headers along a chain that is
+/// mostly whole, so that readers come far, and the oldest record's place and number.
+class HistoryFlipper {
+ public:
+  explicit HistoryFlipper(const OwnView& region) : region_(region) {
+    for (std::uint64_t record = 0; record < kRecords; ++record) mend(record);
+    thread_ = std::jthread([this] { flip(); });
+  }
+
+  bool done() const { return done_; }
+
+ private:
+  static constexpr std::uint64_t kBytes = 64;
+  static constexpr std::uint64_t kRecords = 40;  // of 64 places: the next header is zero
+
+  void mend(std::uint64_t record) const {
+    word_at(region_, record * kBytes)
+        .store(make_header(kBytes - kRecordHeaderBytes, record + 1), std::memory_order_relaxed);
+  }
+
+  void damage(std::uint64_t record, std::uint64_t value) const {
+    const std::uint64_t plausible = make_header(value % 5000, record + 1);
+    word_at(region_, record * kBytes).store(value % 3 == 0 ? value : plausible, std::memory_order_relaxed);
+  }
+
+  void flip() {
+    std::mt19937_64 random(20'263);
+    auto& history = region_.control->history;
+    for (std::uint64_t flip = 0; flip < kFlips; ++flip) {
+      const std::uint64_t value = random();
+      const std::uint64_t record = (value >> 32U) % kRecords;
+      damage(record, value);
+      mend(record);
+      if (value % 16 != 0) continue;
+      const bool wild = value % 64 == 0;
+      history.oldest.store(wild ? value : record * kBytes, std::memory_order_relaxed);
+      history.oldest_sequence.store(wild ? value : record + 1, std::memory_order_relaxed);
+      region_.control->tail.tail.store(wild ? value : kRecords * kBytes, std::memory_order_relaxed);
+      std::this_thread::yield();
+      history.oldest.store(0, std::memory_order_relaxed);
+      history.oldest_sequence.store(1, std::memory_order_relaxed);
+    }
+    done_ = true;
+  }
+
+  const OwnView& region_;
+  std::atomic<bool> done_ = false;
+  std::jthread thread_;
+};
+
+/// What came of many attempts.
+struct Attempts {
+  std::uint64_t good = 0;
+  std::uint64_t refused = 0;
+
+  void count(bool is_good) { ++(is_good ? good : refused); }
+};
+
+void expect_both(const Attempts& attempts) {
+  EXPECT_GT(attempts.good, 0U);
+  EXPECT_GT(attempts.refused, 0U);
+}
+
+TEST(SLUICE_FLIPS_SUITE, NeverMakeAReaderOfTheHistoryReadOutOfBounds) {
+  const RingPair pair({.capacity = 4096, .wait = kSleep});
+  const HistoryFlipper flipper(pair.a());
+  std::vector<std::byte> payload;
+  Attempts seeks;
+  Attempts records;
+  while (!flipper.done()) {
+    HistoryReader history(pair.a_seen());
+    const std::uint64_t attempt = seeks.good + seeks.refused;
+    const Status found = attempt % 3 == 0   ? history.seek(attempt % 50)
+                         : attempt % 3 == 1 ? history.seek_position(attempt % 50 * 64)
+                                            : history.seek_end();
+    seeks.count(found == Status::ok);
+    Status status = found;
+    for (int i = 0; i < 64 && status == Status::ok; ++i) {
+      Sequence sequence = 0;
+      status = history.next(payload, sequence);
+      records.count(status == Status::ok);
+      ASSERT_LE(payload.size(), max_payload_bytes(4096, 0));
+    }
+  }
+  expect_both(seeks);
+  expect_both(records);
+}
+
+TEST(SLUICE_FLIPS_SUITE, NeverMakeAConsumerThatGoesBackReadOutOfBounds) {
+  const RingPair pair({.capacity = 4096, .replay_window = 1024, .wait = kSleep});
+  const HistoryFlipper flipper(pair.a());
+  Attempts records;
+  std::uint64_t rewinds = 0;
+  while (!flipper.done()) {
+    const auto consumer = pair.consumer();
+    Status status = Status::ok;
+    for (int i = 0; i < 64 && status == Status::ok; ++i) {
+      Record record;
+      status = consumer->try_read(record);
+      records.count(status == Status::ok);
+      if (status != Status::ok) break;
+      ASSERT_TRUE(lies_within(pair.a_seen(), record.payload));
+      consumer->release();
+      if (i % 8 != 7) continue;
+      if (consumer->rewind(consumer->next_sequence() - 5) == Status::ok) ++rewinds;
+    }
+  }
+  expect_both(records);
+  EXPECT_GT(rewinds, 0U);
+}
+
+TEST(SLUICE_FLIPS_SUITE, NeverMakeARecoveryTakeWhatIsNoRecord) {
+  const RingPair pair({.capacity = 4096, .wait = kSleep});
+  const HistoryFlipper flipper(pair.a());
+  Attempts recoveries;
+  while (!flipper.done()) {
+    try {
+      const auto region = OwnedRegion::continue_from(pair.a_seen(), {.capacity = 4096}, 0);
+      recoveries.count(true);
+      const Position end = region.view().control->tail.tail.load();
+      HistoryReader taken(region.view());
+      ASSERT_EQ(taken.seek_end(), Status::ok) << "everything that was taken over is a record";
+      ASSERT_EQ(taken.place().position, end);
+    } catch (const error&) {
+      recoveries.count(false);
+    }
+  }
+  expect_both(recoveries);
 }
 
 }  // namespace
