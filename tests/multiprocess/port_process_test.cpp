@@ -156,18 +156,6 @@ TEST_F(PortBetweenProcesses, ServesSeveralClientsAtOnce) {
   for (auto& child : children) EXPECT_TRUE(ends_well(*child));
 }
 
-TEST_F(PortBetweenProcesses, TakesAStoppedPeerForAlive) {
-  Listener listener = listen(channel_.path());
-  ChildProcess child = connecting_child(channel_, echo);
-  Port port = listener.accept();
-  child.signal(SIGSTOP);
-  ASSERT_EQ(port.post_message(bytes_of("later")), Status::ok);
-  EXPECT_EQ(port.receive_for(300ms).status(), Status::timed_out);
-  EXPECT_TRUE(port.is_open());
-  child.signal(SIGCONT);
-  EXPECT_EQ(text_of(port.receive().bytes()), "later");
-}
-
 TEST_F(PortBetweenProcesses, RefusesUseInAForkedChildAndStaysWhole) {
   Listener listener = listen(channel_.path());
   ChildProcess peer = connecting_child(channel_, echo);

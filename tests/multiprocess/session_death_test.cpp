@@ -63,27 +63,6 @@ class SessionDeath : public ::testing::TestWithParam<Role> {
   Events events_;
 };
 
-TEST_P(SessionDeath, IsNotWhatAStoppedProcessHas) {
-  ChildProcess peer = victim([](Port& mine) {
-    while (const Message message = mine.receive()) EXPECT_EQ(mine.post_message(message.bytes()), Status::ok);
-  });
-  Port port = survivor({.resume_window = 100ms});
-  EXPECT_EQ(port.post_message(text("first")), Status::ok);
-  ASSERT_TRUE(port.receive());
-  peer.signal(SIGSTOP);
-  EXPECT_EQ(port.post_message(text("second")), Status::ok);
-  EXPECT_EQ(port.receive_for(500ms).status(), Status::timed_out);
-  EXPECT_EQ(events_.states(), std::vector{SessionState::connected});
-  if (survivor_role() == Role::host) {
-    EXPECT_TRUE(throws(connect_errc::refused, "still runs", [&] { (void)join_session(channel_.path()); }));
-  } else {
-    EXPECT_TRUE(throws(connect_errc::name_taken, "", [&] { (void)host_session(channel_.path()); }));
-  }
-  peer.signal(SIGCONT);
-  EXPECT_TRUE(port.receive());
-  EXPECT_EQ(events_.states(), std::vector{SessionState::connected});
-}
-
 TEST_P(SessionDeath, IsWhatAZombieHasWhoseGrandchildHoldsTheSocket) {
   // It holds the connection; and of a host the listening socket too.
   ProcessSignal has_grandchild;
