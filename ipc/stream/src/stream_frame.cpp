@@ -47,7 +47,7 @@ std::string text_of_peer(std::span<const std::byte> payload) {
   const std::string_view text = as_text(payload);
   if (payload.size() <= kMaxTextBytes) {
     const auto value = nlohmann::json::parse(text, nullptr, false);
-    if (value.is_string()) return value.get<std::string>();
+    if (value.is_string()) return base::printable(value.get_ref<const std::string&>());
   }
   return base::quoted_text(text);
 }

@@ -337,8 +337,8 @@ TEST_F(HostileListener, IsReportedWhenItHangsUp) {
 }
 
 TEST_F(HostileListener, IsQuotedWhenItRefuses) {
-  expect_connect_fails(connect_errc::refused, "not\\x0atoday", [](PacketSocket& client) {
-    client.send(ipc::encode_refusal(connect_errc::refused, "not\ntoday"), {}, deadline_in(10s));
+  expect_connect_fails(connect_errc::refused, "not\\x0atoday\\xe2\\x80\\xae", [](PacketSocket& client) {
+    client.send(ipc::encode_refusal(connect_errc::refused, "not\ntoday\xe2\x80\xae"), {}, deadline_in(10s));
   });
 }
 

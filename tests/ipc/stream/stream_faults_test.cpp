@@ -233,6 +233,31 @@ TEST_P(StreamFaults, QuoteAnErrorThatIsNoJsonString) {
   }
 }
 
+TEST_P(StreamFaults, EscapeWhatATerminalWouldObeyInThePeersWords) {
+  const std::string words = R"("stored\n\u001b[2J\u001b]0;owned\u0007 \u009b8m \u202egpj.exe caf\u00e9")";
+  const std::string expected = R"(stored\x0a\x1b[2J\x1b]0;owned\x07 \xc2\x9b8m \xe2\x80\xaegpj.exe caf)"
+                               "\xc3\xa9";
+  auto receiving = receive(options());
+  peer_.post("0300000000" + hex_of_text(words));
+  EXPECT_EQ(receiving.get(), stream_errc::sender_failed);
+  EXPECT_EQ(reason_, expected);
+  EXPECT_NE(text_.find(expected), std::string::npos) << text_;
+
+  auto sending = send({Bytes(1)});
+  EXPECT_EQ(peer_.next(), "000000000000");
+  peer_.post("010000000000" + hex_of_text(words));
+  EXPECT_EQ(sending.get(), stream_errc::rejected);
+  EXPECT_EQ(reason_, expected);
+  EXPECT_NE(text_.find(expected), std::string::npos) << text_;
+}
+
+TEST_P(StreamFaults, KeepOnlyABoundedPieceOfThePeersWords) {
+  auto receiving = receive(options());
+  peer_.post("0300000000" + hex_of_text('"' + std::string(10'000, 'x') + '"'));
+  EXPECT_EQ(receiving.get(), stream_errc::sender_failed);
+  EXPECT_EQ(reason_, std::string(1024, 'x') + "... (10000 bytes)");
+}
+
 TEST_P(StreamFaults, BoundAHugeErrorMessage) {
   ports_ = test::make_ports(test::PortKind::bytes);
   RawPeer peer(ports_.first);

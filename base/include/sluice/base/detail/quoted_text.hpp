@@ -1,4 +1,4 @@
-// Text of unknown origin, made fit for an error message.
+// Text of unknown origin, made fit for an error message, a log or a terminal.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,13 @@
 
 namespace sluice::base {
 
-/// `text` in double quotes; quotes, backslashes and every byte that isn't printable ASCII are escaped (\xNN),
-/// and after `max_bytes` bytes of it comes "..." with the full length. Safe to print on a terminal.
+/// `text` without anything that a terminal obeys or a reader can't see: each byte of a control character
+/// (line ends, too), of what isn't UTF-8, and of a character that is invisible or turns the direction of
+/// writing is escaped as \xNN. After `max_bytes` bytes of it comes "..." with the full length. What is
+/// printable already stays as it is, so that a text may pass through here twice.
+std::string printable(std::string_view text, std::size_t max_bytes = 1024);
+
+/// The same in double quotes; quotes and backslashes are escaped, too.
 std::string quoted_text(std::string_view text, std::size_t max_bytes = 128);
 
 }  // namespace sluice::base

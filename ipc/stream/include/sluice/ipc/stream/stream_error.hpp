@@ -38,7 +38,8 @@ class StreamError : public error {
   StreamError(stream_errc code, const std::string& what, std::string reason = {})
       : error(make_error_code(code), what), reason_(std::move(reason)) {}
 
-  /// The peer's own words (rejected, sender_failed), or empty.
+  /// The peer's own words (rejected, sender_failed), or empty. As in what(), they are fit for a terminal or a
+  /// log: control characters and the like are escaped as \xNN, and at most 1024 bytes of them are kept.
   const std::string& reason() const noexcept { return reason_; }
 
  private:
