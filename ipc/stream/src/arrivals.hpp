@@ -2,6 +2,7 @@
 // blocks themselves, and the block that the consumer has in its hand. Does no I/O.
 //
 // A block waits either in place, in the port's memory (only the newest message can), or copied in the queue.
+// The queue is bounded: by ReceiveState what blocks may be in it, and by kMaxUnreceivedEnds how many ends.
 #pragma once
 
 #include <cstddef>
@@ -11,60 +12,75 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
+#include "arrival_queue.hpp"
 #include "sluice/ipc/stream/receive_state.hpp"
 
 namespace sluice::ipc {
 
+/// So many streams may have ended, well or not, that nobody has received. Only streams without blocks can.
+inline constexpr std::size_t kMaxUnreceivedEnds = 1024;
+
 /// Thread-safety: none; StreamReader's lock guards it.
 class Arrivals {
  public:
-  enum class Kind : std::uint8_t { block, end, error, violation };
+  using Kind = ArrivalQueue::Kind;
 
   Arrivals(const ReceiveLimits& limits, BlockId first_id) : state_(limits, first_id) {}
 
-  // From the port.
+  // From the port. False: the peer's frame has no effect, or a bad one; a peer may do that a few times only.
 
   /// A block that stays where it lies if it is accepted.
-  void on_data_in_place(BlockId id, std::span<const std::byte> block) {
+  bool on_data_in_place(BlockId id, std::span<const std::byte> block) {
     const auto verdict = state_.on_data(id, block.size());
-    if (verdict == ReceiveState::Verdict::accept) [[likely]] {
-      in_place_ = block;
-    } else {
+    if (verdict != ReceiveState::Verdict::accept) [[unlikely]] {
       refuse_arriving(id, block.size(), verdict);
+      return false;
     }
+    in_place_ = block;
+    return true;
   }
-  void on_data(BlockId id, std::span<const std::byte> block) {
+  bool on_data(BlockId id, std::span<const std::byte> block) {
     const auto verdict = state_.on_data(id, block.size());
-    if (verdict == ReceiveState::Verdict::accept) return push(Kind::block, block);
-    refuse_arriving(id, block.size(), verdict);
+    if (verdict != ReceiveState::Verdict::accept) {
+      refuse_arriving(id, block.size(), verdict);
+      return false;
+    }
+    queue_.push(Kind::block, block);
+    return true;
   }
-  /// END or ERROR. False: nobody has received so many streams that no more are kept.
-  [[nodiscard]] bool on_end(const Frame& frame);
+  /// END or ERROR.
+  void on_end(const Frame& frame);
+  /// More streams than are kept have ended: the peer broke a rule.
+  bool too_many_ends() const noexcept { return queue_.ends() > kMaxUnreceivedEnds; }
 
   bool waits_in_place() const noexcept { return in_place_.has_value(); }
   /// The port's memory is about to be given back: copies the block that waits there.
-  void keep_in_place_block() { push(Kind::block, *std::exchange(in_place_, std::nullopt)); }
+  void keep_in_place_block() { queue_.push(Kind::block, *std::exchange(in_place_, std::nullopt)); }
 
   // To the consumer.
 
-  bool queue_empty() const noexcept { return count_ == 0; }
-  bool something_waits() const noexcept { return in_place_ || count_ != 0; }
+  bool queue_empty() const noexcept { return queue_.empty(); }
+  bool something_waits() const noexcept { return in_place_ || !queue_.empty(); }
   bool block_waits() const noexcept {
-    return in_place_ || (count_ != 0 && queue_[first_].kind == Kind::block);
+    return in_place_ || (!queue_.empty() && queue_.first().kind == Kind::block);
   }
 
-  /// Takes out what waits first. A block is in hand from then on; of an end, text() says why.
-  Kind next(std::span<const std::byte>& block) {
-    if (in_place_) [[likely]] {
-      block = *std::exchange(in_place_, std::nullopt);
-      take_in_hand(block.size(), true);
-      return Kind::block;
+  /// Takes out what waits first. A block is in hand from then on; of an end, the bytes say why.
+  Kind next(std::span<const std::byte>& bytes) {
+    const bool in_place = in_place_.has_value();
+    if (in_place) [[likely]] {
+      bytes = *std::exchange(in_place_, std::nullopt);
+    } else if (const Kind kind = queue_.take(bytes); kind != Kind::block) {
+      state_.end_taken();
+      return kind;
     }
-    return next_queued(block);
+    in_hand_ = true;
+    in_hand_in_place_ = in_place;
+    in_hand_answered_ = false;
+    in_hand_bytes_ = bytes.size();
+    return Kind::block;
   }
-  std::string text() const;
 
   bool in_hand() const noexcept { return in_hand_; }
   bool in_hand_in_place() const noexcept { return in_hand_ && in_hand_in_place_; }
@@ -92,34 +108,18 @@ class Arrivals {
   bool rejection_due() const noexcept { return rejection_.has_value(); }
   /// The block to reject, and all before it, with refusal_json().
   std::optional<BlockId> take_rejection() noexcept { return std::exchange(rejection_, std::nullopt); }
+  /// It couldn't be posted, and is due again, unless a later one is.
+  void return_rejection(BlockId id) noexcept {
+    if (!rejection_) rejection_ = id;
+  }
   const std::string& refusal_json() const noexcept { return refusal_json_; }
 
  private:
-  struct Item {
-    Kind kind = Kind::block;
-    std::vector<std::byte> bytes{};  // the block; of error and violation, what went wrong
-  };
-
-  void take_in_hand(std::uint64_t bytes, bool in_place) noexcept {
-    in_hand_ = true;
-    in_hand_in_place_ = in_place;
-    in_hand_answered_ = false;
-    in_hand_bytes_ = bytes;
-  }
-  Kind next_queued(std::span<const std::byte>& block);
   void refuse_arriving(BlockId id, std::uint64_t bytes, ReceiveState::Verdict verdict);
-  void push(Kind kind, std::span<const std::byte> bytes);
-  Item& last() noexcept { return queue_[(first_ + count_ - 1) % queue_.size()]; }
-  void drop_first();
-  void keep_storage(std::vector<std::byte> storage);
 
   ReceiveState state_;
   std::optional<std::span<const std::byte>> in_place_;  // the message read last; then the queue is empty
-  std::vector<Item> queue_;                             // a ring that grows
-  std::size_t first_ = 0;
-  std::size_t count_ = 0;
-  std::vector<std::vector<std::byte>> spare_;  // storage for further blocks
-  Item current_;                               // what was taken out of the queue last
+  ArrivalQueue queue_;
   bool in_hand_ = false;
   bool in_hand_in_place_ = false;
   bool in_hand_answered_ = false;

@@ -18,8 +18,6 @@ constexpr unsigned kFirstLooks = 20;
 constexpr auto kReadAgain = std::chrono::milliseconds(1);
 /// How long a port that has ended may take to deliver its last messages.
 constexpr auto kLastMessages = std::chrono::milliseconds(200);
-/// A peer has no reason to answer more often than there are blocks.
-constexpr std::size_t kMaxAnswers = kMaxBlocksInFlight;
 
 void check(const PortStreamOptions& options) {
   const auto positive = [](std::chrono::nanoseconds time, const char* name) {
@@ -68,8 +66,9 @@ void StreamReader::attach() {
   attached_ = true;
   previous_message_ = port_.on_message([this](std::span<const std::byte> message) {
     const Lock lock(mutex_, Party::other);
+    if (rule_broken_) return;
     try {
-      if (const auto frame = decode_frame(message)) handle(*frame);
+      handle(message);
     } catch (const std::exception& failure) {  // no memory for the block
       ended_text_ = failure.what();
       end(Status::broken);
@@ -153,7 +152,27 @@ void StreamReader::end(Status status) noexcept {
   if (waiters_ != 0) notice();
 }
 
+void StreamReader::count_message(bool useful) {
+  useless_ = useful ? 0 : useless_ + 1;
+  if (useless_ >= kMaxUselessMessages) {
+    break_rule("the peer sent " + std::to_string(useless_) +
+               " messages in a row that have no effect: blocks of a refused stream, answers to nothing, or "
+               "what is no frame");
+  } else if (arrivals_.too_many_ends()) {
+    break_rule("the peer sent more than " + std::to_string(kMaxUnreceivedEnds) +
+               " streams that nobody received");
+  }
+}
+
+void StreamReader::break_rule(std::string rule) {
+  if (rule_broken_) return;
+  rule_broken_ = true;
+  ended_text_ = std::move(rule);
+  end(Status::broken);
+}
+
 StreamFailure StreamReader::port_failure() const {
+  if (rule_broken_) return {stream_errc::protocol, ended_text_};
   if (ended_ == Status::closed) return {stream_errc::closed, "the port was closed"};
   if (ended_ == Status::peer_died) return {stream_errc::peer_died, "the peer died"};
   const std::string why = ended_text_.empty() ? port_.failure_text() : ended_text_;
@@ -161,29 +180,37 @@ StreamFailure StreamReader::port_failure() const {
           "the port failed: " + std::string(to_string(ended_)) + (why.empty() ? "" : ": " + why)};
 }
 
-void StreamReader::handle(const Frame& frame) {
-  switch (frame.type) {
+void StreamReader::handle(std::span<const std::byte> message) {
+  const auto frame = decode_frame(message);
+  if (!frame) return count_message(false);
+  switch (frame->type) {
     case FrameType::data:
-      return arrivals_.on_data(frame.id, frame.payload);
+      return count_message(arrivals_.on_data(frame->id, frame->payload));
     case FrameType::ack:
-      return on_ack(frame);
+      return on_ack(*frame);
     case FrameType::end:
     case FrameType::error:
-      if (arrivals_.on_end(frame)) return;
-      ended_text_ = "the peer sent too many streams that nobody received";
-      return end(Status::broken);
+      arrivals_.on_end(*frame);
+      return count_message(true);
   }
 }
 
+/// Answers are cumulative: the later of two that say the same is enough, and nothing follows a rejection. The
+/// sender counts what it uses.
 void StreamReader::on_ack(const Frame& frame) {
-  if (!answers_expected_) return;
   const Answer answer = decode_answer(frame.payload);
-  if (answers_.size() >= kMaxAnswers) {
-    ended_text_ = "the peer sent more answers than blocks were sent";
-    return end(Status::broken);
+  if (!answers_expected_ || (!answers_.empty() && !answers_.back().handled && answer.handled))
+    return count_message(false);
+  if (answers_.empty() || answers_.back().handled != answer.handled) {
+    answers_.push_back({frame.id, answer.handled, answer.window,
+                        answer.reason_json.empty() ? std::string() : text_of_peer(answer.reason_json)});
+  } else {
+    PeerAnswer& last = answers_.back();
+    const BlockId ahead = frame.id - last.id;  // modulo 2^32
+    if (ahead == 0 || ahead >= 1U << 31U) return count_message(false);
+    last.id = frame.id;
+    last.window = answer.window;
   }
-  answers_.push_back({frame.id, answer.handled, answer.window,
-                      answer.reason_json.empty() ? std::string() : text_of_peer(answer.reason_json)});
   news_.store(true, std::memory_order_relaxed);
 }
 
@@ -240,16 +267,15 @@ void StreamReader::sleep(Lock& lock, Deadline deadline, const std::stop_token& s
 }
 
 Status StreamReader::post_slowly(Party party, const FrameHead& head, std::span<const std::byte> body,
-                                 const std::stop_token& stop) {
-  const Deadline deadline = deadline_in(options_.ack_timeout);
+                                 Deadline deadline, const std::stop_token& stop) {
   unsigned looks = 0;
   Status status = Status::would_block;
   do {
     Deadline look = next_look(deadline, looks);
     if (by_caller_) {
       const Lock lock(mutex_, party);
-      while (may_read(party) && poll()) {
-      }
+      (void)poll_some(party);
+      if (rule_broken_) return Status::broken;
       if (!alone(party)) look = std::min(look, deadline_in(kReadAgain));
     }
     const BiasedLock posting(posting_, party);
@@ -262,23 +288,24 @@ Status StreamReader::post_slowly(Party party, const FrameHead& head, std::span<c
 
 /// By one thread at a time: a rejection that another one overtakes would arrive after the stream is answered,
 /// and meet the next one.
-void StreamReader::flush_rejection(Lock& lock) {
-  if (rejecting_) return;  // that thread takes ours, too
+void StreamReader::flush_rejection(Lock& lock, Deadline deadline, const std::stop_token& stop) {
+  if (rejecting_ || !arrivals_.rejection_due() || ended()) return;  // that thread takes ours, too
   rejecting_ = true;
-  while (arrivals_.rejection_due() && !ended()) {
-    const FrameHead head = FrameHead::rejected(*arrivals_.take_rejection());
-    const std::string json = arrivals_.refusal_json();
-    lock.unlock();
-    try {
-      (void)post(lock.party(), head, std::as_bytes(std::span(json)), {});
-    } catch (...) {  // a port that throws
-      lock.lock();
-      rejecting_ = false;
-      throw;
-    }
+  deadline = std::min(deadline, deadline_in(options_.ack_timeout));
+  const BlockId id = *arrivals_.take_rejection();
+  const std::string json = arrivals_.refusal_json();
+  lock.unlock();
+  Status status = Status::broken;
+  try {
+    status = post(lock.party(), FrameHead::rejected(id), std::as_bytes(std::span(json)), deadline, stop);
+  } catch (...) {  // a port that throws
     lock.lock();
+    rejecting_ = false;
+    throw;
   }
+  lock.lock();
   rejecting_ = false;
+  if (is_full(status)) arrivals_.return_rejection(id);
 }
 
 /// If the delivery thread reads, a rejection may be due while nobody is inside an operation, and the delivery
@@ -287,7 +314,7 @@ void StreamReader::flush_rejection(Lock& lock) {
 void StreamReader::run_rejecter() {
   Lock lock(mutex_, Party::other);
   while (!rejecter_stops_) {
-    flush_rejection(lock);
+    flush_rejection(lock, deadline_in(options_.ack_timeout), {});
     ++waiters_;
     changed_.wait(
         lock, [this] { return rejecter_stops_ || (arrivals_.rejection_due() && !rejecting_ && !ended()); });

@@ -47,7 +47,11 @@ struct StreamFailure {
 /// How a wait ended.
 enum class Wake : std::uint8_t { ready, timed_out, cancelled };
 
-/// An ACK that came.
+/// So many messages in a row may come that have no effect: blocks of a refused stream, answers to nothing, what
+/// is no frame. Twice what a peer that obeys can have on its way.
+inline constexpr std::size_t kMaxUselessMessages = 2 * kMaxBlocksInFlight;
+
+/// ACKs that came: one, or several that say the same.
 struct PeerAnswer {
   BlockId id;
   bool handled;
@@ -105,6 +109,8 @@ class StreamReader {
   }
   /// Whether an ACK can be for anything of ours; others are noise.
   void expect_answers(bool expected) noexcept { answers_expected_ = expected; }
+  /// A message had an effect, or none. The peer breaks a rule if that goes on.
+  void count_message(bool useful);
   bool ended() const noexcept { return ended_ != Status::ok; }
   void end(Status status) noexcept;
   /// What ended the port, as a stream's end.
@@ -114,13 +120,20 @@ class StreamReader {
 
   /// Whether this party may read now.
   bool may_read(Party party) const noexcept {
-    return by_caller_ && !reading_ && !arrivals_.in_hand_in_place() &&
+    return by_caller_ && !reading_ && !rule_broken_ && !arrivals_.in_hand_in_place() &&
            !(party == Party::sender && receiver_waits_);
   }
   /// Gives the message read before back, and takes the next one if there is one; only if may_read().
   bool poll() {
     if (arrivals_.waits_in_place()) arrivals_.keep_in_place_block();
     return take(port_.try_receive());
+  }
+  /// Reads what is there, but no more than some messages: the peer may never run out of them.
+  bool poll_some(Party party) {
+    constexpr int kMost = 64;
+    int polls = 0;
+    while (polls < kMost && may_read(party) && poll()) ++polls;
+    return polls != 0;
   }
   /// poll() now and then for a few microseconds: whether the next block of a dense stream came.
   bool poll_again();
@@ -146,16 +159,17 @@ class StreamReader {
   static bool is_full(Status status) noexcept {
     return status == Status::timed_out || status == Status::would_block;
   }
-  /// Waits for room, for ack_timeout at most, and reads meanwhile.
-  Status post_slowly(Party party, const FrameHead& head, std::span<const std::byte> body,
+  /// Waits for room, and reads meanwhile.
+  Status post_slowly(Party party, const FrameHead& head, std::span<const std::byte> body, Deadline deadline,
                      const std::stop_token& stop);
-  Status post(Party party, const FrameHead& head, std::span<const std::byte> body,
+  Status post(Party party, const FrameHead& head, std::span<const std::byte> body, Deadline deadline,
               const std::stop_token& stop) {
     const Status status = try_post(party, head, body);
-    return is_full(status) ? post_slowly(party, head, body, stop) : status;
+    return is_full(status) ? post_slowly(party, head, body, deadline, stop) : status;
   }
-  /// Posts the rejection that is due. With the lock, which it gives up meanwhile.
-  void flush_rejection(Lock& lock);
+  /// Posts the rejection that is due; if there is no room until the deadline, it stays due. With the lock,
+  /// which it gives up meanwhile.
+  void flush_rejection(Lock& lock, Deadline deadline, const std::stop_token& stop);
 
  private:
   /// Differs between threads that run at the same time.
@@ -167,8 +181,9 @@ class StreamReader {
 
   void attach();
   bool take(Message message);
-  void handle(const Frame& frame);
+  void handle(std::span<const std::byte> message);
   void on_ack(const Frame& frame);
+  void break_rule(std::string rule);
   void notice();
   bool read(Lock& lock, Deadline deadline);
   void sleep(Lock& lock, Deadline deadline, const std::stop_token& stop);
@@ -203,9 +218,11 @@ class StreamReader {
   bool answers_expected_ = false;
   // Set with the lock, looked at without: relaxed, since who sees it takes the lock.
   std::atomic<bool> news_{false};
+  std::size_t useless_ = 0;  // messages in a row
   Status ended_ = Status::ok;
   std::string ended_text_;
-  bool rejecting_ = false;  // a thread posts rejections
+  bool rule_broken_ = false;  // by the peer; ended_text_ says which
+  bool rejecting_ = false;    // a thread posts rejections
   bool rejecter_stops_ = false;
   std::thread rejecter_;
 };
@@ -219,10 +236,14 @@ inline bool StreamReader::take(Message message) {
   const auto bytes = message.bytes();
   if (receives_alone_ && arrivals_.queue_empty() && is_data(bytes)) {
     // Apart from the other frames, so that nothing of it goes through memory on its way.
-    arrivals_.on_data_in_place(id_of(bytes), bytes.subspan(kFrameHeaderBytes));
-    if (arrivals_.waits_in_place()) in_place_ = std::move(message);
-  } else if (const auto frame = decode_frame(bytes)) {
-    handle(*frame);
+    if (arrivals_.on_data_in_place(id_of(bytes), bytes.subspan(kFrameHeaderBytes))) [[likely]] {
+      useless_ = 0;
+      in_place_ = std::move(message);
+    } else {
+      count_message(false);
+    }
+  } else {
+    handle(bytes);
   }
   if (waiters_ != 0) notice();
   return true;
@@ -231,19 +252,23 @@ inline bool StreamReader::take(Message message) {
 template <typename Ready, typename Until>
 Wake StreamReader::wait(Lock& lock, Ready ready, Until until, const std::stop_token& stop) {
   unsigned looks = 0;
+  bool polled = false;  // and found something, but not looked at the clock since
   std::optional<Wake> wake;
   while (!wake) {
     if (ready()) {
       wake = Wake::ready;
     } else if (closing() || stop.stop_requested()) {
       wake = Wake::cancelled;
-    } else if (may_read(lock.party()) && poll()) {
+    } else if (!polled && may_read(lock.party()) && poll()) {
       looks = 0;
-    } else if (arrivals_.rejection_due() && !rejecting_ && !ended()) {
-      flush_rejection(lock);
+      polled = true;
     } else if (const Deadline deadline = until();
                deadline != kNoDeadline && std::chrono::steady_clock::now() >= deadline) {
       wake = Wake::timed_out;
+    } else if (arrivals_.rejection_due() && !rejecting_ && !ended()) {
+      flush_rejection(lock, deadline, stop);
+    } else if (std::exchange(polled, false)) {
+      continue;
     } else if (may_read(lock.party())) {
       if (read(lock, next_look(deadline, looks))) looks = 0;
     } else {

@@ -1,5 +1,6 @@
 #include "stream_receiver.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -22,7 +23,7 @@ inline void StreamReceiver::finish_block(Lock& lock, const std::stop_token& stop
   const bool due = arrivals.finish_hand();
   if (arrivals.queue_empty() && reader_.may_read(Party::receiver)) reader_.poll();
   if (due) {
-    post_handled(lock, *arrivals.take_answer(), stop);
+    answer(lock, *arrivals.take_answer(), stop);
   } else if (!arrivals.block_waits()) {
     answer_block(lock, bytes, stop);
   }
@@ -36,22 +37,21 @@ bool StreamReceiver::next_block(std::span<const std::byte>& block, const std::st
     fail_wait(lock, Wake::cancelled);
   const Arrivals::Kind kind = reader_.next(block);
   if (kind != Arrivals::Kind::block) [[unlikely]]
-    return end_of_stream(lock, kind);
+    return end_of_stream(lock, kind, block);
   blocks_.store(blocks_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   bytes_.store(bytes_.load(std::memory_order_relaxed) + block.size(), std::memory_order_relaxed);
   return true;
 }
 
 /// False, or throws what ended the stream.
-bool StreamReceiver::end_of_stream(Lock& lock, Arrivals::Kind kind) {
+bool StreamReceiver::end_of_stream(Lock& lock, Arrivals::Kind kind, std::span<const std::byte> why) {
   over_ = true;
   if (kind == Arrivals::Kind::end) return false;
-  const std::string text = reader_.arrivals().text();
+  const std::string text{reinterpret_cast<const char*>(why.data()), why.size()};
   if (kind == Arrivals::Kind::error) {
     throw_failure({stream_errc::sender_failed, "the sender reported: " + text, text}, received_so_far());
   }
-  reader_.flush_rejection(lock);
-  linger(lock);
+  linger(lock, deadline_in(reader_.options().linger));
   throw_failure({stream_errc::protocol, text}, received_so_far());
 }
 
@@ -92,15 +92,24 @@ void StreamReceiver::answer_block(Lock& lock, std::uint64_t bytes, const std::st
       reader_.poll_again() && arrivals.block_waits()) {
     return;
   }
-  if (const auto id = arrivals.take_answer()) post_handled(lock, *id, stop);
+  if (const auto id = arrivals.take_answer()) answer(lock, *id, stop);
 }
 
-void StreamReceiver::post_handled(Lock& lock, BlockId id, const std::stop_token& stop) {
+/// A peer that reads no answers holds us up no longer than one that sends nothing.
+void StreamReceiver::answer(Lock& lock, BlockId id, const std::stop_token& stop) {
+  const auto& options = reader_.options();
+  const Deadline deadline = deadline_in(std::min(options.ack_timeout, options.idle_timeout));
+  if (StreamReader::is_full(post_handled(lock, id, deadline, stop)))
+    fail_wait(lock, reader_.closing() || stop.stop_requested() ? Wake::cancelled : Wake::timed_out);
+}
+
+/// A port that has ended takes no more: that shows when the queue is empty and the stream isn't over.
+Status StreamReceiver::post_handled(Lock& lock, BlockId id, Deadline deadline, const std::stop_token& stop) {
   const FrameHead head = FrameHead::handled(id, reader_.arrivals().grant());
   lock.unlock();
-  // A port that takes no more has ended: that shows when the queue is empty and the stream isn't over.
-  (void)reader_.post(lock.party(), head, {}, stop);
+  const Status status = reader_.post(lock.party(), head, {}, deadline, stop);
   lock.lock();
+  return status;
 }
 
 void StreamReceiver::end(bool block_handled, std::string_view reason) noexcept {
@@ -118,30 +127,32 @@ void StreamReceiver::end(bool block_handled, std::string_view reason) noexcept {
 void StreamReceiver::refuse_stream(Lock& lock, bool block_handled, std::string_view reason) {
   Arrivals& arrivals = reader_.arrivals();
   over_ = true;
+  const Deadline deadline = deadline_in(reader_.options().linger);
   reader_.release_places();
   if (arrivals.in_hand() && block_handled) (void)arrivals.finish_hand();
-  if (const auto handled = arrivals.take_answer()) post_handled(lock, *handled, {});
+  if (const auto handled = arrivals.take_answer()) (void)post_handled(lock, *handled, deadline, {});
   arrivals.refuse(reason);
-  reader_.flush_rejection(lock);
-  linger(lock);
+  linger(lock, deadline);
 }
 
-/// Blocks that are on their way are refused by whoever reads the port; if that's us, we stay for it.
-void StreamReceiver::linger(Lock& lock) {
+/// Posts the rejection. Blocks that are on their way are refused by whoever reads the port; if that's us, we
+/// stay for it.
+void StreamReceiver::linger(Lock& lock, Deadline deadline) {
+  reader_.flush_rejection(lock, deadline, {});
   if (!reader_.by_caller() && !reader_.closing()) return;
-  const Deadline deadline = deadline_in(reader_.options().linger);
   const bool closing = reader_.suspend_closing();
   (void)reader_.wait(
       lock, [this] { return !reader_.arrivals().refusing() || reader_.ended(); }, [&] { return deadline; },
       {});
-  reader_.flush_rejection(lock);
+  reader_.flush_rejection(lock, deadline, {});
   if (closing) reader_.resume_closing();
 }
 
 void StreamReceiver::refuse_leftovers(bool last) {
   Lock lock(reader_.mutex(), Party::other);
   if (!reader_.arrivals().queue_empty()) refuse_stream(lock, false, kReceiverClosed);
-  if (last && !reader_.by_caller() && reader_.arrivals().refusing()) linger(lock);
+  if (last && !reader_.by_caller() && reader_.arrivals().refusing())
+    linger(lock, deadline_in(reader_.options().linger));
 }
 
 StreamTotals StreamReceiver::totals() const noexcept {

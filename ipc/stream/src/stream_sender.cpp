@@ -62,7 +62,7 @@ void StreamSender::look() {
   const Lock lock(reader_.mutex(), Party::sender);
   if (reader_.alone(Party::sender)) {
     most_in_flight_ = kNoLimit;
-    while (reader_.poll()) skip_looks_ = 0;
+    if (reader_.poll_some(Party::sender)) skip_looks_ = 0;
   }
   absorb();
 }
@@ -110,46 +110,48 @@ Status StreamSender::post_slowly(const FrameHead& head, std::span<const std::byt
     const Lock lock(reader_.mutex(), Party::sender);
     most_in_flight_ = reader_.alone(Party::sender) ? kNoLimit : state_.bytes_in_flight() / 2;
   }
-  return reader_.post_slowly(Party::sender, head, body, options_->stop);
+  return reader_.post_slowly(Party::sender, head, body, deadline_in(reader_.options().ack_timeout),
+                             options_->stop);
 }
 
 /// Uses the answers that have come. With the lock.
 void StreamSender::absorb() {
   if (!reader_.news()) return;
   auto& answers = reader_.answers();
-  for (const PeerAnswer& answer : answers) use(answer);
+  for (const PeerAnswer& answer : answers) reader_.count_message(use(answer));
   answers.clear();
   if (reader_.ended() && !port_failure_) port_failure_ = reader_.port_failure();
   publish_progress();
 }
 
-void StreamSender::use(const PeerAnswer& answer) {
+/// False: it answered nothing.
+bool StreamSender::use(const PeerAnswer& answer) {
   switch (state_.on_ack(answer.id, {.handled = answer.handled, .window = answer.window})) {
     case SendState::AckEffect::advanced:
       waiting_since_.reset();
-      return;
+      return true;
     case SendState::AckEffect::stale:
-      return;
+      return false;
     case SendState::AckEffect::rejected: {
       waiting_since_.reset();
-      if (failure_) return;
       const std::string reason = answer.reason.empty() ? std::string(kReceiverClosed) : answer.reason;
-      failure_ = {stream_errc::rejected, reason, reason};
-      return;
+      if (!failure_) failure_ = {stream_errc::rejected, reason, reason};
+      return true;
     }
     case SendState::AckEffect::never_sent:
-      if (failure_) return;
-      failure_ = {stream_errc::protocol, "the peer acknowledged block " + std::to_string(answer.id) +
-                                             ", expected one below " + std::to_string(state_.next_id())};
-      return;
+      if (!failure_) {
+        failure_ = {stream_errc::protocol, "the peer acknowledged block " + std::to_string(answer.id) +
+                                               ", expected one below " + std::to_string(state_.next_id())};
+      }
+      return false;
   }
+  return false;
 }
 
 /// The port didn't take a block. What the peer said before it ended is the better explanation.
 void StreamSender::fail_post(Status status, std::size_t bytes) {
   Lock lock(reader_.mutex(), Party::sender);
-  while (reader_.may_read(Party::sender) && reader_.poll()) {
-  }
+  (void)reader_.poll_some(Party::sender);
   absorb();
   if (failure_) throw_failure(*failure_, sent_so_far());
   if (cancelled()) throw_wake(Wake::cancelled);
@@ -174,8 +176,8 @@ StreamTotals StreamSender::finish() {
     Lock lock(reader_.mutex(), Party::sender);
     wait_for_answers(lock, false);
   }
-  const Status status =
-      reader_.post(Party::sender, FrameHead(FrameType::end, state_.next_id()), {}, options_->stop);
+  const Status status = reader_.post(Party::sender, FrameHead(FrameType::end, state_.next_id()), {},
+                                     deadline_in(reader_.options().ack_timeout), options_->stop);
   if (status != Status::ok) fail_post(status, 0);
   publish_progress();
   if (options_->on_progress) options_->on_progress(progress());
@@ -186,19 +188,23 @@ StreamTotals StreamSender::finish() {
 
 void StreamSender::fail(const std::exception_ptr& failure) noexcept {
   std::string text = "the sender failed";
+  auto patience = reader_.options().ack_timeout;  // for room to say so
+  std::stop_token stop = options_->stop;
   try {
     std::rethrow_exception(failure);
   } catch (const StreamError& known) {
     text = known.code() == stream_errc::rejected ? std::string(kReceiverClosed) : known.what();
+    patience = reader_.options().linger;  // it was stopped, or has waited already
+    stop = {};
   } catch (const std::exception& known) {
     text = known.what();
   } catch (...) {  // something else: the text says no more
   }
   try {
-    if (!port_failure_) {
+    if (!port_failure_ || port_failure_->code == stream_errc::protocol) {
       const std::string json = to_json_string(text);
       (void)reader_.post(Party::sender, FrameHead(FrameType::error, state_.next_id()),
-                         std::as_bytes(std::span(json)), {});
+                         std::as_bytes(std::span(json)), deadline_in(patience), stop);
     }
     Lock lock(reader_.mutex(), Party::sender);
     const Deadline deadline = deadline_in(reader_.options().linger);

@@ -12,6 +12,7 @@
 #include "frames.hpp"
 #include "sluice/ipc/port/port_pair.hpp"
 #include "sluice/ipc/stream/port_stream.hpp"
+#include "sluice/ipc/stream/stream_frame.hpp"
 #include "transports.hpp"
 #include "watchdog.hpp"
 
@@ -371,10 +372,10 @@ TEST_P(QueueingStreams, EndAtAFloodOfAnswers) {
         &text_);
   });
   EXPECT_EQ(peer_.next(), "000000000000");
-  for (int i = 0; i < 10'000; ++i) peer_.post("010000000001");
+  for (int i = 0; i < 20'000; ++i) peer_.post("010000000001");
   flooded.set_value();
-  EXPECT_EQ(sending.get(), stream_errc::port_failed);
-  EXPECT_NE(text_.find("more answers than blocks"), std::string::npos) << text_;
+  EXPECT_EQ(sending.get(), stream_errc::protocol);
+  EXPECT_NE(text_.find("messages in a row that have no effect"), std::string::npos) << text_;
 }
 
 TEST_P(StreamFaults, FillWindowsOfEverySize) {
@@ -422,6 +423,91 @@ TEST_P(StreamFaults, GrantTheConfiguredWindow) {
   EXPECT_EQ(peer_.next(), "01000000000112345678");
   peer_.post("0200000001");
   EXPECT_EQ(receiving.get(), std::nullopt);
+}
+
+// What never stops coming.
+
+/// Always has a message that means nothing, though not many in a second; never sends.
+class NoisyPort : public test::HandlersOnlyPort {
+ public:
+  explicit NoisyPort(std::pair<Port, Port> ports = make_port_pair())
+      : test::HandlersOnlyPort(std::move(ports.first)), other_(std::move(ports.second)) {}
+  static Status post_message(std::span<const std::byte> /*message*/) { return Status::ok; }
+  static bool can_receive() noexcept { return true; }
+  static Message try_receive() {
+    static const Bytes kNoise = from_hex("0900000000");
+    std::this_thread::sleep_for(1ms);
+    return Message::kept_by_port(kNoise);
+  }
+  static Message receive_until(Deadline /*deadline*/) { return try_receive(); }
+
+ private:
+  Port other_;
+};
+static_assert(PullPort<NoisyPort>);
+
+TEST_P(StreamFaults, KeepTheirDeadlinesWhileNoiseComes) {
+  auto quick = options();
+  quick.ack_timeout = quick.idle_timeout = 50ms;
+  quick.linger = 10ms;
+  auto stream = create_port_stream(NoisyPort(), quick);
+  EXPECT_EQ(ending_of([&] { stream.send(Bytes(1)); }), stream_errc::timed_out);
+  EXPECT_EQ(ending_of([&] { stream.receive([](auto /*block*/) {}); }), stream_errc::timed_out);
+}
+
+TEST_P(StreamFaults, AreStoppedWhileNoiseComes) {
+  auto patient = options();
+  patient.ack_timeout = patient.idle_timeout = 1h;
+  patient.linger = 10ms;
+  for (const bool sends : {true, false}) {
+    auto stream = create_port_stream(NoisyPort(), patient);
+    std::stop_source stop;
+    const std::jthread stopper([&] {
+      std::this_thread::sleep_for(20ms);
+      stop.request_stop();
+    });
+    EXPECT_EQ(ending_of([&] {
+                if (sends) {
+                  stream.send(Bytes(1), {.stop = stop.get_token()});
+                } else {
+                  stream.receive([](auto /*block*/) {}, {.stop = stop.get_token()});
+                }
+              }),
+              stream_errc::cancelled);
+  }
+}
+
+TEST_P(StreamFaults, EndWhenMessagesWithoutEffectGoOn) {
+  for (const char* noise : {"", "68656c6c6f", "0900000000", "010000000001"}) {
+    auto stream = create_port_stream(ports_.second, options());
+    auto receiving = std::async(std::launch::async, [&] {
+      return ending_of([&] { stream.receive([](auto /*block*/) {}); }, &text_);
+    });
+    for (int i = 0; i < 8192; ++i) peer_.post(noise);
+    EXPECT_EQ(receiving.get(), stream_errc::protocol) << noise;
+    EXPECT_NE(text_.find("8192 messages in a row"), std::string::npos) << text_;
+    EXPECT_EQ(ending_of([&] { stream.send(Bytes(1)); }), stream_errc::protocol);  // it stays so
+    while (ports_.first.try_receive()) {
+    }
+  }
+}
+
+TEST_P(StreamFaults, EndInTimeThoughThePeerReadsNoAnswers) {
+  for (const char* id : {"next", "00000007"}) {  // each is answered: by an ACK, by a rejection
+    ports_ = test::make_ports(test::PortKind::small_ring);
+    auto quick = options();
+    quick.ack_timeout = 1h;
+    quick.idle_timeout = 50ms;
+    quick.linger = 10ms;
+    auto receiving = receive(quick);
+    std::jthread flood([&](const std::stop_token& stop) {
+      for (std::uint32_t block = 0; !stop.stop_requested(); ++block) {
+        const ipc::FrameHead head(ipc::FrameType::data, id[0] == 'n' ? block : 7);
+        (void)ports_.first.post_parts_until(head.bytes(), {}, deadline_in(1ms));
+      }
+    });
+    EXPECT_NE(receiving.get(), std::nullopt) << text_;
+  }
 }
 
 /// Fails in the middle of posting, as a cable that is pulled.

@@ -13,6 +13,11 @@
 // A block is acknowledged when the loop comes back for the next one: the sender is never further ahead than
 // the receiver's window. Both ends learn why a stream ended; see StreamError. The wire format is in
 // stream_frame.hpp, the protocol in docs/port-streams.md.
+//
+// The peer isn't trusted. Whatever it sends, deadlines and stops are kept, and a stream keeps no more of it than
+// the blocks that PortStreamOptions allow and 1024 ends of streams that nobody received, each with 4 KiB of
+// words at most; buffers take up to four times that. A peer that sends more than that, or 8192 messages in a
+// row that have no effect, ends the stream for good with stream_errc::protocol.
 #pragma once
 
 #include <chrono>
@@ -54,15 +59,17 @@ enum class StreamReading : std::uint8_t {
 };
 
 struct PortStreamOptions {
-  /// How long a sender waits without any block being answered.
+  /// How long a sender waits without any block being answered, and for room to post one.
   std::chrono::nanoseconds ack_timeout = std::chrono::seconds(30);
-  /// How long a receiver waits without a block; default: for ever.
+  /// How long a receiver waits without a block; default: for ever. Also how long it waits for room to answer
+  /// one, or ack_timeout if that is less.
   std::chrono::nanoseconds idle_timeout = std::chrono::nanoseconds::max();
   /// Blocks are cut to this many bytes across the pieces that the source gives; 0: each piece is one block.
   std::size_t chunk_bytes = 0;
   /// Bytes that a peer may send ahead of our consumer; 0 turns credits off (one block at a time).
   std::uint32_t window_bytes = 1U << 20U;
-  /// Bytes beyond that which are tolerated before the peer's stream is refused.
+  /// Bytes beyond that, or beyond one block if that is larger, which are tolerated before the peer's stream is
+  /// refused. So is more than 8192 blocks.
   std::uint64_t tolerance_bytes = 1U << 16U;
   /// How long a stream that ends early waits for the other side to take note.
   std::chrono::nanoseconds linger = std::chrono::seconds(1);
