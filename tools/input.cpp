@@ -42,11 +42,21 @@ std::optional<std::uint64_t> Input::size() const {
   return static_cast<std::uint64_t>(info.st_size);
 }
 
+bool Input::is_as(const struct stat& before) const {
+  const struct stat now = status();
+  return now.st_size == before.st_size && now.st_mtim.tv_sec == before.st_mtim.tv_sec &&
+         now.st_mtim.tv_nsec == before.st_mtim.tv_nsec;
+}
+
 bool Input::is_file_of(int fd) const {
   const struct stat ours = status();
   struct stat other {};
   return S_ISREG(ours.st_mode) && ::fstat(fd, &other) == 0 && other.st_dev == ours.st_dev &&
          other.st_ino == ours.st_ino;
+}
+
+void Input::go_to(std::uint64_t offset) const {
+  if (::lseek(fd(), static_cast<off_t>(offset), SEEK_SET) < 0) throw_errno("seek in " + name_);
 }
 
 std::optional<std::size_t> Input::read_unless(int stop, std::span<std::byte> room) const {

@@ -28,9 +28,13 @@ class Input {
   struct stat status() const;
   /// Bytes of a regular file; nothing if how much will come isn't known.
   std::optional<std::uint64_t> size() const;
+  /// Whether it has the size and time of an earlier status().
+  bool is_as(const struct stat& before) const;
   /// Whether this descriptor is open on the same regular file.
   bool is_file_of(int fd) const;
 
+  /// Of a regular file: what is read next is at this offset.
+  void go_to(std::uint64_t offset) const;
   /// Reads what is there, up to room.size() bytes; 0 at the end. Nothing if `stop` becomes readable while
   /// there is nothing to read.
   std::optional<std::size_t> read_unless(int stop, std::span<std::byte> room) const;

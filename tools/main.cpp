@@ -96,7 +96,8 @@ int main(int argc, char** argv) {
   try {
     take_closed_standard_streams();
     // A reader that goes away: of our output an error with a sentence, of our messages nothing.
-    ::signal(SIGPIPE, SIG_IGN);
+    // A file that may grow no further (ulimit -f) is an error, too.
+    for (const int signal : {SIGPIPE, SIGXFSZ}) ::signal(signal, SIG_IGN);
     const int code = run(argc, argv);
     flush_standard_output();
     return code;

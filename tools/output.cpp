@@ -1,10 +1,8 @@
 #include "output.hpp"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <stdexcept>
 #include <system_error>
 
@@ -12,34 +10,12 @@
 #include "sluice/base/error.hpp"
 
 namespace sluice::tools {
-namespace {
-
-/// What a new file of this process may be.
-mode_t usual_mode() {
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  return 0666U & ~mask;
-}
-
-}  // namespace
-
-OutputPlace::OutputPlace(const std::string& name) : path(name) {
-  std::error_code none;
-  if (const auto real = std::filesystem::canonical(path, none); !none) path = real;
-  if (path.filename().empty()) throw std::runtime_error("output \"" + name + "\": expected a file name");
-  struct stat old {};
-  if (::stat(path.c_str(), &old) == 0) {
-    replaceable = S_ISREG(old.st_mode);
-    mode = old.st_mode & 07777U;
-  } else if (errno == ENOENT) {
-    mode = usual_mode();
-  } else {
-    throw_errno("look up " + name);
-  }
-}
-
 Output::Output(const std::string& path, Existing existing) : name_(path == "-" ? "standard output" : path) {
   if (path == "-") return;
+  if (existing == Existing::resume) {
+    part_.emplace(path);
+    return;
+  }
   std::filesystem::path target = path;
   base::AtomicFileOptions options{.replace = existing != Existing::refuse};
   if (existing == Existing::redirect) {
@@ -75,7 +51,9 @@ void Output::expect(const Input& input) {
 }
 
 void Output::write(std::span<const std::byte> bytes) {
-  if (file_) {
+  if (part_) {
+    part_->write(bytes);
+  } else if (file_) {
     file_->write(bytes);
   } else {
     base::write_all(device_ ? device_.get() : STDOUT_FILENO, bytes, name_);
@@ -84,6 +62,7 @@ void Output::write(std::span<const std::byte> bytes) {
 
 void Output::commit() {
   if (device_) base::sync_if_possible(device_.get(), name_);
+  if (part_) part_->commit();
   if (!file_) return;
   name_force_if_it_exists([&] { file_->commit(); });
   remove_on_signal_.reset();

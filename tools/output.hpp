@@ -1,16 +1,14 @@
 // What a command writes: a file that appears under its name only when complete, or standard output.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstddef>
-#include <filesystem>
 #include <functional>
 #include <optional>
 #include <span>
 #include <string>
 
 #include "input.hpp"
+#include "part_file.hpp"
 #include "remove_on_signal.hpp"
 #include "sluice/base/atomic_file.hpp"
 #include "sluice/base/descriptor.hpp"
@@ -24,10 +22,11 @@ enum class Existing {
   /// As a shell's ">": links are followed, devices and FIFOs are written to directly. The new file has the
   /// old one's permissions, or those that any new file of this process gets.
   redirect,
+  resume,  ///< the same, for a regular file whose beginning an earlier run may have left: see PartFile
 };
 
-/// Without commit() nothing is left and an old file is untouched, also when the process is killed, or ended by
-/// a signal where the file system has no nameless files.
+/// Without commit() an old file is untouched, and nothing is left (but see Existing::resume), also when the
+/// process is killed, or ended by a signal where the file system has no nameless files.
 class Output {
  public:
   /// "-" is standard output.
@@ -36,6 +35,9 @@ class Output {
   /// Before the first write: about as much will come as `input` has. Throws if standard output is the input's
   /// file: it would never end.
   void expect(const Input& input);
+
+  /// What an earlier run left, with Existing::resume.
+  PartFile* part() noexcept { return part_ ? &*part_ : nullptr; }
 
   void write(std::span<const std::byte> bytes);
 
@@ -48,16 +50,8 @@ class Output {
   std::string name_;
   Descriptor device_;
   std::optional<base::AtomicFile> file_;
+  std::optional<PartFile> part_;
   std::optional<RemoveOnSignal> remove_on_signal_;  // while the file may have a temporary name
-};
-
-/// An output as Existing::redirect finds it. Throws the system's error, or says that `name` names no file.
-struct OutputPlace {
-  explicit OutputPlace(const std::string& name);
-
-  std::filesystem::path path;  // with symbolic links resolved
-  mode_t mode = 0;             // permissions of the new file
-  bool replaceable = true;     // there is a regular file, or nothing
 };
 
 }  // namespace sluice::tools

@@ -9,12 +9,11 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
+#include <limits>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
-#include <vector>
 
-#include "input.hpp"
 #include "sluice/base/detail/file_io.hpp"
 #include "sluice/base/error.hpp"
 
@@ -24,48 +23,52 @@ namespace {
 /// How long a process that has been killed may take until its lock is free.
 constexpr auto kTimeToEnd = std::chrono::seconds(1);
 
-Sha256Digest digest_of(int fd, const std::string& name) {
-  Sha256 sha256;
-  std::vector<std::byte> room(1U << 20U);
-  for (std::uint64_t offset = 0;; offset += room.size()) {
-    const std::size_t count = base::read_all_at(fd, room, offset, name);
-    sha256.update(std::span(room).first(count));
-    if (count < room.size()) return sha256.finish();
-  }
+/// What a new file of this process may be.
+mode_t usual_mode() {
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  return 0666U & ~mask;
 }
 
 }  // namespace
 
-PartFile::PartFile(const std::string& file)
-    : what_(file), place_(file), part_(place_.path.string() + ".part") {
-  if (std::filesystem::is_directory(place_.path)) throw_errno(EISDIR, "output " + what_);
-  if (!place_.replaceable) throw std::runtime_error("output " + what_ + ": --resume needs a regular file");
-  const Descriptor directory = base::open_directory_of(AT_FDCWD, place_.path);
-  if (::faccessat(directory.get(), ".", W_OK | X_OK, 0) != 0)
-    throw_errno("make a file in the directory of " + what_);
-}
-
-void PartFile::start_anew() {
-  open(O_CREAT);
-  truncate(0);
-  if (::fchmod(file_.get(), 0600) != 0) throw_errno("set the permissions of " + part_);
-}
-
-bool PartFile::reopen() {
-  return open(0);
-}
-
-bool PartFile::open(int flags) {
-  for (;;) {
-    // O_NONBLOCK: a FIFO that somebody put there doesn't hold this process up.
-    file_.reset(::open(part_.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | flags, 0600));
-    if (!file_ && errno == ENOENT && flags == 0) return false;
-    if (!file_) throw_errno("open " + part_);
-    check_owner();
-    lock();
-    // The one who had the lock before may have given the file its final name, or removed it.
-    if (base::is_named(file_.get(), AT_FDCWD, part_)) return true;
+OutputPlace::OutputPlace(const std::string& name) : path(name) {
+  std::error_code none;
+  if (const auto real = std::filesystem::canonical(path, none); !none) path = real;
+  if (path.filename().empty()) throw std::runtime_error("output \"" + name + "\": expected a file name");
+  struct stat old {};
+  if (::stat(path.c_str(), &old) == 0) {
+    replaceable = S_ISREG(old.st_mode);
+    mode = old.st_mode & 07777U;
+  } else if (errno == ENOENT) {
+    mode = usual_mode();
+  } else {
+    throw_errno("look up " + name);
   }
+}
+
+PartFile::PartFile(const std::string& file)
+    : what_(file),
+      place_(file),
+      part_(place_.path.parent_path() / fmt::format(".{}.sluice-part", place_.path.filename().string())) {
+  if (!place_.replaceable) throw std::runtime_error("output " + what_ + ": --resume needs a regular file");
+  while (!open()) {
+  }
+  bytes_ = sha256_.update_from(file_.get(), std::numeric_limits<std::uint64_t>::max(), part_);
+}
+
+PartFile::~PartFile() {
+  if (file_ && bytes_ == 0) ::unlink(part_.c_str());
+}
+
+bool PartFile::open() {
+  // O_NONBLOCK: a FIFO that somebody put there doesn't hold this process up.
+  file_.reset(::open(part_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
+  if (!file_) throw_errno("open " + part_);
+  check_owner();
+  lock();
+  // The one who had the lock before may have given the file its final name, or removed it.
+  return base::is_named(file_.get(), AT_FDCWD, part_);
 }
 
 void PartFile::check_owner() const {
@@ -86,42 +89,30 @@ void PartFile::lock() const {
   }
 }
 
-std::uint64_t PartFile::size() const {
-  struct stat info {};
-  if (::fstat(file_.get(), &info) != 0) throw_errno("look up " + part_);
-  return static_cast<std::uint64_t>(info.st_size);
+void PartFile::begin_anew() {
+  bytes_ = 0;
+  sha256_ = Sha256();
 }
 
-void PartFile::write(std::uint64_t offset, std::span<const std::byte> bytes) {
-  base::write_all_at(file_.get(), bytes, offset, part_);
+void PartFile::write(std::span<const std::byte> bytes) {
+  if (bytes_ == 0) cut();
+  base::write_all_at(file_.get(), bytes, bytes_, part_);
+  bytes_ += bytes.size();
+  sha256_.update(bytes);
 }
 
-void PartFile::truncate(std::uint64_t size) {
-  if (::ftruncate(file_.get(), static_cast<off_t>(size)) != 0) throw_errno("truncate " + part_);
-}
-
-Sha256Digest PartFile::digest() const {
-  return digest_of(file_.get(), part_);
+/// Nothing is behind what counts.
+void PartFile::cut() {
+  if (::ftruncate(file_.get(), static_cast<off_t>(bytes_)) != 0) throw_errno("truncate " + part_);
 }
 
 void PartFile::commit() {
+  cut();
   if (::fchmod(file_.get(), place_.mode) != 0) throw_errno("set the permissions of " + what_);
   base::sync_file(file_.get(), part_);
   if (::rename(part_.c_str(), place_.path.c_str()) != 0) throw_errno("rename " + part_ + " to " + what_);
   file_.reset();
   base::sync_if_possible(base::open_directory_of(AT_FDCWD, place_.path).get(), "the directory of " + what_);
-}
-
-void PartFile::discard() noexcept {
-  if (!file_) return;
-  ::unlink(part_.c_str());
-  file_.reset();
-}
-
-bool PartFile::is_complete(std::uint64_t size, const Sha256Digest& digest) const {
-  if (!std::filesystem::is_regular_file(place_.path)) return false;
-  const Input file(place_.path, Input::Kind::regular_file);
-  return file.size() == size && digest_of(file.fd(), what_) == digest;
 }
 
 }  // namespace sluice::tools

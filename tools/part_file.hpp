@@ -1,57 +1,60 @@
-// A file that grows beside its final name, and is found again by the next process if this one is killed.
+// A file that grows beside its final name, and is found again by the next process if this one ends early.
 #pragma once
 
-#include <cstddef>
+#include <sys/types.h>
+
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 
-#include "output.hpp"
 #include "sha256.hpp"
 #include "sluice/base/descriptor.hpp"
 
 namespace sluice::tools {
 
-/// FILE.part (mode 0600, in FILE's directory), until commit() makes it FILE, with the permissions of the FILE
-/// that it replaces. What is in FILE.part when it is opened may be of any transfer: the caller checks the
-/// digest. One process at a time: the file is locked while it is open.
+/// Where an output goes that takes the place of what is there, as a shell's ">" does. Throws the system's error,
+/// or says that `name` names no file.
+struct OutputPlace {
+  explicit OutputPlace(const std::string& name);
+
+  std::filesystem::path path;  // with symbolic links resolved
+  mode_t mode = 0;             // permissions of the new file
+  bool replaceable = true;     // there is a regular file, or nothing
+};
+
+/// .FILE.sluice-part (mode 0600, in FILE's directory), until commit() makes it FILE, with the permissions of the
+/// FILE that it replaces. What is in it when it is opened may be of any content: the sender checks the digest.
+/// One process at a time: it is locked while it is open. Without commit() it stays, unless it is empty.
 class PartFile {
  public:
-  /// Opens nothing yet. `file` must be a regular file or not exist, and its directory must be writable.
+  /// `file` must be a regular file or not exist. Waits a second for a process that is about to end.
   explicit PartFile(const std::string& file);
+  PartFile(const PartFile&) = delete;
+  PartFile& operator=(const PartFile&) = delete;
+  ~PartFile();
 
-  /// Opens it as an empty file.
-  void start_anew();
-  /// Opens the one that a predecessor left; false, and nothing is opened, if there is none.
-  bool reopen();
-  bool is_open() const noexcept { return static_cast<bool>(file_); }
+  std::uint64_t bytes() const noexcept { return bytes_; }
+  Sha256Digest digest() const { return sha256_.digest(); }
 
-  std::uint64_t size() const;
-  void write(std::uint64_t offset, std::span<const std::byte> bytes);
-  /// Cuts off what is behind `size`.
-  void truncate(std::uint64_t size);
-  Sha256Digest digest() const;
-
+  /// What comes is of another content: it begins at 0.
+  void begin_anew();
+  void write(std::span<const std::byte> bytes);
   /// Makes the bytes durable and gives them the name FILE.
   void commit();
-  /// Removes it, if it is open.
-  void discard() noexcept;
-
-  /// Whether FILE itself has this size and digest.
-  bool is_complete(std::uint64_t size, const Sha256Digest& digest) const;
-
-  /// For messages.
-  const std::string& part_name() const { return part_; }
 
  private:
-  bool open(int flags);
+  bool open();
   void check_owner() const;
   void lock() const;
+  void cut();
 
   std::string what_;
   OutputPlace place_;  // of FILE
   std::string part_;
   Descriptor file_;
+  std::uint64_t bytes_ = 0;
+  Sha256 sha256_;
 };
 
 }  // namespace sluice::tools

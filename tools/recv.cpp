@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -15,16 +16,21 @@
 #include "progress.hpp"
 #include "remove_on_signal.hpp"
 #include "sluice/ipc/connect/endpoint.hpp"
+#include "sluice/ipc/stream/port_stream.hpp"
 #include "transfer.hpp"
 #include "transfer_messages.hpp"
 
 namespace sluice::tools {
 namespace {
 
-/// Nothing is sent back; the ring must exist all the same.
+/// Little is sent back; the ring must exist all the same.
 constexpr std::uint64_t kOwnRingBytes = 64ULL << 10U;
 
-Port accept_sender(const TransferArguments& arguments) {
+struct RecvArguments : TransferArguments {
+  RecvArguments() : TransferArguments("sender") {}
+};
+
+Port accept_sender(const RecvArguments& arguments, std::chrono::nanoseconds patience) {
   ListenOptions options;
   options.port.ring_bytes = kOwnRingBytes;
   options.port.replay_window_bytes = 0;
@@ -40,60 +46,91 @@ Port accept_sender(const TransferArguments& arguments) {
   // The listener, and the name with it, goes when the one sender has come.
   Listener listener = listen(arguments.name, options);
   const RemoveOnSignal remove_socket(listener.path());
-  announce(fmt::format("waiting for a sender at \"{}\"", arguments.name));
-  std::optional<Port> port = listener.accept_for(arguments.timeout);
+  std::optional<Port> port = listener.accept_for(patience);
   if (port) return std::move(*port);
-  throw std::runtime_error(fmt::format("no sender came to \"{}\" within {}{}", arguments.name,
-                                       to_text(arguments.timeout), last_refusal));
+  throw std::runtime_error(
+      fmt::format("no sender came to \"{}\" within {}{}", arguments.name, to_text(patience), last_refusal));
 }
 
-void receive_plainly(const TransferArguments& arguments, Output& output) {
-  Port port = accept_sender(arguments);
-  Progress progress;
-  std::uint64_t written = 0;
-  for (bool started = false;; started = true) {
-    // Released by the next receive: not before it has been written.
-    const Message message = port.receive();
-    if (!message) {
-      throw_ended_early(port, message.status(), arguments, "sender",
-                        fmt::format("{} bytes received", written));
-    }
-    if (!started) {
-      const std::uint64_t bytes = decode_start(message.bytes()).content_bytes;
-      progress.begin(0, bytes == kAllBitsSet ? std::nullopt : std::optional(bytes));
-    } else if (message.bytes().empty()) {
-      output.commit();
-      progress.finish(written);
-      return;
-    } else {
-      output.write(message.bytes());
-      written += message.bytes().size();
+/// Tells the sender what there is of an earlier run, and how the content goes on, it is told.
+TransferStart agree_with_sender(Port& port, Output& output, const RecvArguments& arguments) {
+  WhatIsThere there;
+  PartFile* const part = output.part();
+  if (part != nullptr) {
+    there.bytes = part->bytes();
+    there.digest = part->digest();
+  }
+  const Status status = port.post_message(bytes_of(there));
+  if (status != Status::ok) throw_ended_early(arguments.peer, port, status);
+  const Message answer = port.receive();
+  if (!answer) throw_ended_early(arguments.peer, port, answer.status());
+  const auto start = decoded<TransferStart>(answer.bytes(), arguments.peer);
+  if (start.offset != 0 && start.offset != there.bytes) {
+    throw std::runtime_error(
+        fmt::format("expected the content from byte 0 or {}, got it from {}", there.bytes, start.offset));
+  }
+  if (part != nullptr && start.offset == 0) part->begin_anew();
+  return start;
+}
+
+/// A sender that waits for no verdict may have gone already.
+void give_verdict(PortStream& stream, const std::exception_ptr& failure) noexcept {
+  try {
+    stream.send(BlockSource([&]() -> std::optional<std::span<const std::byte>> {
+      if (failure) std::rethrow_exception(failure);
+      return std::nullopt;
+    }));
+  } catch (...) {  // our own failure again, or nobody to tell
+  }
+}
+
+void receive_content(AnyPort port, Output& output, std::uint64_t offset, Progress& progress) {
+  std::uint64_t written = offset;
+  auto stream = create_port_stream(std::move(port));
+  try {
+    stream.receive([&](std::span<const std::byte> block) {
+      output.write(block);
+      written += block.size();
       progress.show(written);
-    }
+    });
+  } catch (const StreamError& failure) {
+    throw_ended_early("sender", failure);
   }
+  try {
+    output.commit();
+  } catch (...) {
+    give_verdict(stream, std::current_exception());
+    throw;
+  }
+  give_verdict(stream, nullptr);
+  progress.finish(written);
 }
 
-void run_receive(const TransferArguments& arguments) {
-  if (arguments.resume) return receive_resumably(arguments);
-  if (arguments.stdio && arguments.file == "-")
-    throw std::runtime_error("--stdio needs --output FILE: standard output is where the sender is answered");
-  Output output(arguments.file, Existing::redirect);
-  if (arguments.stdio) {
-    receive_stream(stdio_port(), output);
-  } else if (arguments.stream) {
-    receive_stream(AnyPort(accept_sender(arguments)), output);
-  } else {
-    receive_plainly(arguments, output);
+void run_receive(const RecvArguments& arguments) {
+  if (arguments.file == "-" && (arguments.stdio || arguments.resume)) {
+    throw std::runtime_error(
+        arguments.stdio ? "--stdio needs --output FILE: standard output is where the sender is answered"
+                        : "--resume needs --output FILE: standard output can't be written a second time");
   }
+  Output output(arguments.file, arguments.resume ? Existing::resume : Existing::redirect);
+  Progress progress;
+  if (arguments.stdio) return receive_content(stdio_port(), output, 0, progress);
+  const auto meet = [&](std::chrono::nanoseconds patience) { return accept_sender(arguments, patience); };
+  transfer_over_memory(arguments, meet, [&](Port& port) {
+    const TransferStart start = agree_with_sender(port, output, arguments);
+    const bool known = start.content_bytes != kUnknownBytes;
+    progress.begin(start.offset, known ? std::optional(start.content_bytes) : std::nullopt);
+    receive_content(AnyPort::borrow(port), output, start.offset, progress);
+  });
 }
 
 }  // namespace
 
 void add_recv(CLI::App& app) {
-  auto arguments = std::make_shared<TransferArguments>();
+  auto arguments = std::make_shared<RecvArguments>();
   auto* command =
       add_command(app, "recv", "Receive what sluice send sends", "sluice recv backup --output copy.img");
-  arguments->add_to(*command, "sender");
+  arguments->add_to(*command);
   command
       ->add_option("-o,--output", arguments->file,
                    "A file that appears, or is replaced, when complete; -: standard output")

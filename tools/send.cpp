@@ -1,12 +1,16 @@
-// sluice send: a file or standard input, through shared memory to sluice recv.
+// sluice send: a file or standard input, as a port stream to sluice recv.
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <bit>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "commands.hpp"
 #include "console.hpp"
@@ -14,25 +18,31 @@
 #include "options.hpp"
 #include "progress.hpp"
 #include "sluice/base/detail/event.hpp"
-#include "sluice/base/error.hpp"
 #include "sluice/ipc/connect/endpoint.hpp"
+#include "sluice/ipc/stream/port_stream.hpp"
 #include "transfer.hpp"
 #include "transfer_messages.hpp"
 
 namespace sluice::tools {
 namespace {
 
+constexpr std::uint64_t kMaxBlockBytes = 256ULL << 20U;
+constexpr std::uint64_t kSmallestRingBytes = 1ULL << 20U;
+/// What a receiver has it says at once. Anybody else's listener says nothing.
+constexpr auto kGreeting = std::chrono::seconds(30);
+
 struct SendArguments : TransferArguments {
-  std::uint64_t block_bytes = kDefaultBlockBytes;
+  SendArguments() : TransferArguments("receiver") {}
+  std::uint64_t block_bytes = 64ULL << 10U;
+  bool unconfirmed = false;
 };
 
-Port connect_to_receiver(const SendArguments& arguments) {
+Port connect_to_receiver(const SendArguments& arguments, std::chrono::nanoseconds patience) {
   ConnectOptions options;
-  options.port.ring_bytes = ring_bytes_for_blocks_of(arguments.block_bytes);
+  options.port.ring_bytes = std::max(kSmallestRingBytes, std::bit_ceil(4 * arguments.block_bytes));
   options.port.replay_window_bytes = 0;
   if (!arguments.users.empty()) options.listener_user = arguments.users.front();
-  const Deadline deadline = deadline_in(arguments.timeout);
-  announce(fmt::format("waiting for a receiver at \"{}\"", arguments.name));
+  const Deadline deadline = deadline_in(patience);
   for (;;) {
     options.timeout = deadline == kNoDeadline ? std::chrono::nanoseconds::max()
                                               : deadline - std::chrono::steady_clock::now();
@@ -46,59 +56,98 @@ Port connect_to_receiver(const SendArguments& arguments) {
   }
 }
 
-/// Is set when the port has ended, so that a sender that waits for its input notices. Starts the port's
-/// delivery; what a receiver posts is ignored.
-std::shared_ptr<base::Event> end_of(Port& port) {
-  auto end = std::make_shared<base::Event>("the end of a port");
-  port.on_message([](std::span<const std::byte>) {});
-  port.on_close([end](Status) { end->set(); });
-  port.start();
-  return end;
+/// Readable when the port has ended, so that a sender that waits for its input notices. Closes the port.
+class EndOfPort {
+ public:
+  explicit EndOfPort(Port& port) : port_(port) {}
+  EndOfPort(const EndOfPort&) = delete;
+  EndOfPort& operator=(const EndOfPort&) = delete;
+  ~EndOfPort() { port_.close(); }
+  int fd() const noexcept { return event_.fd(); }
+
+ private:
+  Port& port_;
+  base::Event event_{"the end of a port"};
+  std::jthread watcher_{[this] {
+    (void)port_.wait_closed();
+    event_.set();
+  }};
+};
+
+/// Finds out where the receiver goes on: behind what it has, if that is how this content begins.
+std::uint64_t agree_with_receiver(Port& port, const Input& input, const SendArguments& arguments) {
+  WhatIsThere there;
+  {
+    const Message greeting = port.receive_for(kGreeting);
+    if (!greeting) throw_ended_early(arguments.peer, port, greeting.status());
+    there = decoded<WhatIsThere>(greeting.bytes(), arguments.peer);
+  }
+  TransferStart start;
+  start.content_bytes = input.size().value_or(kUnknownBytes);
+  if (arguments.resume) {
+    Sha256 begins;
+    const bool same = begins.update_from(input.fd(), there.bytes, input.name()) == there.bytes &&
+                      begins.digest() == there.digest;
+    start.offset = same ? there.bytes : 0;
+    if (start.offset > 0) note(fmt::format("going on at byte {}", start.offset));
+    input.go_to(start.offset);
+  }
+  const Status status = port.post_message(bytes_of(start));
+  if (status != Status::ok) throw_ended_early(arguments.peer, port, status);
+  return start.offset;
 }
 
-void send_plainly(const SendArguments& arguments, const Input& input) {
-  Port port = connect_to_receiver(arguments);
-  const auto end = end_of(port);
-  Progress progress(input.size());
-  std::uint64_t sent = 0;
-  const auto must_be_ok = [&](Status status) {
-    if (status != Status::ok)
-      throw_ended_early(port, status, arguments, "receiver", fmt::format("{} bytes sent", sent));
+/// `end_of_port`: see EndOfPort, or -1.
+BlockSource blocks_of(const Input& input, const SendArguments& arguments, int end_of_port) {
+  return [&input, &arguments, end_of_port, block = std::vector<std::byte>(arguments.block_bytes),
+          first = input.status()]() mutable -> std::optional<std::span<const std::byte>> {
+    const std::optional<std::size_t> count = input.read_unless(end_of_port, block);
+    if (!count) return std::span<const std::byte>();  // the stream finds out why
+    if (*count > 0) return std::span<const std::byte>(block).first(*count);
+    if (arguments.resume && !input.is_as(first))
+      throw std::runtime_error(input.name() + " was changed while it was sent");
+    return std::nullopt;
   };
-  TransferStart start;
-  start.content_bytes = input.size().value_or(kAllBitsSet);
-  must_be_ok(port.post_message(bytes_of(start)));
-  for (;;) {
-    Claim claim = port.claim(arguments.block_bytes);
-    must_be_ok(claim.status());
-    const std::optional<std::size_t> count = input.read_unless(end->fd(), claim.bytes());
-    if (!count) {
-      claim.abort();
-      must_be_ok(port.claim(0).status());
-      continue;
-    }
-    // Nothing read: the empty message is the end mark.
-    must_be_ok(claim.commit(*count));
-    if (*count == 0) break;
-    sent += *count;
-    progress.show(sent);
+}
+
+void send_content(AnyPort port, const SendArguments& arguments, const BlockSource& blocks,
+                  std::uint64_t offset, Progress& progress) {
+  PortStreamOptions options;
+  if (!arguments.stdio) options.ack_timeout = std::chrono::nanoseconds::max();
+  auto stream = create_port_stream(std::move(port), options);
+  std::uint64_t sent = offset;
+  try {
+    sent += stream
+                .send(blocks, {.on_progress =
+                                   [&](const SendProgress& so_far) {
+                                     progress.show(offset + so_far.bytes_acknowledged);
+                                   }})
+                .bytes;
+    if (!arguments.unconfirmed) stream.receive([](std::span<const std::byte> /*block*/) {});
+  } catch (const StreamError& failure) {
+    throw_ended_early(arguments.peer, failure);
   }
-  must_be_ok(port.wait_until_consumed());
   progress.finish(sent);
 }
 
 void run_send(const SendArguments& arguments) {
-  if (arguments.resume) return send_resumably(arguments, arguments.block_bytes);
+  if (arguments.resume && arguments.file == "-")
+    throw std::runtime_error("--resume needs a FILE: standard input can't be read a second time");
   if (arguments.stdio && (arguments.file == "-" || arguments.file.empty()))
     throw std::runtime_error("--stdio needs a FILE: standard input is where the receiver answers");
-  const Input input(arguments.file);
-  if (arguments.stdio) {
-    send_stream(stdio_port(), input, true, arguments.block_bytes);
-  } else if (arguments.stream) {
-    send_stream(AnyPort(connect_to_receiver(arguments)), input, false, arguments.block_bytes);
-  } else {
-    send_plainly(arguments, input);
-  }
+  const Input input(arguments.file, arguments.resume ? Input::Kind::regular_file : Input::Kind::any);
+  Progress progress(input.size());
+  if (arguments.stdio)
+    return send_content(stdio_port(), arguments, blocks_of(input, arguments, -1), 0, progress);
+  const auto meet = [&](std::chrono::nanoseconds patience) {
+    return connect_to_receiver(arguments, patience);
+  };
+  transfer_over_memory(arguments, meet, [&](Port& port) {
+    const EndOfPort end(port);
+    const std::uint64_t offset = agree_with_receiver(port, input, arguments);
+    progress.begin(offset, input.size());
+    send_content(AnyPort::borrow(port), arguments, blocks_of(input, arguments, end.fd()), offset, progress);
+  });
 }
 
 }  // namespace
@@ -108,8 +157,13 @@ void add_send(CLI::App& app) {
   auto* command =
       add_command(app, "send", "Send a file through shared memory to sluice recv",
                   "tar -c photos | sluice send backup       # elsewhere: sluice recv backup | tar -x");
-  arguments->add_to(*command, "receiver");
+  arguments->add_to(*command);
   command->add_option("FILE", arguments->file, "What to send; - or nothing: standard input");
+  command
+      ->add_flag("--unconfirmed", arguments->unconfirmed,
+                 "With --stdio: the receiver doesn't say that all is stored")
+      ->needs("--stdio")
+      ->group("Kind of transfer");
   add_size(*command, "-b,--block", arguments->block_bytes, 1, kMaxBlockBytes,
            "Largest message (default 64K, at most 256M)")
       ->group("Content");

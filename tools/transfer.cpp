@@ -1,29 +1,37 @@
 #include "transfer.hpp"
 
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <bit>
 #include <stdexcept>
 #include <utility>
 
 #include "console.hpp"
 #include "options.hpp"
+#include "sluice/base/descriptor.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/ipc/port/native_port.hpp"
 
 namespace sluice::tools {
 namespace {
 
-constexpr std::uint64_t kSmallestRingBytes = 1ULL << 20U;
+/// The one end that a transfer can outlive.
+class PeerDied : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+Descriptor copy_of(int fd, const char* what) {
+  Descriptor copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  if (!copy) throw_errno(what);
+  return copy;
+}
 
 }  // namespace
 
-std::uint64_t ring_bytes_for_blocks_of(std::uint64_t block_bytes) {
-  return std::max(kSmallestRingBytes, std::bit_ceil(4 * block_bytes));
-}
-
-void TransferArguments::add_to(CLI::App& command, const std::string& peer) {
+void TransferArguments::add_to(CLI::App& command) {
   command.add_option("NAME", name, "Name of the channel, or the path of its socket; none with --stdio");
 
   auto* wait = add_time(command, "-t,--timeout", timeout,
@@ -35,23 +43,21 @@ void TransferArguments::add_to(CLI::App& command, const std::string& peer) {
                 ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
   for (auto* option : {wait, others}) option->group("Connection");
 
-  auto* over_memory = command.add_flag("--stream", stream, "As a port stream: acknowledged block by block");
-  auto* over_stdio =
-      command.add_flag("--stdio", stdio, "The same over standard input and output, to any endpoint");
-  auto* resumable =
-      command.add_flag("-r,--resume", resume, "Run again after a kill, either side goes on; both need it");
+  auto* over_stdio = command.add_flag("--stdio", stdio, "Over standard input and output, not shared memory");
+  auto* resumable = command.add_flag("-r,--resume", resume,
+                                     "Go on where an earlier run ended, and wait for a killed " + peer);
   auto* window = add_time(command, "-w,--resume-window", resume_window,
                           "How long to wait for a killed " + peer + " to be run again (default 5m)");
-  over_stdio->excludes(over_memory)->excludes(others);
-  resumable->excludes(over_memory)->excludes(over_stdio);
+  command.add_flag("--stream")->group("");  // not in the help: every transfer is a port stream
+  over_stdio->excludes(others);
+  resumable->excludes(over_stdio);
   window->needs(resumable);
-  for (auto* option : {over_memory, over_stdio, resumable, window}) option->group("Kind of transfer");
+  for (auto* option : {over_stdio, resumable, window}) option->group("Kind of transfer");
 }
 
 void TransferArguments::check() const {
   if (!stdio && name.empty()) throw CLI::RequiredError("NAME");
   if (stdio && !name.empty()) throw CLI::ExcludesError("--stdio", "NAME");
-  if (resume && users.size() > 1) throw CLI::ValidationError("--resume", "has one other user at most");
   const bool others = std::any_of(users.begin(), users.end(), [](uid_t user) { return user != ::geteuid(); });
   if (others && name.find('/') == std::string::npos) {
     throw CLI::ValidationError(
@@ -59,42 +65,52 @@ void TransferArguments::check() const {
   }
 }
 
-void throw_ended_early(const Port& port, Status status, const TransferArguments& arguments,
-                       const std::string& peer, const std::string& progress) {
-  std::string way = "the port failed: " + std::string(to_string(status));
-  if (status == Status::closed) way = "the " + peer + " gave up before the end";
-  if (status == Status::peer_died && !arguments.resume) way = "the " + peer + " died before the end";
-  if (status == Status::peer_died && arguments.resume) {
-    way =
-        fmt::format("the {} died, and nobody ran it again within {}", peer, to_text(arguments.resume_window));
+void transfer_over_memory(const TransferArguments& arguments, const Meeting& meet,
+                          const std::function<void(Port& port)>& transfer) {
+  announce(fmt::format("waiting for a {} at \"{}\"", arguments.peer, arguments.name));
+  Port port = meet(arguments.timeout);
+  for (;;) {
+    try {
+      return transfer(port);
+    } catch (const PeerDied& death) {
+      if (!arguments.resume) throw;
+    }
+    const std::string window = to_text(arguments.resume_window);
+    note(fmt::format("the {} is gone; waiting {} for it to be run again", arguments.peer, window));
+    try {
+      port = meet(arguments.resume_window);
+    } catch (const std::exception& failure) {
+      throw std::runtime_error(fmt::format("the {} died, and nobody ran it again within {}: {}",
+                                           arguments.peer, window, failure.what()));
+    }
+    note(fmt::format("resumed with the {}", arguments.peer));
   }
-  if (status == Status::superseded) way = "another process has taken this one's place";
-  if (status == Status::broken) way = port.failure_text();
-  throw std::runtime_error(fmt::format("{} ({})", way, progress));
 }
 
-SessionOptions session_options(const TransferArguments& arguments, const std::string& peer) {
-  SessionOptions options;
-  options.timeout = arguments.timeout;
-  options.resume_window = arguments.resume_window;
-  if (!arguments.users.empty()) options.peer_user = arguments.users.front();
-  options.on_state = [peer, window = to_text(arguments.resume_window)](const SessionEvent& event) {
-    if (event.state == SessionState::waiting_for_peer)
-      note(fmt::format("the {} is gone; waiting {} for it to be run again", peer, window));
-    if (event.state == SessionState::resumed) note(fmt::format("resumed with the {}", peer));
-  };
-  announce(fmt::format("waiting for a {} at \"{}\"", peer, arguments.name));
-  return options;
+AnyPort stdio_port() {
+  constexpr std::size_t kMostFrameBytes = (256U << 20U) + 64;  // the largest block, with its header
+  NativePortOptions options;
+  options.max_message_bytes = kMostFrameBytes;
+  return AnyPort(wrap_native_port(copy_of(STDIN_FILENO, "standard input"),
+                                  copy_of(STDOUT_FILENO, "standard output"), options));
 }
 
-void run_resumably(Port port, const std::function<void(Port& port)>& work) {
-  try {
-    work(port);
-  } catch (...) {
-    never_destroy(std::move(port));
-    throw;
-  }
-  port.close();
+void throw_ended_early(const std::string& peer, const StreamError& failure) {
+  if (failure.code() == stream_errc::peer_died)
+    throw PeerDied(fmt::format("the {} died before the end ({})", peer, failure.what()));
+  if (failure.code() == stream_errc::closed)
+    throw std::runtime_error(fmt::format("the {} gave up before the end ({})", peer, failure.what()));
+  if (failure.code() == stream_errc::rejected || failure.code() == stream_errc::sender_failed)
+    throw std::runtime_error(fmt::format("the {} failed: {}", peer, failure.reason()));
+  throw std::runtime_error(failure.what());
+}
+
+void throw_ended_early(const std::string& peer, const Port& port, Status status) {
+  if (status == Status::peer_died) throw PeerDied("the " + peer + " died before anything was sent");
+  if (status == Status::closed) throw std::runtime_error("the " + peer + " gave up before anything was sent");
+  if (status == Status::timed_out)
+    throw std::runtime_error("the " + peer + " says nothing: is it sluice recv?");
+  throw std::runtime_error(fmt::format("the port failed: {}", port.failure_text()));
 }
 
 }  // namespace sluice::tools

@@ -128,7 +128,7 @@ TEST_F(CommandLine, SaysNothingButErrorsWhenQuiet) {
   Command receiver = recv({"-q", "-r", "channel", "-o", file("result")});
   {
     Command first = send({"-q", "-r", "channel", file("in"), "-b", "16"});
-    ASSERT_TRUE(comes_true([&] { return std::filesystem::exists(file("result.part")); }));
+    ASSERT_TRUE(comes_true([&] { return std::filesystem::exists(file(".result.sluice-part")); }));
     first.signal(SIGKILL);
     first.wait();
   }

@@ -79,7 +79,6 @@ TEST_F(TransferTest, AnotherUserMustExistAndCanReachAPathOnly) {
   EXPECT_TRUE(recv({"channel", "--allow-user", other}).fails(2, "must be a path"));
   EXPECT_TRUE(send({"channel", "--listener-user", other}).fails(2, "must be a path"));
   EXPECT_TRUE(recv({"--stdio", "--allow-user", other}).fails(2, "--allow-user"));
-  EXPECT_TRUE(recv({"-r", file("channel"), "--allow-user", other, "--allow-user", "0"}).fails(2, "--resume"));
 }
 
 }  // namespace

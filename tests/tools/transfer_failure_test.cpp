@@ -109,7 +109,7 @@ TEST_F(TransferFailureTest, AFullDeviceFailsBothSidesAndStaysADevice) {
   Command receiver = recv({"channel", "--output", "/dev/full"});
   Command sender = send({"channel", "/dev/zero"});
   EXPECT_TRUE(receiver.fails(1, "/dev/full: No space left on device"));
-  EXPECT_TRUE(sender.fails(1, "the receiver gave up"));
+  EXPECT_TRUE(sender.fails(1, "the receiver failed: write /dev/full: No space left on device"));
   EXPECT_TRUE(std::filesystem::is_character_file("/dev/full"));
 }
 
@@ -118,23 +118,40 @@ TEST_F(TransferFailureTest, AFullStandardOutputFailsBothSides) {
   Command receiver = recv({"channel"}, full);
   Command sender = send({"channel", "/dev/zero"});
   EXPECT_TRUE(receiver.fails(1, "standard output: No space left on device"));
-  EXPECT_TRUE(sender.fails(1, "the receiver gave up"));
+  EXPECT_TRUE(sender.fails(1, "standard output: No space left on device"));
 }
 
-TEST_F(TransferFailureTest, AFileThatCantGrowLeavesTheOldOutput) {
+TEST_F(TransferFailureTest, AFileThatMayGrowNoFurtherFailsBothSidesAndLeavesTheOldOutput) {
   const auto output = old_output();
-  rlimit before{};
-  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
-  const rlimit small{1U << 20U, before.rlim_max};       // more than a region, less than the input
-  auto* const handler = std::signal(SIGXFSZ, SIG_IGN);  // inherited: write() then says EFBIG
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  Command receiver = recv({"channel", "--output", output});
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
-  std::signal(SIGXFSZ, handler);
+  Command receiver(directory_, {"sluice", "recv", "channel", "--output", output}, {}, {}, [] {
+    const rlimit small{1U << 20U, RLIM_INFINITY};  // more than a region, less than the input
+    ::setrlimit(RLIMIT_FSIZE, &small);
+  });
   Command sender = send({"channel", "/dev/zero"});
   EXPECT_TRUE(receiver.fails(1, "File too large"));
-  EXPECT_TRUE(sender.fails(1, "the receiver gave up"));
+  EXPECT_TRUE(sender.fails(1, "File too large"));
   expect_untouched(output);
+}
+
+TEST_F(TransferFailureTest, ALimitBelowARegionsSizeIsAnErrorNotASignal) {
+  for (const std::string verb : {"send", "recv"}) {
+    SCOPED_TRACE(verb);
+    const auto limited = [&](std::vector<std::string> words) {
+      words.insert(words.begin(), "sluice");
+      return Command(directory_, std::move(words), {}, {}, [] {
+        const rlimit small{16U << 10U, RLIM_INFINITY};
+        ::setrlimit(RLIMIT_FSIZE, &small);
+      });
+    };
+    write_file(file("in"), "content");
+    Command receiver =
+        verb == "recv" ? limited({"recv", "channel", "-t", "3"}) : recv({"channel", "-t", "3"});
+    Command sender = verb == "send" ? limited({"send", "channel", file("in"), "-t", "3"})
+                                    : send({"channel", file("in"), "-t", "3"});
+    Command& without_room = verb == "send" ? sender : receiver;
+    EXPECT_TRUE(without_room.fails(1, "File too large"));
+    EXPECT_EQ((verb == "send" ? receiver : sender).wait().code, 1);
+  }
 }
 
 TEST_F(TransferFailureTest, AReaderThatGoesAwayFailsBothSides) {
@@ -144,7 +161,7 @@ TEST_F(TransferFailureTest, AReaderThatGoesAwayFailsBothSides) {
   ASSERT_EQ(read_from(out.read, 1), std::string(1, '\0'));
   out.read.reset();
   EXPECT_TRUE(receiver.fails(1, "standard output: Broken pipe"));
-  EXPECT_TRUE(sender.fails(1, "the receiver gave up"));
+  EXPECT_TRUE(sender.fails(1, "standard output: Broken pipe"));
 }
 
 TEST_F(TransferFailureTest, AnUnreadableInputFailsBeforeAReceiverIsDisturbed) {
@@ -171,7 +188,7 @@ TEST_F(TransferFailureTest, AnInputThatFailsInTheMiddleFailsBothSides) {
   // Reading this file works up to the first address that isn't mapped, which is the first one.
   Command sender = send({"channel", "/proc/self/mem"});
   EXPECT_TRUE(sender.fails(1, "read /proc/self/mem: Input/output error"));
-  EXPECT_TRUE(receiver.fails(1, "the sender gave up"));
+  EXPECT_TRUE(receiver.fails(1, "the sender failed: read /proc/self/mem: Input/output error"));
   expect_untouched(output);
 }
 
