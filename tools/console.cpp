@@ -6,27 +6,16 @@
 
 #include <cstdio>
 
+#include "sluice/base/detail/quoted_text.hpp"
 #include "sluice/base/error.hpp"
 
 namespace sluice::tools {
 namespace {
 
-Verbosity chosen = Verbosity::usual;
+/// Enough for a sentence with two paths in it.
+constexpr std::size_t kMostLineBytes = 16384;
 
-/// C0 controls, DEL and, in UTF-8, C1 controls: what a terminal may obey.
-std::string without_controls(std::string_view text) {
-  std::string safe;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const bool c1 = i > 0 && static_cast<unsigned char>(text[i - 1]) == 0xc2 && byte >= 0x80 && byte < 0xa0;
-    if (byte < 0x20 || byte == 0x7f || c1) {
-      safe += fmt::format("\\x{:02x}", byte);
-    } else {
-      safe += text[i];
-    }
-  }
-  return safe;
-}
+Verbosity chosen = Verbosity::usual;
 
 void take_if_closed(int fd, int flags) {
   if (::fcntl(fd, F_GETFD) >= 0) return;
@@ -51,7 +40,7 @@ bool has_terminal() noexcept {
 void complain(std::string_view text) noexcept {
   try {
     const char* const clear_line = has_terminal() ? "\r\x1b[K" : "";
-    write_to_standard_error(fmt::format("{}sluice: {}\n", clear_line, without_controls(text)));
+    write_to_standard_error(fmt::format("{}sluice: {}\n", clear_line, base::printable(text, kMostLineBytes)));
   } catch (...) {  // no memory for it
   }
 }

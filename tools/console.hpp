@@ -14,7 +14,7 @@ Verbosity verbosity() noexcept;
 /// Whether standard error is a terminal.
 bool has_terminal() noexcept;
 
-/// Every line begins with "sluice: " and stays one line that a terminal doesn't obey: control characters are
+/// Every line begins with "sluice: " and stays one line that a terminal doesn't obey: what isn't printable is
 /// escaped. On a terminal it takes the place of a progress line that stands there. From any thread; a failure
 /// to write is ignored, since there is nobody left to tell.
 void complain(std::string_view text) noexcept;  ///< errors and warnings

@@ -9,6 +9,7 @@
 #include "commands.hpp"
 #include "options.hpp"
 #include "sealing.hpp"
+#include "sluice/base/detail/quoted_text.hpp"
 #include "sluice/crypto/key/key_file.hpp"
 
 namespace sluice::tools {
@@ -64,7 +65,7 @@ void add_keygen(CLI::App& app) {
   command->callback([arguments] {
     forbid_core_files();
     const auto key = make_key(*arguments);
-    fmt::print("{}: key {}\n", arguments->file, key.id().to_hex());
+    fmt::print("{}: key {}\n", base::printable(arguments->file), key.id().to_hex());
   });
 }
 

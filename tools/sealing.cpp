@@ -13,6 +13,7 @@
 #include "console.hpp"
 #include "input.hpp"
 #include "quiet_terminal.hpp"
+#include "sluice/base/detail/quoted_text.hpp"
 #include "sluice/crypto/inspect/inspect.hpp"
 #include "sluice/crypto/key/key_file.hpp"
 
@@ -44,7 +45,7 @@ std::string PassphraseOption::ask(const std::string& what, bool confirm) const {
     return read_passphrase(file.fd(), file.name());
   }
   QuietTerminal terminal;
-  auto passphrase = terminal.ask("Passphrase for " + what);
+  auto passphrase = terminal.ask("Passphrase for " + base::printable(what));
   if (confirm) {
     auto again = terminal.ask("Again");
     const bool same = again == passphrase;

@@ -140,6 +140,7 @@ TEST_F(CommandLine, SaysNothingButErrorsWhenQuiet) {
 
 TEST_F(CommandLine, AFailureIsOneLineThatATerminalDoesntObey) {
   EXPECT_TRUE(send({"channel", file("no\nfile\x1b[2J\xc2\x9b")}).fails(1, R"(no\x0afile\x1b[2J)"));
+  EXPECT_TRUE(send({"channel", file("\x9b\xe2\x80\xaegpj.exe")}).fails(1, R"(\x9b\xe2\x80\xaegpj.exe)"));
   const Outcome outcome = sluice({"send", "channel", "--block", "4\nX\x1b"});
   EXPECT_EQ(outcome.errors.find('\x1b'), std::string::npos);
   EXPECT_EQ(std::count(outcome.errors.begin(), outcome.errors.end(), '\n'), 1) << outcome.errors;
