@@ -1,4 +1,5 @@
-/* Publishing, sleeping and waking, in both directions of one ring, with store buffers and with peer death.
+/* Publishing, sleeping and waking, in both directions of one ring, with store buffers, with peer death, and with a
+ * peer that moves our sleeper to another futex before it dies.
  *
  * Producer and Consumer follow producer.{hpp,cpp}, consumer.{hpp,cpp} and waiting.cpp statement by statement; the
  * tags in brackets are those of the code. Left out is polling (it only makes sleeps rarer).
@@ -38,10 +39,12 @@ byte memory[CAPACITY + 4];
 chan producer_buffer = [6] of { byte, byte };
 chan consumer_buffer = [4] of { byte, byte };
 
-/* Each process's futex, and its WaitGate: private to it, sequentially consistent. */
+/* Each process's sleep, and its WaitGate, which is private to it. A sleeper that was moved isn't found where the
+ * peer's wake-ups look for it. */
 bool asleep_p, asleep_c;
-bool sleeping_on_p, sleeping_on_c;
+bool moved_p, moved_c;
 bool reason_p, reason_c;
+bool sleeping_p, sleeping_c;  /* mutants: the sleeper has not answered yet */
 
 bool dead_p, dead_c;  /* set by Killer; at most one */
 
@@ -75,44 +78,58 @@ inline sleeper_barrier(own) {
 
 /* FUTEX_WAKE. The kernel orders the caller's earlier stores before it looks for sleepers, and the light barrier
  * rests on that: the tail may still be in the buffer when the wait position is read. */
-inline futex_wake(asleep, own) {
+inline futex_wake(asleep, moved, own) {
 #ifndef WAKE_IS_NO_BARRIER
   empty(own);
 #endif
-  asleep = false
+  if
+  :: !moved -> asleep = false
+  :: moved
+  fi
 }
 
-/* WaitGate::sleep */
-inline gate_sleep(sleeping_on, reason, asleep, word, expected) {
-  sleeping_on = true;
+/* WaitGate::sleep. The kernel compares both words and falls asleep in one step. */
+inline gate_sleep(sleeping, reason, asleep, moved, word, expected) {
+#if defined(NO_OWN_WORD) || defined(SINGLE_RAISE)
+  sleeping = true;
   if
   :: reason
   :: else ->
-    d_step {  /* FUTEX_WAIT: compare and sleep are one step */
+#endif
+    d_step {
+      moved = false;
       if
+#if defined(NO_OWN_WORD) || defined(SINGLE_RAISE)
       :: memory[word] == expected -> asleep = true
+#else
+      :: memory[word] == expected && !reason -> asleep = true
+#endif
       :: else
       fi
     }
     !asleep
+#if defined(NO_OWN_WORD) || defined(SINGLE_RAISE)
   fi;
-  sleeping_on = false
+  sleeping = false
+#endif
 }
 
-/* WaitGate::raise. A wake-up that finds nobody asleep changes nothing, so repeating it means: wait until there is
- * somebody to wake, or the sleeper has answered. */
-inline gate_raise(sleeping_on, reason, asleep) {
+/* WaitGate::raise. The wake-up is one on the gate's own word. Without that word, a wake-up of the peer's word may
+ * come just before the sleep, and would be repeated until the sleeper answers. */
+inline gate_raise(sleeping, reason, asleep, moved) {
   reason = true;
-#ifdef SINGLE_RAISE
+#if defined(SINGLE_RAISE)
   if
-  :: sleeping_on -> asleep = false
-  :: else
+  :: !moved -> asleep = false
+  :: moved
   fi
-#else
+#elif defined(NO_OWN_WORD)
   do
-  :: sleeping_on && asleep -> asleep = false
-  :: !sleeping_on -> break
+  :: sleeping && asleep && !moved -> asleep = false
+  :: !sleeping -> break
   od
+#else
+  asleep = false
 #endif
 }
 
@@ -150,7 +167,7 @@ proctype Producer() {
         if
         :: released >= target
         :: released < target && over -> goto gone
-        :: released < target && !over -> gate_sleep(sleeping_on_p, reason_p, asleep_p, RELEASED, released)
+        :: released < target && !over -> gate_sleep(sleeping_p, reason_p, asleep_p, moved_p, RELEASED, released)
         fi
       od;
 
@@ -178,14 +195,14 @@ proctype Producer() {
       if
       :: waiting != OUT_OF_REACH && waiting != seen_ticket ->
         seen_ticket = waiting;
-        futex_wake(asleep_c, producer_buffer)
+        futex_wake(asleep_c, moved_c, producer_buffer)
       :: else
       fi;
 #else
       if
       :: PASSES(head, head + count, waiting) ->
         d_step { assert(!woken_c[waiting]); woken_c[waiting] = true }
-        futex_wake(asleep_c, producer_buffer)
+        futex_wake(asleep_c, moved_c, producer_buffer)
       :: !PASSES(head, head + count, waiting)
       fi;
 #endif
@@ -231,7 +248,7 @@ proctype Consumer() {
         if
         :: PASSES(released, read, waiting) ->
           d_step { assert(!woken_p[waiting]); woken_p[waiting] = true }
-          futex_wake(asleep_p, consumer_buffer)
+          futex_wake(asleep_p, moved_p, consumer_buffer)
         :: !PASSES(released, read, waiting)
         fi;
         atomic { waiting = 0; released = read }
@@ -262,7 +279,7 @@ proctype Consumer() {
           d_step { assert(seen_tail <= tail && tail <= read); seen_tail = tail }
           if
           :: over -> goto gone
-          :: !over -> gate_sleep(sleeping_on_c, reason_c, asleep_c, TAIL, tail)
+          :: !over -> gate_sleep(sleeping_c, reason_c, asleep_c, moved_c, TAIL, tail)
           fi
         fi
       od;
@@ -286,24 +303,29 @@ end:
 proctype ConsumersWatcher() {
 end:
   atomic { dead_p && empty(producer_buffer) };
-  gate_raise(sleeping_on_c, reason_c, asleep_c)
+  gate_raise(sleeping_c, reason_c, asleep_c, moved_c)
 }
 
 proctype ProducersWatcher() {
 end:
   atomic { dead_c && empty(consumer_buffer) };
-  gate_raise(sleeping_on_p, reason_p, asleep_p)
+  gate_raise(sleeping_p, reason_p, asleep_p, moved_p)
 }
 
-/* kill -9 between any two steps, and one wake-up for nothing: a signal, or a hostile FUTEX_WAKE. */
+/* kill -9 between any two steps; or a peer that moves our sleeper before it dies, since until then nobody promises
+ * us a wake-up. */
 proctype Killer() {
+end:
   if
   :: dead_p = true
   :: dead_c = true
+  :: asleep_c -> moved_c = true; dead_p = true
+  :: asleep_p -> moved_p = true; dead_c = true
   :: true
   fi
 }
 
+/* One wake-up for nothing: a signal, or a hostile FUTEX_WAKE. */
 proctype Signal() {
 end:
   if
@@ -311,7 +333,6 @@ end:
   :: asleep_c -> asleep_c = false
   fi
 }
-
 
 init {
   atomic {

@@ -269,6 +269,14 @@ TEST(ByteRing, EndsASleepWhenItsGateIsRaised) {
   }
 }
 
+TEST(WaitGate, NoticesThatTheDeadlineHasPassedThoughItsWordKeepsChanging) {
+  WaitGate gate;
+  const std::atomic<std::uint64_t> word = 8;
+  constexpr std::uint32_t kReadBefore = 0;
+  EXPECT_TRUE(gate.sleep(word, kReadBefore, deadline_in(60s))) << "there is something to look at";
+  EXPECT_FALSE(gate.sleep(word, kReadBefore, deadline_in(-1ms)));
+}
+
 /// The producer clears a word ahead of time, where the next record will end if it is as long as the last one.
 class GivenUp : public ::testing::TestWithParam<bool> {};
 INSTANTIATE_TEST_SUITE_P(Room, GivenUp, ::testing::Bool(),

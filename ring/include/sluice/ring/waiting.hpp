@@ -40,7 +40,7 @@ namespace ring {
 class WaitGate {
  public:
   /// Makes the present wait, and every later one, return `reason` once there's nothing left to read or no
-  /// room. Returns when a sleeper, if there was one, has been woken. The first reason stays.
+  /// room. Waits for nobody. The first reason stays.
   void raise(Status reason) noexcept;
 
   /// The same with Status::interrupted, until clear_interruption(), also if a final reason comes
@@ -61,8 +61,10 @@ class WaitGate {
   bool interrupted() const noexcept { return (load() & kInterrupted) != 0; }
   bool forked() const noexcept { return load() == encode(Status::forked); }
 
-  /// Sleeps while *word == expected, until woken, a signal, the deadline or raise(). Returns false only when
-  /// the deadline has passed. `word` may lie in read-only memory of the peer.
+  /// Sleeps while *word == expected, until woken, a signal, the deadline, raise() or interrupt(). Returns false
+  /// only when the deadline has passed. `word` may lie in read-only memory of the peer, which can move whoever
+  /// sleeps there to another word (FUTEX_REQUEUE): so the sleep is one on the gate's own word, too. If the
+  /// system can't wait for two words, it is done in slices of 100 ms at most, each of which looks at the gate.
   bool sleep(const std::atomic<std::uint64_t>& word, std::uint32_t expected, Deadline deadline) noexcept;
 
  private:
@@ -77,11 +79,14 @@ class WaitGate {
 
   std::uint64_t load() const noexcept { return word_->load(std::memory_order_acquire); }
   void wake_sleeper() const noexcept;
+  void sleep_in_slices(const std::atomic<std::uint64_t>& word, std::uint32_t expected,
+                       Deadline deadline) noexcept;
 
-  // Publishes why waiting is over. Release in raise and interrupt, acquire in load(); sequentially consistent
-  // there and in sleep: either raise sees the sleeper in sleeping_on_, or the sleeper sees the reason.
+  // Publishes why waiting is over: release in raise and interrupt, acquire in load(). Its low half is the futex
+  // that they wake; whether the sleeper sees the change or the waker the sleeper, the kernel sees to.
   base::WipedWord word_{encode(Status::ok)};
-  // The word that the waiting thread sleeps on, or null. Written by the waiting thread, read by raise().
+  // The word of a sleep in slices, or null: for a wake-up, which needs no memory to be there. Relaxed: it
+  // publishes nothing, and the end of a slice makes up for a wake-up that comes too early.
   std::atomic<const std::atomic<std::uint64_t>*> sleeping_on_{nullptr};
 };
 
