@@ -114,34 +114,41 @@ void write_control_page(ControlPage& control, const RegionOptions& options) {
   control.consumer_wait.wait_position.store(out_of_reach(options.peer_first_position), kRelaxed);
 }
 
-struct stat status_of_file(int fd) {
-  struct stat status {};
-  if (::fstat(fd, &status) != 0) throw_errno("fstat of the peer's region");
-  if (!S_ISREG(status.st_mode)) {
-    throw error(errc::bad_region, "the peer's region: expected a memfd, got a descriptor of file type " +
-                                      std::to_string(status.st_mode & S_IFMT));
-  }
-  return status;
+[[noreturn]] void refuse(const std::string& reason) {
+  throw error(errc::bad_region, "the peer's region: " + reason);
+}
+
+void check_readable(int fd) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || (flags & O_PATH) != 0 || (flags & O_ACCMODE) == O_WRONLY)
+    refuse("expected a descriptor for reading, got one with flags " + std::to_string(flags));
 }
 
 void check_seals(int fd) {
   const int seals = ::fcntl(fd, F_GET_SEALS);
-  if (seals < 0)
-    throw error(errc::bad_region, "the peer's region: expected a memfd, got a file without seals");
-  if ((seals & kSeals) != kSeals) {
-    throw error(errc::bad_region, "the peer's region: expected the seals " + std::to_string(kSeals) +
-                                      ", got " + std::to_string(seals));
-  }
+  if (seals < 0) refuse("expected a memfd, got a file without seals");
+  if ((seals & kSeals) != kSeals)
+    refuse("expected the seals " + std::to_string(kSeals) + ", got " + std::to_string(seals));
 }
 
-/// A hole would be filled on our account when we read it, or end in SIGBUS if no memory is left. Seals
-/// keep what is allocated now.
-void check_allocated(const struct stat& status) {
-  constexpr blkcnt_t kBlockBytes = 512;
-  if (status.st_blocks >= (status.st_size + kBlockBytes - 1) / kBlockBytes) return;
-  throw error(errc::bad_region, "the peer's region: expected all of its " + std::to_string(status.st_size) +
-                                    " bytes allocated, got " +
-                                    std::to_string(status.st_blocks * kBlockBytes));
+struct stat status_of_file(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) throw_errno("fstat of the peer's region");
+  if (!S_ISREG(status.st_mode))
+    refuse("expected a memfd, got a descriptor of file type " + std::to_string(status.st_mode & S_IFMT));
+  return status;
+}
+
+/// A hole would be filled on our account when we read it, or end in SIGBUS if no memory is left. What is
+/// allocated is no measure of it in sealed memory: that counts pages behind the end, too. In a file it is:
+/// some file systems call a hole what is allocated and not written yet.
+void check_allocated(int fd, const struct stat& status, Backing backing) {
+  constexpr std::int64_t kBlockBytes = 512;
+  const auto got = backing == Backing::sealed_memory ? std::int64_t{::lseek(fd, 0, SEEK_HOLE)}
+                                                     : std::int64_t{status.st_blocks} * kBlockBytes;
+  if (got >= status.st_size) return;
+  refuse("expected all of its " + std::to_string(status.st_size) + " bytes allocated, got " +
+         std::to_string(got));
 }
 
 RegionHeader read_header(int fd) {
@@ -149,16 +156,14 @@ RegionHeader read_header(int fd) {
   const std::size_t got = base::read_all_at(fd, std::as_writable_bytes(std::span(&header, 1)), 0,
                                             "the header of the peer's region");
   if (got != sizeof header) {
-    throw error(errc::bad_region, "the peer's region: expected a header of " + std::to_string(sizeof header) +
-                                      " bytes, got " + std::to_string(got));
+    refuse("expected a header of " + std::to_string(sizeof header) + " bytes, got " + std::to_string(got));
   }
   return header;
 }
 
 void check_header(const RegionHeader& header, std::uint64_t size) {
   if (header.magic != kMagic) {
-    throw error(errc::bad_region, "the peer's region: expected magic " + std::to_string(kMagic) + ", got " +
-                                      std::to_string(header.magic));
+    refuse("expected magic " + std::to_string(kMagic) + ", got " + std::to_string(header.magic));
   }
   if (header.layout_version != kLayoutVersion) {
     throw error(errc::bad_version, "the peer's region: expected layout version " +
@@ -173,25 +178,34 @@ void check_header(const RegionHeader& header, std::uint64_t size) {
   check_replay_window(header.capacity, header.replay_window, errc::bad_region);
   check_position("first position of the peer's region", header.first_position, errc::bad_region);
   if (header.data_offset != expected_data_offset()) {
-    throw error(errc::bad_region, "the peer's region: expected the data at " +
-                                      std::to_string(expected_data_offset()) + ", got " +
-                                      std::to_string(header.data_offset));
+    refuse("expected the data at " + std::to_string(expected_data_offset()) + ", got " +
+           std::to_string(header.data_offset));
   }
   if (size != header.data_offset + header.capacity) {
-    throw error(errc::bad_region, "the peer's region: expected " +
-                                      std::to_string(header.data_offset + header.capacity) + " bytes, got " +
-                                      std::to_string(size));
+    refuse("expected " + std::to_string(header.data_offset + header.capacity) + " bytes, got " +
+           std::to_string(size));
   }
 }
 
+/// Looks at a region that another process made: once, and at nothing before its seals. Until they are there
+/// the peer can change everything else between our look and our use; from then on it can't. Nor does a
+/// descriptor that is none of a memfd get any further: a file system of the peer's own is asked nothing.
+RegionHeader check_region(int fd, Backing backing) {
+  check_readable(fd);
+  if (backing == Backing::sealed_memory) check_seals(fd);
+  const struct stat status = status_of_file(fd);
+  check_allocated(fd, status, backing);
+  const RegionHeader header = read_header(fd);
+  check_header(header, static_cast<std::uint64_t>(status.st_size));
+  return header;
+}
+
 void check_identity(const RegionHeader& header, const SessionId& session, EpochRange epochs) {
-  if (header.session != session)
-    throw error(errc::bad_region, "the peer's region: expected this session's id, got another");
+  if (header.session != session) refuse("expected this session's id, got another");
   if (header.epoch < epochs.first || header.epoch > epochs.last) {
     std::string expected = std::to_string(epochs.first);
     if (epochs.last != epochs.first) expected += " to " + std::to_string(epochs.last);
-    throw error(errc::bad_region,
-                "the peer's region: expected epoch " + expected + ", got " + std::to_string(header.epoch));
+    refuse("expected epoch " + expected + ", got " + std::to_string(header.epoch));
   }
 }
 
@@ -258,18 +272,14 @@ PeerRegion::~PeerRegion() = default;
 
 PeerRegion PeerRegion::open(Descriptor descriptor, const SessionId& session, EpochRange epochs,
                             Backing backing) {
-  const struct stat status = status_of_file(descriptor.get());
-  if (backing == Backing::sealed_memory) check_seals(descriptor.get());
-  check_allocated(status);
-  const auto size = static_cast<std::uint64_t>(status.st_size);
-  const RegionHeader header = read_header(descriptor.get());
-  check_header(header, size);
+  const RegionHeader header = check_region(descriptor.get(), backing);
   check_identity(header, session, epochs);
   return map(std::move(descriptor), header);
 }
 
 PeerRegion PeerRegion::open_file(const std::filesystem::path& file) {
-  Descriptor descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  // O_NONBLOCK: a FIFO in its place must not hang us.
+  Descriptor descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (!descriptor) throw_errno("opening the region in " + file.string());
   const struct stat status = status_of_file(descriptor.get());
   if (status.st_uid != ::geteuid()) {
@@ -277,9 +287,7 @@ PeerRegion PeerRegion::open_file(const std::filesystem::path& file) {
                                                 std::to_string(::geteuid()) + ", got one of " +
                                                 std::to_string(status.st_uid));
   }
-  check_allocated(status);
-  const RegionHeader header = read_header(descriptor.get());
-  check_header(header, static_cast<std::uint64_t>(status.st_size));
+  const RegionHeader header = check_region(descriptor.get(), Backing::file);
   return map(std::move(descriptor), header);
 }
 

@@ -6,14 +6,18 @@
 #include <linux/memfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "child_process.hpp"
 #include "full_descriptor_table.hpp"
@@ -39,13 +43,14 @@ Descriptor duplicate(int fd) {
 
 constexpr int kAllSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
 
-/// A memfd with any bytes, size, seals and number of allocated bytes: what a hostile peer may send.
+/// A memfd with any bytes, size, seals and number of written bytes: what a hostile peer may send.
 Descriptor forged_region(const RegionHeader& header, std::size_t bytes, int seals = kAllSeals,
-                         std::optional<std::size_t> allocated_bytes = {}) {
+                         std::optional<std::size_t> written_bytes = {}) {
   Descriptor fd(::memfd_create("forged", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   EXPECT_EQ(::ftruncate(fd.get(), static_cast<off_t>(bytes)), 0);
-  EXPECT_EQ(::fallocate(fd.get(), 0, 0, static_cast<off_t>(allocated_bytes.value_or(bytes))), 0);
-  EXPECT_GE(::pwrite(fd.get(), &header, std::min(sizeof header, bytes), 0), 0);
+  std::vector<char> content(written_bytes.value_or(bytes));
+  std::memcpy(content.data(), &header, std::min(sizeof header, content.size()));
+  EXPECT_EQ(::pwrite(fd.get(), content.data(), content.size(), 0), static_cast<ssize_t>(content.size()));
   EXPECT_EQ(::fcntl(fd.get(), F_ADD_SEALS, seals), 0);
   return fd;
 }
@@ -261,12 +266,57 @@ TEST(PeerRegion, RefusesMissingSeals) {
 
 // Reading a hole would allocate memory on our account, or end in SIGBUS where there is none.
 TEST(PeerRegion, RefusesHolesInItsMemory) {
-  for (const std::size_t allocated : {std::size_t{4096}, kDataOffset}) {
+  for (const std::size_t written : {std::size_t{4096}, kDataOffset}) {
     EXPECT_TRUE(throws(errc::bad_region, "allocated", [&] {
-      (void)PeerRegion::open(forged_region(valid_header(), kDataOffset + 4096, kAllSeals, allocated),
+      (void)PeerRegion::open(forged_region(valid_header(), kDataOffset + 4096, kAllSeals, written),
                              SessionId{}, 0);
     }));
   }
+}
+
+TEST(PeerRegion, RefusesHolesBesideWhichThereIsMoreBehindItsEnd) {
+  constexpr std::size_t kBytes = kDataOffset + 4096;
+  Descriptor fd = forged_region(valid_header(), kBytes, 0, kDataOffset);
+  ASSERT_EQ(::fallocate(fd.get(), FALLOC_FL_KEEP_SIZE, kBytes, kBytes), 0);
+  ASSERT_EQ(::fcntl(fd.get(), F_ADD_SEALS, kAllSeals), 0);
+  struct stat status {};
+  ASSERT_EQ(::fstat(fd.get(), &status), 0);
+  ASSERT_GE(status.st_blocks * 512, status.st_size);
+  EXPECT_TRUE(throws(errc::bad_region, "expected all of its 12288 bytes allocated, got 8192",
+                     [&] { (void)PeerRegion::open(std::move(fd), SessionId{}, 0); }));
+}
+
+// Its pages may be reserved and not be there, and the pool that they come from may shrink.
+TEST(PeerRegion, RefusesMemoryOfHugePages) {
+  Descriptor fd(::memfd_create("huge", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB));
+  if (!fd) GTEST_SKIP() << "this kernel has no huge pages";
+  ASSERT_EQ(::ftruncate(fd.get(), 1 << 30), 0);
+  ASSERT_EQ(::fcntl(fd.get(), F_ADD_SEALS, kAllSeals), 0);
+  EXPECT_TRUE(throws(errc::bad_region, "", [&] { (void)PeerRegion::open(std::move(fd), SessionId{}, 0); }));
+}
+
+TEST(PeerRegion, RefusesADescriptorThatCantBeRead) {
+  const Descriptor region = forged_region(valid_header(), kDataOffset + 4096);
+  const std::string path = "/proc/self/fd/" + std::to_string(region.get());
+  for (const int flags : {O_PATH, O_WRONLY}) {
+    Descriptor fd(::open(path.c_str(), flags | O_CLOEXEC));
+    ASSERT_TRUE(fd) << flags;
+    EXPECT_TRUE(throws(errc::bad_region, "for reading",
+                       [&] { (void)PeerRegion::open(std::move(fd), SessionId{}, 0); }));
+  }
+  EXPECT_NO_THROW((void)PeerRegion::open(Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC)), {}, 0));
+}
+
+TEST(RegionInAFile, IsNeitherAFifoNorALink) {
+  const test::TempDirectory directory;
+  const auto file = directory.file("ring");
+  ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);
+  EXPECT_TRUE(throws(errc::bad_region, "file type", [&] { (void)PeerRegion::open_file(file); }));
+  std::filesystem::remove(file);
+  const OwnedRegion target = OwnedRegion::create(small_in(directory.file("target")));
+  std::filesystem::create_symlink(directory.file("target"), file);
+  EXPECT_TRUE(throws(std::errc::too_many_symbolic_link_levels, "opening the region",
+                     [&] { (void)PeerRegion::open_file(file); }));
 }
 
 TEST(PeerRegion, RefusesWhatIsNoMemfd) {
@@ -274,11 +324,16 @@ TEST(PeerRegion, RefusesWhatIsNoMemfd) {
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
   const Descriptor write_end(ends[1]);
   EXPECT_TRUE(throws(errc::bad_region, "memfd", [&] { (void)PeerRegion::open(Descriptor(ends[0]), {}, 0); }));
-  for (const char* path : {"/", "/dev/null", "/proc/self/exe"}) {
+  for (const char* path : {"/", "/dev/null", "/proc/self/exe", "/proc/self/mem"}) {
     EXPECT_TRUE(throws(errc::bad_region, "memfd", [&] {
       (void)PeerRegion::open(Descriptor(::open(path, O_RDONLY | O_CLOEXEC)), {}, 0);
     })) << path;
   }
+#ifdef SYS_memfd_secret
+  if (Descriptor secret(static_cast<int>(::syscall(SYS_memfd_secret, 0))); secret) {
+    EXPECT_TRUE(throws(errc::bad_region, "memfd", [&] { (void)PeerRegion::open(std::move(secret), {}, 0); }));
+  }
+#endif
 }
 
 }  // namespace
