@@ -39,6 +39,7 @@ Consumer::Consumer(const OwnView& own, const PeerView& peer, const WaitOptions& 
 }
 
 void Consumer::rebind(const PeerView& peer) noexcept {
+  if (gate_.forked()) return;
   view_ = peer;
   peer_ = peer.control;
   data_ = peer.data;
@@ -65,6 +66,7 @@ Status Consumer::refuse_header(std::uint64_t header) noexcept {
 }
 
 Status Consumer::rewind(Sequence sequence) noexcept {
+  if (gate_.forked()) return Status::forked;
   const Sequence first_unread = before(sequence_, replay_end_) ? replay_end_ : sequence_;
   if (before(first_unread, sequence)) return Status::would_block;
   HistoryReader history(view_);
@@ -95,6 +97,7 @@ Status Consumer::poll(const WaitOptions& options, Deadline deadline) noexcept {
 }
 
 Status Consumer::wait_for_record(Deadline deadline) noexcept {
+  if (gate_.forked()) return Status::forked;
   if (!slept_in_vain_) {
     const Status status = poll(wait_, deadline);
     if (status != Status::would_block || wait_.strategy == WaitStrategy::non_blocking) return status;

@@ -1,5 +1,8 @@
 #include "sluice/ring/producer.hpp"
 
+#include <chrono>
+#include <thread>
+
 #include "futex.hpp"
 #include "spin.hpp"
 
@@ -23,6 +26,7 @@ Producer::Producer(const OwnView& own, const PeerView& peer, const WaitOptions& 
       post_end_(tail_),
       cleared_(tail_),
       light_barrier_(asymmetric_barriers(own.header.features, peer.header.features)),
+      light_use_(register_barrier_target()),
       asymmetric_sleep_(asymmetric_barriers(peer.header.features, own.header.features)),
       wait_(wait),
       capacity_(own.header.capacity),
@@ -50,6 +54,7 @@ void Producer::note_history() noexcept {
 }
 
 void Producer::rebind(const PeerView& peer) noexcept {
+  if (gate_.forked()) return;
   peer_ = peer.control;
   light_barrier_ = asymmetric_barriers(features_, peer.header.features);
   asymmetric_sleep_ = asymmetric_barriers(peer.header.features, features_);
@@ -60,12 +65,30 @@ void Producer::rebind(const PeerView& peer) noexcept {
 Status Producer::append_and_publish(std::span<const std::byte> head,
                                     std::span<const std::byte> body) noexcept {
   const std::uint64_t bytes = head.size() + body.size();
-  std::span<std::byte> room;
-  if (const Status status = try_claim(bytes, room); status != Status::ok) return status;
-  copy_payload(room.data(), head, body);
-  commit(bytes);
+  {
+    const BatchUse use(*this);
+    if (const Status status = look_for_room(bytes); status != Status::ok) return status;
+    std::byte* const record = at(this->head());
+    copy_payload(record + kRecordHeaderBytes, head, body);
+    add_to_batch(record, bytes);
+  }
   publish();
   return Status::ok;
+}
+
+void Producer::publish_last() noexcept {
+  sleeper_barrier(light_use_);                           // pairs with the barrier in BatchUse
+  while (batch_in_use_.load(std::memory_order_acquire))  // pairs with the end of the use
+    std::this_thread::sleep_for(std::chrono::microseconds(20));
+  if (batch_records_ == 0 || gate_.forked()) return;
+  // What follows writes to the ring only: the sending thread may still look at the rest.
+  const Position end = head();
+  word_at(at(end)).store(0, std::memory_order_relaxed);                        // as in clear_behind
+  word_at(at(tail_)).store(first_header_, std::memory_order_release);          // [PUBLISH]
+  own_->tail.tail_sequence.store(next_sequence(), std::memory_order_relaxed);  // as in publish_records
+  own_->tail.tail.store(end, std::memory_order_release);                       // [TAIL]
+  full_barrier();
+  wake_consumer();
 }
 
 Status Producer::make_room(Position needed) noexcept {
@@ -112,7 +135,9 @@ Status Producer::refresh_released() noexcept {
   const char* rule = nullptr;
   if (released % kRecordAlign != 0) rule = "the consumer's released position is a multiple of 8";
   if (before(released, released_)) rule = "the consumer's released position doesn't move backwards";
-  if (before(tail_, released)) rule = "the consumer's released position isn't ahead of the tail";
+  // Once the gate is raised, publish_last() may have published the batch.
+  if (before(gate_.open() ? tail_ : head(), released))
+    rule = "the consumer's released position isn't ahead of the tail";
   if (rule != nullptr) {
     if (!failure_) failure_ = {rule, released_, released};
     return Status::broken;
@@ -122,7 +147,9 @@ Status Producer::refresh_released() noexcept {
 }
 
 Status Producer::wait_for_room(std::uint64_t bytes, Deadline deadline) noexcept {
+  if (gate_.forked()) return Status::forked;
   if (bytes > max_payload_bytes_) return Status::too_large;
+  if (claimed_ != 0) return Status::misuse;
   publish();
   // A producer that looked for the room of one record would look again for the next.
   leave_other_side_alone(wait_.strategy);
@@ -131,8 +158,9 @@ Status Producer::wait_for_room(std::uint64_t bytes, Deadline deadline) noexcept 
 }
 
 Status Producer::wait_until_consumed(Deadline deadline) noexcept {
+  if (gate_.forked()) return Status::forked;
   publish();
-  return wait_until_released(tail_, deadline);
+  return wait_until_released(head(), deadline);
 }
 
 Status Producer::wait_until_released(Position target, Deadline deadline) noexcept {
@@ -165,6 +193,7 @@ Status Producer::sleep_until_released(Position target, Deadline deadline) noexce
 }
 
 void Producer::mark_closed() noexcept {
+  if (gate_.forked()) return;
   own_->producer_wait.closed.store(
       1, std::memory_order_release);  // [CLOSE] pairs with Consumer::producer_closed
 }

@@ -29,7 +29,7 @@ void publish(Producer& producer) {
   std::span<std::byte> room;
   ASSERT_EQ(producer.try_claim(bytes.size(), room), Status::ok);
   std::memcpy(room.data(), bytes.data(), bytes.size());
-  producer.commit(bytes.size());
+  ASSERT_EQ(producer.commit(bytes.size()), Status::ok);
   producer.publish();
 }
 

@@ -101,7 +101,7 @@ TEST(SLUICE_FLIPS_SUITE, NeverMakeTheProducerWriteOutOfBounds) {
       if (status == Status::ok) {
         ASSERT_TRUE(lies_within(pair.a(), room));
         std::memset(room.data(), i, room.size());
-        producer->commit(bytes);
+        ASSERT_EQ(producer->commit(bytes), Status::ok);
         producer->publish();
       }
     }

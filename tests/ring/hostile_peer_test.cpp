@@ -100,7 +100,7 @@ class HostileConsumer : public ::testing::Test {
   static void publish_one(Producer& producer) {
     std::span<std::byte> room;
     ASSERT_EQ(producer.try_claim(100, room), Status::ok);
-    producer.commit(100);
+    ASSERT_EQ(producer.commit(100), Status::ok);
     producer.publish();
   }
 };
@@ -138,7 +138,7 @@ TEST_F(HostileConsumer, ThatNeverReleasesCostsNoMoreThanTheRing) {
   std::span<std::byte> room;
   int posted = 0;
   while (producer->try_claim(100, room) == Status::ok) {
-    producer->commit(100);
+    ASSERT_EQ(producer->commit(100), Status::ok);
     producer->publish();
     ++posted;
   }

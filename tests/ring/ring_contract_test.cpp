@@ -66,7 +66,7 @@ std::string produce(Producer& producer, std::uint64_t seed, std::uint64_t count)
     }
     if (status != Status::ok) return "claim " + std::to_string(i) + ": " + std::string(to_string(status));
     stream.fill(room.first(size));
-    producer.commit(size);
+    if (producer.commit(size) != Status::ok) return "commit " + std::to_string(i);
     if (i % 4 != 1) producer.publish();
   }
   producer.publish();

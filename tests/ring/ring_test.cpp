@@ -5,7 +5,10 @@
 #include <chrono>
 #include <cstring>
 #include <ctime>
+#include <deque>
+#include <iterator>
 #include <limits>
+#include <random>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -24,7 +27,7 @@ void publish(Producer& producer, std::uint64_t bytes) {
   std::span<std::byte> room;
   ASSERT_EQ(producer.try_claim(bytes, room), Status::ok);
   std::memset(room.data(), 1, room.size());
-  producer.commit(bytes);
+  ASSERT_EQ(producer.commit(bytes), Status::ok);
   producer.publish();
 }
 
@@ -145,9 +148,9 @@ TEST(ByteRing, TakesBackWhatWasNotPublished) {
   const auto consumer = pair.consumer();
   std::span<std::byte> room;
   ASSERT_EQ(producer->try_claim(100, room), Status::ok);
-  producer->commit(100);
+  ASSERT_EQ(producer->commit(100), Status::ok);
   ASSERT_EQ(producer->try_claim(100, room), Status::ok);
-  producer->commit(50);
+  ASSERT_EQ(producer->commit(50), Status::ok);
   producer->discard();
   publish(*producer, 8);
   Record record;
@@ -277,6 +280,85 @@ TEST(WaitGate, NoticesThatTheDeadlineHasPassedThoughItsWordKeepsChanging) {
   EXPECT_FALSE(gate.sleep(word, kReadBefore, deadline_in(-1ms)));
 }
 
+// Claims, commits, batches and posts in any order: what said ok arrives once, in order and unaltered.
+TEST(ByteRing, LosesDoublesAndAltersNothingInWhateverOrderItIsCalled) {
+  const std::uint64_t first = std::random_device{}();
+  for (std::uint64_t seed = first; seed < first + 200 && !HasFailure(); ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937_64 random(seed);
+    const RingPair pair({.capacity = 4096, .replay_window = seed % 3 * 512, .wait = kSleep});
+    const auto producer = pair.producer();
+    const auto consumer = pair.consumer();
+    std::deque<std::vector<std::byte>> committed;
+    std::deque<std::vector<std::byte>> visible;
+    std::vector<std::byte> claimed;
+    std::span<std::byte> room;
+    const auto publish = [&] {
+      std::ranges::move(committed, std::back_inserter(visible));
+      committed.clear();
+    };
+    for (int call = 0; call < 400 && !HasFailure(); ++call) {
+      const std::vector<std::byte> message(random() % 9 == 0 ? random() % 900 : random() % 80,
+                                           static_cast<std::byte>(call));
+      const bool open = producer->claim_open();
+      const std::uint64_t count = random() % 100;
+      Status status = Status::ok;
+      switch (random() % 8) {
+        case 0:
+          status = producer->try_post(message);
+          if (status == Status::ok) committed.push_back(message);
+          if (status == Status::ok) publish();
+          EXPECT_EQ(status == Status::misuse, open);
+          break;
+        case 1:
+          status = producer->try_append(message);
+          if (status == Status::ok) committed.push_back(message);
+          EXPECT_EQ(status == Status::misuse, open);
+          break;
+        case 2: {
+          std::span<std::byte> next;
+          status = producer->try_claim(message.size(), next);
+          EXPECT_EQ(status == Status::misuse, open);
+          if (status != Status::ok) break;
+          std::ranges::copy(message, next.begin());
+          claimed = message;
+          room = next;
+          break;
+        }
+        case 3:
+          status = producer->commit(count);
+          EXPECT_EQ(status, !open ? Status::misuse : count > claimed.size() ? Status::too_large : Status::ok);
+          if (status == Status::ok)
+            committed.emplace_back(claimed.begin(), claimed.begin() + std::ptrdiff_t(count));
+          break;
+        case 4:
+          producer->publish();
+          publish();
+          break;
+        case 5:
+          if (random() % 4 == 0) producer->abort_claim();
+          if (random() % 4 == 0) {
+            producer->discard();
+            committed.clear();
+          }
+          break;
+        default: {
+          Record record;
+          status = consumer->try_read(record);
+          ASSERT_EQ(status, visible.empty() ? Status::would_block : Status::ok);
+          if (visible.empty()) break;
+          EXPECT_TRUE(std::ranges::equal(record.payload, visible.front()));
+          visible.pop_front();
+          consumer->release();
+        }
+      }
+      if (producer->claim_open()) {
+        EXPECT_TRUE(std::ranges::equal(room, claimed)) << "altered in the claim";
+      }
+    }
+  }
+}
+
 /// The producer clears a word ahead of time, where the next record will end if it is as long as the last one.
 class GivenUp : public ::testing::TestWithParam<bool> {};
 INSTANTIATE_TEST_SUITE_P(Room, GivenUp, ::testing::Bool(),
@@ -297,6 +379,7 @@ TEST_P(GivenUp, RoomThatWasWrittenIsNoRecordOfTheNextPublication) {
       std::span<std::byte> room;
       ASSERT_EQ(producer->try_claim(256, room), Status::ok);
       std::ranges::fill(room, std::byte{0xff});
+      producer->abort_claim();
     }
     ASSERT_EQ(producer->try_post(std::span(message).first(bytes)), Status::ok);
     for (int i = 0; i < 2; ++i) {

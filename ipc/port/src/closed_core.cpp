@@ -1,4 +1,4 @@
-// The core of every port that isn't connected.
+// The cores that every port shares which isn't connected, or doesn't receive by calls.
 #include "sluice/ipc/port/detail/closed_core.hpp"
 
 #include <array>
@@ -23,45 +23,44 @@ struct EmptyRing {
 
 EmptyRing empty_ring;
 
-/// Closed from the beginning: no call comes as far as writing to it, so that all threads may share it.
+/// Has ended from the beginning: no call comes as far as writing to it, so that all threads may share it.
 class ClosedCore final : public PortCore {
  public:
-  ClosedCore() noexcept : ClosedCore(empty_ring.view()) {}
-
-  ring::PeerView view() noexcept { return empty_ring.view(); }
+  explicit ClosedCore(Status reason) noexcept : ClosedCore(empty_ring.view(), reason) {}
 
  private:
-  explicit ClosedCore(const ring::OwnView& view) noexcept
+  ClosedCore(const ring::OwnView& view, Status reason) noexcept
       : PortCore(view, view, WaitOptions{}, ring::ConsumerStart::of(view.header)) {
-    producer_.gate().raise(Status::closed);
-    consumer_.gate().raise(Status::closed);
-    closed_here_.store(true, std::memory_order_relaxed);  // nobody else sees it yet
+    producer_.gate().raise(reason);
+    consumer_.gate().raise(reason);
     never_connected_ = true;
   }
 
   void note_broken(const ring::RingFailure& /*failure*/) noexcept override {}
-  void note_too_large(std::uint64_t /*bytes*/) noexcept override {}
+  void note_refused(Status /*status*/, std::uint64_t /*bytes*/) noexcept override {}
 };
 
 /// Never destroyed: ports with static storage may outlive it otherwise.
-ClosedCore& the_core() noexcept {
-  union Storage {
-    Storage() noexcept : core() {}
-    ~Storage() {}  // NOLINT(modernize-use-equals-default): leaves the core alone
-    ClosedCore core;
-  };
-  static Storage storage;
-  return storage.core;
-}
+union Undying {
+  explicit Undying(Status reason) noexcept : core(reason) {}
+  ~Undying() {}  // NOLINT(modernize-use-equals-default): leaves the core alone
+  ClosedCore core;
+};
 
 }  // namespace
 
 PortCore& closed_core() noexcept {
-  return the_core();
+  static Undying closed(Status::closed);
+  return closed.core;
+}
+
+PortCore& delivering_core() noexcept {
+  static Undying delivering(Status::misuse);
+  return delivering.core;
 }
 
 ring::HistoryReader closed_history() noexcept {
-  return ring::HistoryReader(the_core().view());
+  return ring::HistoryReader(empty_ring.view());
 }
 
 }  // namespace sluice::ipc

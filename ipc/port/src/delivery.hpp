@@ -58,8 +58,9 @@ class Delivery {
   /// it, or the executor threw work away. Passes on what a handler throws if there is no error handler.
   /// Throws errc::misuse if another thread delivers.
   Status run(const std::shared_ptr<Source>& source);
-  /// Whether messages are being delivered, or were until the port's end.
+  /// Whether messages go to the handlers: start() or run() was called.
   bool started() const noexcept;
+  bool in_message_handler() const noexcept { return on_message_.called_here(); }
 
   /// Wakes the thread if it waits for a handler to be set: the port was closed here.
   void interrupt() noexcept;
@@ -75,7 +76,7 @@ class Delivery {
   void finish() noexcept;
 
  private:
-  enum class State : unsigned char { idle, delivering, over };
+  enum class State : unsigned char { idle, delivering, stopped, over };
 
   // The way of a message, in this order.
   Status deliver_until_end(Source& source);
@@ -98,7 +99,7 @@ class Delivery {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   // Under mutex_:
-  State state_ = State::idle;      // over: the end has been reported
+  State state_ = State::idle;      // stopped: run() may go on; over: the end has been reported
   Status reported_ = Status::ok;   // why the port had ended when the handlers were told so
   bool interrupted_ = false;       // nobody waits for a handler any more
   bool abandoned_ = false;         // no handler begins any more
@@ -110,7 +111,7 @@ class Delivery {
 template <typename Source>
 void Delivery<Source>::start(std::shared_ptr<Source> source) {
   const std::scoped_lock lock(mutex_);
-  if (thread_.joinable() || state_ != State::idle || interrupted_) return;
+  if (thread_.joinable() || state_ == State::delivering || state_ == State::over || interrupted_) return;
   const base::SignalsBlocked blocked;
   try {
     thread_ = std::thread([this, source = std::move(source)] {
@@ -228,7 +229,7 @@ template <typename Source>
 void Delivery<Source>::end(Status reason) noexcept {
   {
     const std::scoped_lock lock(mutex_);
-    state_ = reason == Status::ok ? State::idle : State::over;
+    state_ = reason == Status::ok ? State::stopped : State::over;
     reported_ = reason;
     delivers_on_ = {};
   }
@@ -245,7 +246,7 @@ MessageHandler Delivery<Source>::on_message(MessageHandler handler) {
 template <typename Source>
 bool Delivery<Source>::started() const noexcept {
   const std::scoped_lock lock(mutex_);
-  return thread_.joinable() || state_ != State::idle;
+  return state_ != State::idle;
 }
 
 template <typename Source>

@@ -34,7 +34,7 @@ class HandlerSlot {
     std::shared_ptr<Function> old(current_.exchange(fresh, std::memory_order_seq_cst));
     ring::sleeper_barrier(light_);
     if (!old) return {};
-    if (caller_.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
+    if (called_here()) {
       // The old handler is running below us on this stack: it stays where it is, at least until it has
       // returned, and what we hand out calls it there.
       retired_.push_back(old);
@@ -44,6 +44,11 @@ class HandlerSlot {
     }
     wait_for_end_of_call();
     return std::move(*old);
+  }
+
+  /// Whether the handler is running below on this stack.
+  bool called_here() const noexcept {
+    return caller_.load(std::memory_order_relaxed) == std::this_thread::get_id();
   }
 
   bool empty() const noexcept { return current_.load(std::memory_order_acquire) == nullptr; }

@@ -191,6 +191,11 @@ Status NativeChannel::read(std::span<const std::byte>& message, const Deadline* 
   }
 }
 
+bool NativeChannel::being_read() {
+  const std::unique_lock lock(reading_, std::try_to_lock);
+  return !lock.owns_lock();
+}
+
 /// The next message of those bytes that have come.
 Status NativeChannel::take_message(std::span<const std::byte>& message) {
   const std::size_t come = end_of_data_ - begin_;

@@ -33,6 +33,8 @@ class NativeChannel {
 
   /// The next message, valid until the next read. Waits until `*deadline`, not at all if that is null.
   Status read(std::span<const std::byte>& message, const Deadline* deadline);
+  /// Whether a thread is in read() at present.
+  bool being_read();
 
   /// Ends the waits of both threads, and the connection.
   void close() noexcept;

@@ -31,7 +31,13 @@ class NativePortImpl final {
     delivery_.interrupt();
   }
 
+  void check_may_deliver(const char* call) {
+    if (delivery_.started() || !channel_.being_read()) return;
+    throw error(errc::misuse, std::string(call) + " on a port while a thread waits in receive()");
+  }
+
   Message receive(const Deadline* deadline) {
+    if (delivery_.started()) return Message::none(Status::misuse);
     std::span<const std::byte> bytes;
     const Status status = channel_.read(bytes, deadline);
     return status == Status::ok ? Message::kept_by_port(bytes) : Message::none(status);
@@ -116,11 +122,15 @@ CloseHandler NativePort::on_close(CloseHandler handler) {
   return impl_ ? impl_->delivery().on_close(std::move(handler)) : CloseHandler();
 }
 void NativePort::start() {
-  if (impl_) impl_->delivery().start(impl_);
+  if (!impl_) return;
+  impl_->check_may_deliver("start()");
+  impl_->delivery().start(impl_);
 }
 Status NativePort::run() {
   const std::shared_ptr<ipc::NativePortImpl> kept = impl_;  // a handler may destroy this
-  return kept ? kept->delivery().run(kept) : Status::closed;
+  if (!kept) return Status::closed;
+  kept->check_may_deliver("run()");
+  return kept->delivery().run(kept);
 }
 void NativePort::close() noexcept {
   if (impl_) impl_->close();

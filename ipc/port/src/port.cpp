@@ -9,15 +9,21 @@
 
 namespace sluice {
 
-Port::Port(std::shared_ptr<ipc::PortImpl> impl) noexcept : impl_(std::move(impl)), core_(impl_.get()) {}
+Port::Port(std::shared_ptr<ipc::PortImpl> impl) noexcept
+    : impl_(std::move(impl)), core_(impl_.get()), receiver_(core_) {}
 
 Port& Port::operator=(Port&& other) noexcept {
   if (this != &other) {
     finish();
-    impl_ = std::move(other.impl_);
-    core_ = std::exchange(other.core_, &ipc::closed_core());
+    take(other);
   }
   return *this;
+}
+
+void Port::take(Port& other) noexcept {
+  impl_ = std::move(other.impl_);
+  core_ = std::exchange(other.core_, &ipc::closed_core());
+  receiver_ = other.receiver_.exchange(other.core_);
 }
 
 Port::~Port() {
@@ -54,11 +60,23 @@ CloseHandler Port::on_close(CloseHandler handler) {
 }
 
 void Port::start() {
-  if (impl_) impl_->start();
+  if (!impl_) return;
+  impl_->check_may_deliver("start()");
+  // Before the thread begins: a handler may destroy this.
+  ipc::PortCore* const before = receiver_.exchange(&ipc::delivering_core());
+  try {
+    impl_->start();
+  } catch (...) {
+    receiver_ = before;
+    throw;
+  }
 }
 Status Port::run() {
+  if (!impl_) return Status::closed;
+  impl_->check_may_deliver("run()");
+  receiver_ = &ipc::delivering_core();
   const std::shared_ptr<ipc::PortImpl> kept = impl_;  // a handler may destroy this
-  return kept ? kept->run() : Status::closed;
+  return kept->run();
 }
 Status Port::wait_closed(Deadline deadline) {
   return impl_ ? impl_->wait_closed(deadline) : Status::closed;
@@ -67,9 +85,6 @@ void Port::close() noexcept {
   if (impl_) impl_->close();
 }
 
-bool Port::can_receive() const noexcept {
-  return !impl_ || !impl_->delivery().started();
-}
 bool Port::is_open() const noexcept {
   return impl_ && impl_->is_open();
 }

@@ -35,7 +35,7 @@ Status PortCore::claim_slowly(Status status, std::size_t bytes, std::span<std::b
     }
   }
   if (status == Status::broken) note_broken(producer_.failure());
-  if (status == Status::too_large) note_too_large(bytes);
+  if (status == Status::too_large || status == Status::misuse) note_refused(status, bytes);
   return status;
 }
 
@@ -58,8 +58,9 @@ Status PortCore::append_slowly(Status status, std::span<const std::byte> head,
   status = claim_slowly(status, bytes, room, deadline);
   if (status != Status::ok) return status;
   ring::copy_payload(room.data(), head, body);
-  producer_.commit(bytes);
-  return Status::ok;
+  status = producer_.commit(bytes);
+  if (status != Status::ok) producer_.abort_claim();  // closed meanwhile
+  return status;
 }
 
 /// After a try_read that ended with `why`, or whose record was put back: ok if it shall be repeated.
@@ -92,6 +93,7 @@ Status PortCore::receive_from_present_peer(const Deadline* deadline) noexcept {
 Status PortCore::replay_from(ring::Sequence sequence) noexcept {
   const Status may = may_receive();
   if (may != Status::ok) return may;
+  if (!receives_here()) return Status::misuse;
   consumer_.release();
   const Status status = consumer_.rewind(sequence);
   if (status == Status::broken) note_broken(consumer_.failure());

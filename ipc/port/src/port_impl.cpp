@@ -42,22 +42,18 @@ void PortImpl::check_not_inherited(const char* call) const {
     throw error(errc::misuse, std::string(call) + " on a port that was inherited through fork()");
 }
 
-void PortImpl::start() {
-  check_not_inherited("start()");
-  check_waits("start()");
-  delivery_.start(shared_from_this());
+void PortImpl::check_may_deliver(const char* call) const {
+  check_not_inherited(call);
+  const auto refuse = [call](const char* why) { throw error(errc::misuse, std::string(call) + why); };
+  if (strategy_ == WaitStrategy::non_blocking)
+    refuse(" on a port with WaitStrategy::non_blocking: nothing waits for messages");
+  if (delivery_.started()) return;
+  if (receiving_rule_.busy()) refuse(" on a port while a thread waits in receive()");
+  if (consumer_.holds_records()) refuse(" on a port while a received message is held: release it first");
 }
 
-Status PortImpl::run() {
-  check_not_inherited("run()");
-  check_waits("run()");
-  return delivery_.run(shared_from_this());
-}
-
-void PortImpl::check_waits(const char* call) const {
-  if (strategy_ != WaitStrategy::non_blocking) return;
-  throw error(errc::misuse,
-              std::string(call) + " on a port with WaitStrategy::non_blocking: nothing waits for messages");
+bool PortImpl::receives_here() const noexcept {
+  return !delivery_.started() || delivery_.in_message_handler();
 }
 
 Status PortImpl::wait_closed(Deadline deadline) {
@@ -70,10 +66,20 @@ Status PortImpl::wait_closed(Deadline deadline) {
 void PortImpl::close() noexcept {
   // Release pairs with may_receive: whoever sees the port closed sees what was done before.
   if (inherited() || closed_here_.exchange(true, std::memory_order_acq_rel)) return;
-  producer_.mark_closed();
   end_waits(Status::closed);
+  producer_.publish_last();
+  producer_.mark_closed();
   hang_up();
   delivery_.interrupt();
+}
+
+void PortImpl::finish() noexcept {
+  delivery_.finish();
+  if (producer_.claim_open()) kept_for_claim_ = shared_from_this();
+}
+
+void PortImpl::forget_last_claim() noexcept {
+  const std::shared_ptr<PortImpl> last = std::move(kept_for_claim_);
 }
 
 void PortImpl::hang_up() noexcept {
@@ -112,9 +118,14 @@ void PortImpl::set_failure_text(std::string text) noexcept {
   failure_text_ = std::move(text);
 }
 
-void PortImpl::note_too_large(std::uint64_t bytes) noexcept {
-  set_failure_text("message of " + std::to_string(bytes) + " bytes: expected at most " +
-                   std::to_string(max_message_bytes()) + " for a ring of " + std::to_string(ring_bytes_));
+void PortImpl::note_refused(Status status, std::uint64_t bytes) noexcept {
+  const std::string message = "message of " + std::to_string(bytes) + " bytes: expected ";
+  if (status == Status::misuse) {
+    set_failure_text(message + "no other claim to be open; commit or abort that one first");
+  } else {
+    set_failure_text(message + "at most " + std::to_string(max_message_bytes()) + " for a ring of " +
+                     std::to_string(ring_bytes_));
+  }
 }
 
 void PortImpl::note_broken(const ring::RingFailure& failure) noexcept {

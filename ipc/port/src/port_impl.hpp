@@ -39,8 +39,11 @@ class PortImpl : public PortCore, public std::enable_shared_from_this<PortImpl> 
   /// Starts noticing the peer's end.
   void watch();
 
-  void start();
-  Status run();
+  /// Throws errc::misuse in a forked child, under a strategy that never waits, and while messages are received
+  /// by calls.
+  void check_may_deliver(const char* call) const;
+  void start() { delivery_.start(shared_from_this()); }
+  Status run() { return delivery_.run(shared_from_this()); }
   Status wait_closed(Deadline deadline);
   void close() noexcept;
   bool is_open() const noexcept { return producer_.gate().final_reason() == Status::ok; }
@@ -54,7 +57,7 @@ class PortImpl : public PortCore, public std::enable_shared_from_this<PortImpl> 
   /// Of a session that can be resumed; nothing for other ports.
   virtual std::optional<SessionInfo> session() const noexcept { return std::nullopt; }
   /// Called once the port was closed, by its owner's destructor: threads of the port end here.
-  virtual void finish() noexcept { delivery_.finish(); }
+  virtual void finish() noexcept;
   PortStatistics statistics() const noexcept;
 
   // What delivery asks for.
@@ -80,14 +83,15 @@ class PortImpl : public PortCore, public std::enable_shared_from_this<PortImpl> 
 
  private:
   void note_broken(const ring::RingFailure& failure) noexcept override;
-  void note_too_large(std::uint64_t bytes) noexcept override;
+  void note_refused(Status status, std::uint64_t bytes) noexcept override;
+  void forget_last_claim() noexcept override;
+  bool receives_here() const noexcept override;
   void peer_is_gone() noexcept;
-  /// Throws errc::misuse under a strategy that never waits.
-  void check_waits(const char* call) const;
 
   std::uint64_t ring_bytes_;
   WaitStrategy strategy_;
   bool polls_for_next_;
+  std::shared_ptr<PortImpl> kept_for_claim_;  // this, if the port went before its claim
   mutable std::mutex failure_mutex_;
   std::string failure_text_;  // under failure_mutex_
   Delivery<PortImpl> delivery_;

@@ -21,6 +21,7 @@ enum class [[nodiscard]] Status : std::uint8_t{
     overwritten,  ///< the record asked for is no longer in the ring
     forked,       ///< the port was inherited through fork(); only the process that made it may use it
     superseded,   ///< another process has taken over this end of the session
+    misuse,  ///< the call isn't allowed now, and did nothing: a claim is open, or handlers get the messages
     interrupted,  ///< a wait ended because another thread asked for attention; ports never return it
 };
 
@@ -47,6 +48,8 @@ constexpr std::string_view to_string(Status status) noexcept {
       return "inherited through fork";
     case Status::superseded:
       return "superseded by another process";
+    case Status::misuse:
+      return "not allowed now";
     case Status::interrupted:
       return "interrupted";
   }

@@ -46,8 +46,8 @@ struct ConsumerStart {
   }
 };
 
-/// Thread-safety: one thread at a time; gate() and the counts from any. Waits only in the process that made
-/// it: in a forked child they return Status::forked. The mappings must outlive it.
+/// Thread-safety: one thread at a time; gate() and the counts from any. In a forked child every call answers
+/// Status::forked and writes nothing. The mappings must outlive it.
 class Consumer {
  public:
   Consumer(const OwnView& own, const PeerView& peer, const WaitOptions& wait) noexcept
@@ -60,6 +60,11 @@ class Consumer {
   /// The next record, which stays readable until release(). Several may be read before one release.
   /// would_block: nothing there; broken: see failure().
   Status try_read(Record& record) noexcept {
+    return gate_.forked() ? Status::forked : try_read_before_gate(record);
+  }
+
+  /// The same for whoever looks at the gate afterwards.
+  Status try_read_before_gate(Record& record) noexcept {
     const std::byte* const start = at(read_);
     const Sequence sequence = sequence_;
     // [PUBLISH] pairs with Producer::publish. Read once: the peer may change it at any time.
@@ -85,9 +90,11 @@ class Consumer {
   bool holds_records() const noexcept { return before(released_, read_); }
 
   /// Gives every record read so far back to the producer, and wakes it if it waits for that room.
-  void release() noexcept {
+  [[gnu::always_inline]] void release() noexcept {
     const Position from = released_;
     const Position to = read_;
+    if (gate_.forked()) [[unlikely]]
+      return;
     if (!holds_records()) return;  // nothing new, or on the way through a replay
     const ControlPage& peer = *peer_;
     const bool light_barrier = light_barrier_;

@@ -32,8 +32,9 @@
 
 namespace sluice::ring {
 
-/// Thread-safety: one thread at a time; gate(), mark_closed() and wake_count() from any. Waits only in the
-/// process that made it: in a forked child they return Status::forked. The mappings must outlive it.
+/// Once its gate has a final reason, every call that would write returns that; in a forked child that is
+/// Status::forked. Thread-safety: one thread at a time; gate(), publish_last(), mark_closed() and wake_count()
+/// from any. The mappings must outlive it.
 class Producer {
  public:
   Producer(const OwnView& own, const PeerView& peer, const WaitOptions& wait) noexcept;
@@ -43,42 +44,75 @@ class Producer {
   /// Bytes of the largest payload.
   std::uint64_t max_payload_bytes() const noexcept { return max_payload_bytes_; }
 
-  /// Claims room for a record of `bytes` payload behind those already committed. A claim that wasn't
-  /// committed is simply replaced: nothing of it was visible. would_block: no room now; too_large; broken:
-  /// see failure().
+  /// Claims room for a record of `bytes` payload behind those already committed. The claim is open until
+  /// commit() or abort_claim(). Meanwhile nothing else can be claimed, appended or posted (misuse), since it
+  /// would lie in the same room. would_block: no room now; too_large; broken: see failure().
   Status try_claim(std::uint64_t bytes, std::span<std::byte>& room) noexcept {
-    if (bytes > max_payload_bytes_) return Status::too_large;
-    const Position start = head();
-    const Position needed = start + record_bytes(bytes) + kRecordHeaderBytes;
-    if (before(limit_, needed)) [[unlikely]] {
-      if (const Status status = make_room(needed); status != Status::ok) return status;
-    }
-    room = {at(start) + kRecordHeaderBytes, bytes};
+    if (const Status status = look_for_room(bytes); status != Status::ok) [[unlikely]]
+      return status;
+    room = {at(head()) + kRecordHeaderBytes, bytes};
+    claimed_ = bytes + 1;
+    post_end_ = tail_;
     cleared_ = tail_;  // who claims may write there, and commit less
     return Status::ok;
   }
 
-  /// Ends the record of the last claim with its first `bytes` bytes, at most as many as were claimed.
-  void commit(std::uint64_t bytes) noexcept { add_to_batch(at(head()), bytes); }
+  /// Ends the record of the open claim with its first `bytes` bytes. misuse: no claim is open; too_large: more
+  /// than were claimed, and the claim stays open.
+  Status commit(std::uint64_t bytes) noexcept {
+    const BatchUse use(*this);
+    if (!gate_.open()) [[unlikely]] {
+      if (const Status ended = gate_.final_reason(); ended != Status::ok) return ended;
+    }
+    if (bytes >= claimed_) [[unlikely]]
+      return claimed_ == 0 ? Status::misuse : Status::too_large;
+    claimed_ = 0;
+    add_to_batch(at(head()), bytes);
+    return Status::ok;
+  }
+
+  /// Gives the room of the open claim back; does nothing if there is none.
+  void abort_claim() noexcept {
+    claimed_ = 0;
+    if (batch_records_ == 0) post_end_ = limit_;
+  }
+
+  bool claim_open() const noexcept { return claimed_ != 0; }
 
   /// Makes all committed records visible, and wakes a consumer that waits for the first of them.
   void publish() noexcept {
+    const BatchUse use(*this);
     if (batch_records_ == 0) return;
+    if (!gate_.open() && gate_.final_reason() != Status::ok) [[unlikely]]
+      return;
+    const Position start = tail_;
     const Position end = head();
     const Sequence next = next_sequence();
     clear_behind(end);
-    forget_batch();
-    publish_records(at(tail_), end, next, first_header_);
+    batch_bytes_ = 0;
+    batch_records_ = 0;
+    publish_records(at(start), end, next, first_header_);
+    if (claimed_ != 0) {
+      post_end_ = tail_;  // the claimed room is behind the batch, and nothing is cleared there
+    } else {
+      post_end_ = limit_;
+      clear_ahead(start, end);
+    }
   }
+
+  /// publish() for whoever has raised a final reason at the gate, on any thread, once: the sending thread
+  /// changes nothing any more.
+  void publish_last() noexcept;
 
   /// Claims, copies and commits. Same outcomes as try_claim.
   Status try_append(std::span<const std::byte> message) noexcept {
+    const BatchUse use(*this);
     const std::uint64_t bytes = message.size();
     const Position start = head();
-    // One comparison: there is room, and the message isn't too large for the ring.
-    if (record_bytes(bytes) + kRecordHeaderBytes > limit_ - start) [[unlikely]] {
-      std::span<std::byte> room;
-      if (const Status status = try_claim(bytes, room); status != Status::ok) return status;
+    // The first comparison: there is room, and the message isn't too large for the ring.
+    if (record_bytes(bytes) + kRecordHeaderBytes > limit_ - start || claimed_ != 0 || !gate_.open())
+        [[unlikely]] {
+      if (const Status status = look_for_room(bytes); status != Status::ok) return status;
     }
     std::byte* const record = at(start);
     add_to_batch(record, bytes);
@@ -96,8 +130,9 @@ class Producer {
     const std::uint64_t needed = record_bytes(bytes) + kRecordHeaderBytes;
     // Read once: the compiler can't know that the stores into the ring change no member.
     const Position start = tail_;
-    // One comparison: there is room, the message isn't too large for the ring, and no batch is open.
-    if (needed > post_end_ - start) [[unlikely]]
+    // The first comparison: there is room, the message isn't too large for the ring, and neither a batch nor a
+    // claim is open.
+    if (needed > post_end_ - start || !gate_.open()) [[unlikely]]
       return append_and_publish(head, body);
     const Sequence sequence = tail_sequence_;
     std::byte* const record = at(start);
@@ -105,18 +140,23 @@ class Producer {
     clear_behind(end);
     copy_payload(record + kRecordHeaderBytes, head, body);
     publish_records(record, end, sequence + 1, make_header(bytes, sequence));
+    clear_ahead(start, end);
     return Status::ok;
   }
 
-  /// Takes back what was committed and not published.
+  /// Takes back what was claimed or committed and not published.
   void discard() noexcept {
-    forget_batch();
+    const BatchUse use(*this);
+    batch_bytes_ = 0;
+    batch_records_ = 0;
+    abort_claim();
     cleared_ = tail_;  // the records lie over it
   }
 
   /// Waits until a claim of `bytes` would succeed. Publishes what is committed first: the consumer can't make
-  /// room for a batch that it can't see. too_large, timed_out, broken, would_block (strategy non_blocking), or
-  /// the gate's reason (interrupted also from try_claim, if it has to ask the consumer for room).
+  /// room for a batch that it can't see. too_large, timed_out, broken, misuse (a claim is open), would_block
+  /// (strategy non_blocking), or the gate's reason (interrupted also from try_claim, if it has to ask the
+  /// consumer for room).
   Status wait_for_room(std::uint64_t bytes, Deadline deadline) noexcept;
 
   /// Waits until the peer has released every published record. Same outcomes.
@@ -148,13 +188,36 @@ class Producer {
     Sequence sequence;
   };
 
+  /// The sending thread is about to change the batch. Whoever raises the gate and then sees nobody here has
+  /// the batch for itself, since each use looks at the gate.
+  class BatchUse {
+   public:
+    explicit BatchUse(Producer& producer) noexcept : producer_(producer) {
+      // Relaxed, with the barrier: either the use sees the gate raised, or publish_last() sees the use.
+      producer_.batch_in_use_.store(true, std::memory_order_relaxed);
+      publisher_barrier(producer_.light_use_);  // pairs with the barrier in publish_last
+    }
+    BatchUse(const BatchUse&) = delete;
+    BatchUse& operator=(const BatchUse&) = delete;
+    // Release pairs with publish_last: the batch is complete.
+    ~BatchUse() { producer_.batch_in_use_.store(false, std::memory_order_release); }
+
+   private:
+    Producer& producer_;
+  };
+
   /// End of the committed records.
   Position head() const noexcept { return tail_ + batch_bytes_; }
 
-  void forget_batch() noexcept {
-    batch_bytes_ = 0;
-    batch_records_ = 0;
-    post_end_ = limit_;
+  /// Whether a record of `bytes` payload can go behind those already committed.
+  Status look_for_room(std::uint64_t bytes) noexcept {
+    if (!gate_.open()) [[unlikely]] {
+      if (const Status ended = gate_.final_reason(); ended != Status::ok) return ended;
+    }
+    if (bytes > max_payload_bytes_) return Status::too_large;
+    if (claimed_ != 0) return Status::misuse;
+    const Position needed = head() + record_bytes(bytes) + kRecordHeaderBytes;
+    return before(limit_, needed) ? make_room(needed) : Status::ok;
   }
 
   std::byte* at(Position position) const noexcept { return data_ + (position & mask_); }
@@ -210,7 +273,6 @@ class Producer {
     const Position waiting = peer.consumer_wait.wait_position.load(std::memory_order_relaxed);
     if (passes(start, end, waiting)) [[unlikely]]
       wake_consumer();
-    clear_ahead(start, end);
   }
 
   Status append_and_publish(std::span<const std::byte> head, std::span<const std::byte> body) noexcept;
@@ -233,7 +295,7 @@ class Producer {
   Position tail_;           // end of the published records
   Sequence tail_sequence_;  // number of the record that will start there
   Position limit_;          // nothing is written at or beyond this
-  Position post_end_;       // limit_, or tail_ while a batch is open: then nothing is posted past it
+  Position post_end_;       // limit_, or tail_ while a batch or a claim is open: no post goes past those
   Position cleared_;        // the word there is zero, if it lies behind the tail
   bool light_barrier_;
 
@@ -241,6 +303,9 @@ class Producer {
   std::uint64_t batch_bytes_ = 0;
   std::uint64_t batch_records_ = 0;
   std::uint64_t first_header_ = 0;
+  std::uint64_t claimed_ = 0;  // 1 + the bytes of the open claim, or 0
+  std::atomic<bool> batch_in_use_{false};
+  bool light_use_;
 
   // Slow path.
   bool asymmetric_sleep_;

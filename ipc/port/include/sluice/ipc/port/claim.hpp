@@ -12,8 +12,10 @@
 namespace sluice {
 
 /// Writable ring memory for one message, aligned to 8 bytes: fill it, then commit. Nothing is visible before;
-/// destroying it gives the room back. Valid until the next call that sends on the same port; the port must
-/// outlive it. Thread-safety: the sending thread.
+/// destroying it gives the room back. A port has one claim at a time: until it is committed, aborted or
+/// destroyed, everything else that sends on the port, or claims, is refused with Status::misuse and does
+/// nothing. publish() and wait_until_consumed() may be called meanwhile. A claim may outlive its port, and
+/// then says closed. Thread-safety: the sending thread.
 class [[nodiscard]] Claim {
  public:
   /// No room: `closed`, as after a move.
@@ -24,6 +26,7 @@ class [[nodiscard]] Claim {
         status_(std::exchange(other.status_, Status::closed)) {}
   Claim& operator=(Claim&& other) noexcept {
     if (this != &other) {
+      abort();
       core_ = other.core_;
       room_ = std::exchange(other.room_, {});
       status_ = std::exchange(other.status_, Status::closed);
@@ -32,15 +35,16 @@ class [[nodiscard]] Claim {
   }
   Claim(const Claim&) = delete;  // a copy could be committed a second time
   Claim& operator=(const Claim&) = delete;
-  ~Claim() = default;
+  ~Claim() { abort(); }
 
   /// ok, or why there is no room to write in.
   Status status() const noexcept { return status_; }
   explicit operator bool() const noexcept { return status_ == Status::ok; }
   std::span<std::byte> bytes() const noexcept { return room_; }
 
-  /// Posts the first `count` bytes; too_large, and nothing is posted, if that is more than was claimed. A
-  /// claim that has no room (see status()) answers with its status. Once only.
+  /// Posts the first `count` bytes. Anything but ok posts nothing: too_large, if that is more than was claimed;
+  /// closed, peer_died, broken, forked: the port has ended meanwhile. A claim that has no room answers with
+  /// status(), which is misuse once it was committed or aborted.
   Status commit(std::size_t count) noexcept {
     const Status status = append(count);
     if (status == Status::ok) core_->publish();
@@ -51,22 +55,27 @@ class [[nodiscard]] Claim {
   /// The same, but visible to the peer only with the next publish(), commit() or post_message().
   Status append(std::size_t count) noexcept {
     if (status_ != Status::ok) return status_;
-    if (count > room_.size()) return Status::too_large;
     const Status status = core_->commit(count);
-    abort();
+    if (status == Status::ok) forget();
     return status;
   }
 
   /// Gives the room back.
   void abort() noexcept {
-    status_ = Status::would_block;
-    room_ = {};
+    if (status_ != Status::ok) return;
+    core_->abort_claim();
+    forget();
   }
 
  private:
   friend class Port;
   Claim(ipc::PortCore& core, std::size_t bytes, const Deadline* deadline) noexcept
       : core_(&core), status_(core.claim(bytes, room_, deadline)) {}
+
+  void forget() noexcept {
+    status_ = Status::misuse;
+    room_ = {};
+  }
 
   ipc::PortCore* core_ = nullptr;
   std::span<std::byte> room_;

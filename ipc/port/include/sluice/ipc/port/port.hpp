@@ -10,6 +10,7 @@
 //   sluice::Status why = port.run();                           // on this thread; start(): on one of its own
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -72,9 +73,8 @@ struct SessionInfo {
 class Port {
  public:
   /// Not connected: every call answers closed, as after a move.
-  Port() noexcept : core_(&ipc::closed_core()) {}
-  Port(Port&& other) noexcept
-      : impl_(std::move(other.impl_)), core_(std::exchange(other.core_, &ipc::closed_core())) {}
+  Port() noexcept : core_(&ipc::closed_core()), receiver_(core_) {}
+  Port(Port&& other) noexcept : Port() { take(other); }
   Port& operator=(Port&& other) noexcept;
   Port(const Port&) = delete;
   Port& operator=(const Port&) = delete;
@@ -85,7 +85,8 @@ class Port {
   // Sending.
 
   /// Posts a copy of `message`, bytes or text (0 .. max_message_bytes() bytes); waits while the ring is full.
-  /// ok, too_large, closed, peer_died, broken, forked; would_block under WaitStrategy::non_blocking.
+  /// ok, too_large, closed, peer_died, broken, forked, misuse while a claim is open; would_block under
+  /// WaitStrategy::non_blocking.
   Status post_message(BytesOrText message) noexcept { return core_->post(message.bytes(), &kNoDeadline); }
   /// The same without waiting: would_block when the ring is full.
   Status try_post_message(BytesOrText message) noexcept { return core_->post(message.bytes(), nullptr); }
@@ -103,6 +104,7 @@ class Port {
   }
 
   /// Ring memory to write a message of up to `bytes` bytes in place. Waits, or not, like the posting calls.
+  /// Until the claim has ended, the other calls that send are refused with misuse (see Claim).
   Claim claim(std::size_t bytes) noexcept { return {*core_, bytes, &kNoDeadline}; }
   Claim try_claim(std::size_t bytes) noexcept { return {*core_, bytes, nullptr}; }
   Claim claim_until(std::size_t bytes, Deadline deadline) noexcept { return {*core_, bytes, &deadline}; }
@@ -132,23 +134,23 @@ class Port {
 
   /// The next message, in place; waits for it. Releases the message received before. closed, peer_died:
   /// everything that the peer had posted has been received; broken: see failure_text(); forked; would_block
-  /// under WaitStrategy::non_blocking.
-  Message receive() noexcept { return {*core_, core_->read(&kNoDeadline)}; }
-  Message try_receive() noexcept { return {*core_, core_->read(nullptr)}; }
-  Message receive_until(Deadline deadline) noexcept { return {*core_, core_->read(&deadline)}; }
+  /// under WaitStrategy::non_blocking; misuse once start() or run() was called: messages go to handlers.
+  Message receive() noexcept { return read(&kNoDeadline); }
+  Message try_receive() noexcept { return read(nullptr); }
+  Message receive_until(Deadline deadline) noexcept { return read(&deadline); }
   Message receive_for(std::chrono::nanoseconds timeout) noexcept {
     return receive_until(deadline_in(timeout));
   }
 
-  /// Whether messages can be received by calls: nothing delivers them to handlers.
-  bool can_receive() const noexcept;
+  /// Whether messages can be received by calls: neither start() nor run() was called.
+  bool can_receive() const noexcept { return receiver_.load(std::memory_order_relaxed) == core_; }
   /// try_receive costs no system call.
   static constexpr bool polls_cheaply() noexcept { return true; }
 
   /// Goes back to an earlier message (see Message::sequence): receive gives it, and those after it, once
   /// more. Safe within the sender's replay window; overwritten: no longer in the ring; would_block: that
   /// message hasn't been received yet. Releases the present message. Thread-safety: the receiving thread;
-  /// with handlers, inside the message handler.
+  /// with handlers, inside the message handler: misuse elsewhere.
   Status replay_from(std::uint64_t sequence) noexcept { return core_->replay_from(sequence); }
   /// A reader of everything that the sender's ring still holds, beside the live stream; one thread per
   /// reader.
@@ -160,7 +162,8 @@ class Port {
   ErrorHandler on_error(ErrorHandler handler);
   CloseHandler on_close(CloseHandler handler);
   /// Starts the delivery thread; messages wait while no handler is set. Throws errc::misuse under
-  /// WaitStrategy::non_blocking, and the system's error if no thread can be made. A second call does nothing.
+  /// WaitStrategy::non_blocking, while a received message isn't released, and while another thread waits for
+  /// one; the system's error if no thread can be made. A second call does nothing.
   void start();
   /// Calls the handlers on this thread (or has the executor call them) until the port has ended. Returns why,
   /// after on_close has been called: closed (also if a handler destroyed this), peer_died, broken. Throws
@@ -175,8 +178,8 @@ class Port {
   /// handler.
   Status wait_closed(Deadline deadline = kNoDeadline);
 
-  /// Ends the port: the peer gets what was posted, then Status::closed; calls here return Status::closed at
-  /// once.
+  /// Ends the port: the peer gets what was posted or appended, then Status::closed; calls here return
+  /// Status::closed at once.
   void close() noexcept;
   /// Whether messages can still be posted: neither side has closed, died or broken the port.
   bool is_open() const noexcept;
@@ -192,10 +195,18 @@ class Port {
  private:
   friend struct ipc::PortAccess;
   explicit Port(std::shared_ptr<ipc::PortImpl> impl) noexcept;
+  void take(Port& other) noexcept;
   void finish() noexcept;
+
+  Message read(const Deadline* deadline) noexcept {
+    ipc::PortCore& core = *receiver_.load(std::memory_order_relaxed);
+    return {core, core.read(deadline)};
+  }
 
   std::shared_ptr<ipc::PortImpl> impl_;
   ipc::PortCore* core_;  // the same object: the hot path needs only this part
+  // core_, or the core that refuses once handlers get the messages. Publishes nothing: both live anyway.
+  std::atomic<ipc::PortCore*> receiver_;
 };
 
 static_assert(PullPort<Port>);

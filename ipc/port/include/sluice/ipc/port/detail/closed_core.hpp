@@ -1,4 +1,4 @@
-// What ports that aren't connected stand on.
+// What the calls of a port reach if it isn't connected, or if its messages go to handlers.
 #pragma once
 
 #include "sluice/ring/history.hpp"
@@ -11,6 +11,9 @@ class PortCore;
 
 /// Closed: every call on it says so, and writes nothing, so that any number of threads may share it.
 PortCore& closed_core() noexcept;
+
+/// The same, but every call says misuse: nothing is received by calls once handlers get the messages.
+PortCore& delivering_core() noexcept;
 
 /// A reader that finds nothing.
 ring::HistoryReader closed_history() noexcept;

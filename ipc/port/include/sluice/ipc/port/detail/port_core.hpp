@@ -20,6 +20,9 @@ class OneThreadRule {
  public:
   explicit OneThreadRule(const char* rule) noexcept : rule_(rule) {}
 
+  /// Whether a thread waits at present.
+  bool busy() const noexcept { return busy_.load(std::memory_order_relaxed); }
+
   /// Lasts as long as the wait.
   class Scope {
    public:
@@ -54,22 +57,23 @@ class PortCore {
 
   /// Claims room; waits for it until `*deadline`, not at all if that is null.
   Status claim(std::size_t bytes, std::span<std::byte>& room, const Deadline* deadline) noexcept {
-    Status status = may_send() ? producer_.try_claim(bytes, room) : producer_.gate().reason();
+    const Status status = producer_.try_claim(bytes, room);
     if (status != Status::ok) [[unlikely]]
       return claim_slowly(status, bytes, room, deadline);
     return Status::ok;
   }
 
-  /// Ends the claimed record with its first `bytes` bytes; visible with the next publish(). ok, or forked.
-  Status commit(std::size_t bytes) noexcept {
-    if (producer_.gate().forked()) [[unlikely]]
-      return Status::forked;
-    producer_.commit(bytes);
-    return Status::ok;
+  /// Ends the claimed record with its first `bytes` bytes; visible with the next publish(). ok, too_large, or
+  /// why the port has ended.
+  Status commit(std::size_t bytes) noexcept { return producer_.commit(bytes); }
+
+  void abort_claim() noexcept {
+    producer_.abort_claim();
+    if (!producer_.gate().open()) [[unlikely]]
+      forget_last_claim();
   }
 
   void publish() noexcept {
-    if (producer_.gate().forked()) return;
     producer_.publish();
     // After the publication: it may have looked for the wait of a peer that has been replaced.
     if (producer_.gate().interrupted()) [[unlikely]]
@@ -77,7 +81,7 @@ class PortCore {
   }
 
   Status append(std::span<const std::byte> message, const Deadline* deadline) noexcept {
-    Status status = may_send() ? producer_.try_append(message) : producer_.gate().reason();
+    const Status status = producer_.try_append(message);
     if (status != Status::ok) [[unlikely]]
       return append_slowly(status, {}, message, deadline);
     return Status::ok;
@@ -90,7 +94,7 @@ class PortCore {
   /// Two parts of one message. Inlined, so that a message of one part pays for no other.
   [[gnu::always_inline]] Status post(std::span<const std::byte> head, std::span<const std::byte> body,
                                      const Deadline* deadline) noexcept {
-    Status status = may_send() ? producer_.try_post(head, body) : producer_.gate().reason();
+    Status status = producer_.try_post(head, body);
     if (status != Status::ok) [[unlikely]] {
       status = append_slowly(status, head, body, deadline);
       if (status == Status::ok) producer_.publish();
@@ -108,13 +112,13 @@ class PortCore {
     // The record never goes through memory: its payload's address would wait there for the header's line, and
     // so would the fetching of the payload's lines, which now happens at the same time.
     ring::Record record;
-    Status status = consumer_.try_read(record);
+    Status status = consumer_.try_read_before_gate(record);
     // The gate after the record: what a peer writes that is being replaced isn't believed. [FENCE]
     while (status != Status::ok || !consumer_.gate().open()) [[unlikely]] {
         if (status == Status::ok) consumer_.unread(record);
         status = wait_to_read(status, deadline);
         if (status != Status::ok) return {status, {}};
-        status = consumer_.try_read(record);
+        status = consumer_.try_read_before_gate(record);
         // What was there before the peer's end can be read after it.
         if (status == Status::ok && !consumer_.gate().interrupted()) break;
       }
@@ -150,13 +154,15 @@ class PortCore {
 
   /// The peer broke a rule of the ring: remembers it in words, and ends the port.
   virtual void note_broken(const ring::RingFailure& failure) noexcept = 0;
-  /// A message was refused for its size: remembers that in words.
-  virtual void note_too_large(std::uint64_t bytes) noexcept = 0;
+  /// A message was refused, too_large or misuse: remembers that in words.
+  virtual void note_refused(Status status, std::uint64_t bytes) noexcept = 0;
+  /// The claim that outlived its port has ended: nothing holds this any more.
+  virtual void forget_last_claim() noexcept {}
+  /// Whether the calling thread may decide what is received next: nothing is delivered, or this is a handler.
+  virtual bool receives_here() const noexcept { return true; }
 
   /// Also if the port was closed here: the peer may have the room.
   [[gnu::always_inline]] void release_all() noexcept {
-    if (consumer_.gate().forked()) [[unlikely]]
-      return;
     consumer_.release();
     // After the release, as in publish().
     if (consumer_.gate().interrupted()) [[unlikely]]
@@ -166,10 +172,9 @@ class PortCore {
   /// True in a forked child.
   bool inherited() const noexcept { return producer_.gate().forked(); }
 
-  bool may_send() const noexcept { return producer_.gate().open(); }
-
   Status may_receive() const noexcept {
     if (inherited()) return Status::forked;
+    if (never_connected_) return consumer_.gate().final_reason();
     // Acquire pairs with the release in PortImpl::close; nothing else rests on it.
     return closed_here_.load(std::memory_order_acquire) ? Status::closed : Status::ok;
   }
