@@ -270,7 +270,7 @@ PeerRegion::PeerRegion(PeerRegion&&) noexcept = default;
 PeerRegion& PeerRegion::operator=(PeerRegion&&) noexcept = default;
 PeerRegion::~PeerRegion() = default;
 
-PeerRegion PeerRegion::open(Descriptor descriptor, const SessionId& session, EpochRange epochs,
+PeerRegion PeerRegion::open(Descriptor&& descriptor, const SessionId& session, EpochRange epochs,
                             Backing backing) {
   const RegionHeader header = check_region(descriptor.get(), backing);
   check_identity(header, session, epochs);
@@ -291,11 +291,11 @@ PeerRegion PeerRegion::open_file(const std::filesystem::path& file) {
   return map(std::move(descriptor), header);
 }
 
-PeerRegion PeerRegion::map(Descriptor descriptor, const RegionHeader& header) {
+PeerRegion PeerRegion::map(Descriptor&& descriptor, const RegionHeader& header) {
   PeerRegion region;
+  region.mapping_ =
+      std::make_unique<RegionMapping>(descriptor.get(), bip::read_only, header.data_offset, header.capacity);
   region.descriptor_ = std::move(descriptor);
-  region.mapping_ = std::make_unique<RegionMapping>(region.descriptor(), bip::read_only, header.data_offset,
-                                                    header.capacity);
   const std::byte* base = region.mapping_->base();
   region.view_ = {header, reinterpret_cast<const ControlPage*>(base + kControlOffset),
                   base + header.data_offset};

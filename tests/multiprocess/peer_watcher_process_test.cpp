@@ -73,7 +73,7 @@ auto peer(PacketPair& pair, Then then) {
 
 Descriptor receive_pidfd(PacketPair& pair) {
   auto packet = pair.left.receive(soon());
-  if (packet.descriptors.size() != 1 || !ipc::is_pidfd(packet.descriptors.front().get())) return {};
+  if (packet.descriptors.size() != 1 || ipc::is_pidfd(packet.descriptors.front().get()) != true) return {};
   return std::move(packet.descriptors.front());
 }
 
@@ -146,7 +146,7 @@ TEST_F(WatchingProcesses, AcceptsThePidfdOfAProcessThatIsGone) {
     const ChildProcess child(peer(pair, [] {}));
     pidfd = receive_pidfd(pair);
   }
-  EXPECT_TRUE(ipc::is_pidfd(pidfd.get()));
+  EXPECT_EQ(ipc::is_pidfd(pidfd.get()), std::optional(true));
   Arrival gone;
   const Watch watch = PeerWatcher::shared()->watch(pair.left.fd(), pidfd.get(), gone.callback());
   EXPECT_TRUE(gone.get());

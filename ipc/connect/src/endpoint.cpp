@@ -64,7 +64,7 @@ class Listener::Impl {
     ipc::Reception::Rules rules;
     rules.users = options_.allowed_users.empty() ? std::vector<uid_t>{::geteuid()} : options_.allowed_users;
     rules.most_at_once = kMaxHandshakesAtOnce;
-    rules.shake_hands = [this](Descriptor client) {
+    rules.shake_hands = [this](base::PeerSocket client) {
       return std::make_unique<ipc::Opening>(std::move(client), plan_, nullptr, options_.handshake_timeout,
                                             opened_);
     };

@@ -33,8 +33,9 @@ bool flag(std::uint32_t field, const char* name) {
 
 Descriptor take_pidfd(Packet& packet, bool has_pidfd) {
   if (!has_pidfd) return {};
-  if (!is_pidfd(packet.descriptors[1].get()))
-    throw error(connect_errc::protocol, "handshake: the second descriptor is no pidfd");
+  const std::optional<bool> found = is_pidfd(packet.descriptors[1].get());
+  if (!found) return {};  // nobody can tell: the socket alone will say when the peer ends
+  if (!*found) throw error(connect_errc::protocol, "handshake: the second descriptor is no pidfd");
   return std::move(packet.descriptors[1]);
 }
 
@@ -69,7 +70,7 @@ void try_refuse(int socket, const error& why) noexcept {
   }
 }
 
-Handshake::Handshake(Descriptor socket, ConnectionKind kind, const std::optional<SessionInfo>& state,
+Handshake::Handshake(base::PeerSocket socket, ConnectionKind kind, const std::optional<SessionInfo>& state,
                      ring::Backing backing, std::chrono::nanoseconds timeout)
     : socket_(std::move(socket)),
       kind_(kind),
@@ -181,8 +182,8 @@ void Handshake::take_offer(Packet packet) {
     throw error(connect_errc::protocol, "handshake: a plain connection goes on from nothing");
   expect_descriptors(packet, 1U + (has_pidfd ? 1U : 0U) + (resumes_ ? 1U : 0U));
   peer_pidfd_ = take_pidfd(packet, has_pidfd);
-  const ring::OwnedRegion& own = join({offer.session, offer.epoch}, std::move(packet.descriptors.front()),
-                                      resumes_ ? std::move(packet.descriptors.back()) : Descriptor());
+  const ring::OwnedRegion& own = join({offer.session, offer.epoch}, packet.descriptors.front(),
+                                      resumes_ ? &packet.descriptors.back() : nullptr);
   step_ = Step::welcome;
   send_with_regions(Answer{}, own, nullptr);  // [ANSWER]
 }
@@ -192,7 +193,7 @@ void Handshake::take_answer(Packet packet) {
   const bool has_pidfd = flag(answer.has_pidfd, "has pidfd");
   expect_descriptors(packet, has_pidfd ? 2 : 1);
   Descriptor pidfd = take_pidfd(packet, has_pidfd);
-  Descriptor region = std::move(packet.descriptors.front());
+  Descriptor& region = packet.descriptors.front();
   const SessionInfo& next = keeping_.next;
   std::shared_ptr<const ring::PeerRegion> peer;
   if (keeping_.old == nullptr) {

@@ -53,7 +53,7 @@ class Handshake {
   /// The host's side, unless say_hello() follows. `state`: the session whose state this side has. `timeout`:
   /// for the whole handshake, but begun anew by a keeper who had to wait for vacancy or for the host's
   /// request.
-  Handshake(Descriptor socket, ConnectionKind kind, const std::optional<SessionInfo>& state,
+  Handshake(base::PeerSocket socket, ConnectionKind kind, const std::optional<SessionInfo>& state,
             ring::Backing backing, std::chrono::nanoseconds timeout);
   Handshake(const Handshake&) = delete;
   Handshake& operator=(const Handshake&) = delete;
@@ -74,7 +74,7 @@ class Handshake {
  protected:
   /// The connection, for adopt() and joined() to take. As long as they leave it the other side is told what
   /// they throw.
-  Descriptor& socket() noexcept { return socket_; }
+  base::PeerSocket& socket() noexcept { return socket_; }
 
  private:
   /// The process that has the other end at present, and keeps a newcomer waiting for kTimeToEnd.
@@ -83,8 +83,9 @@ class Handshake {
   virtual Keeping keep() = 0;
   /// [ADOPT], then [WELCOME].
   virtual void adopt(std::shared_ptr<const ring::PeerRegion> peer, Descriptor peer_pidfd) = 0;
-  /// [COPY] The region to answer with, which must stay until joined(). `old` is empty for a new session.
-  virtual const ring::OwnedRegion& join(const SessionInfo& session, Descriptor region, Descriptor old) = 0;
+  /// [COPY] The region to answer with, which must stay until joined(). `old` is null for a new session.
+  /// Descriptors are taken once they have turned out to be regions.
+  virtual const ring::OwnedRegion& join(const SessionInfo& session, Descriptor& region, Descriptor* old) = 0;
   /// Without a living keeper this side has the session's state.
   virtual void joined(Descriptor keeper_pidfd, bool keeper_lives) = 0;
 
@@ -101,7 +102,7 @@ class Handshake {
   void send_with_regions(Kind packet, const ring::OwnedRegion& own, const ring::PeerRegion* old);
   [[noreturn]] void throw_late() const;
 
-  Descriptor socket_;
+  base::PeerSocket socket_;
   ConnectionKind kind_;
   std::optional<SessionInfo> state_;
   ring::Backing backing_;

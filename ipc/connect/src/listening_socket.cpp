@@ -78,7 +78,7 @@ const char* kind_of(mode_t mode) {
 
 // Throws unless the socket file at `path` is one that nobody listens on.
 void check_stale(const fs::path& path, const SocketAddress& address) {
-  const Descriptor probe = make_socket();
+  const base::PeerSocket probe = make_socket();
   const int code = connect_once(probe.get(), address);
   switch (code) {
     case ECONNREFUSED:
@@ -183,7 +183,8 @@ ListeningSocket::~ListeningSocket() {
 
 AcceptResult ListeningSocket::accept() {
   for (;;) {
-    Descriptor accepted(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    base::PeerSocket accepted(
+        Descriptor(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)));
     if (accepted) return {AcceptOutcome::accepted, std::move(accepted)};
     switch (errno) {
       case EINTR:

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "sluice/base/descriptor.hpp"
+#include "sluice/base/detail/peer_socket.hpp"
 
 namespace sluice::ipc {
 
@@ -26,7 +27,7 @@ enum class AcceptOutcome {
 
 struct AcceptResult {
   AcceptOutcome outcome;
-  Descriptor connection;  ///< set iff accepted
+  base::PeerSocket connection;  ///< set iff accepted
 };
 
 /// A Unix SOCK_SEQPACKET listener (at most 128 waiting connections) and the socket file it made.
@@ -62,7 +63,7 @@ class ListeningSocket {
   std::filesystem::path path_;
   Descriptor
       directory_;  // names the directory for good, even if the process changes its own or this one is renamed
-  Descriptor socket_;
+  base::PeerSocket socket_;
   dev_t device_ = 0;  // with inode_ the identity of our file: the open socket pins it, so it can't be reused
   ino_t inode_ = 0;
   std::uint64_t generation_ = 0;  // of the process that made it, see base::fork_generation()

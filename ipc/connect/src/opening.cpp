@@ -22,7 +22,7 @@ void check_handshake_timeout(std::chrono::nanoseconds timeout) {
   }
 }
 
-Opening::Opening(Descriptor socket, const Plan& plan, const StoredSession* stored,
+Opening::Opening(base::PeerSocket socket, const Plan& plan, const StoredSession* stored,
                  std::chrono::nanoseconds timeout, std::optional<Opened>& result)
     : Handshake(std::move(socket), plan.kind, std::nullopt, plan.backing(), timeout),
       plan_(plan),
@@ -68,8 +68,8 @@ void Opening::adopt(std::shared_ptr<const ring::PeerRegion> peer, Descriptor pee
   joined(std::move(peer_pidfd), true);
 }
 
-const ring::OwnedRegion& Opening::join(const SessionInfo& session, Descriptor region, Descriptor old) {
-  if (!old) {
+const ring::OwnedRegion& Opening::join(const SessionInfo& session, Descriptor& region, Descriptor* old) {
+  if (old == nullptr) {
     peer_ = open_new_region(std::move(region), session, plan_.backing());
     begin_anew(session);
     start_->consumer = ring::ConsumerStart::of(peer_->view().header);
@@ -77,7 +77,7 @@ const ring::OwnedRegion& Opening::join(const SessionInfo& session, Descriptor re
     const ring::EpochRange epochs(1, session.epoch);
     peer_ = std::make_shared<const ring::PeerRegion>(
         ring::PeerRegion::open(std::move(region), session.id, epochs, plan_.backing()));
-    const auto mine = ring::PeerRegion::open(std::move(old), session.id, epochs, plan_.backing());
+    const auto mine = ring::PeerRegion::open(std::move(*old), session.id, epochs, plan_.backing());
     go_on_from(mine.view(), peer_->view(), session);
   }
   return *own_;
@@ -95,7 +95,7 @@ void Opening::joined(Descriptor peer_pidfd, bool peer_lives) {
 
 Opened knock(const std::filesystem::path& path, uid_t host_user, const Plan& plan,
              std::chrono::nanoseconds handshake_timeout, Deadline deadline, std::string_view hint) {
-  Descriptor socket = connect_until(path, host_user, deadline, hint);
+  base::PeerSocket socket = connect_until(path, host_user, deadline, hint);
   const auto left =
       std::min<std::chrono::nanoseconds>(handshake_timeout, deadline - std::chrono::steady_clock::now());
   std::optional<Opened> opened;

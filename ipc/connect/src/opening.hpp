@@ -46,13 +46,13 @@ class Opening final : public Handshake {
   /// `stored`: what a host goes on with; null for a new session. All but the socket must stay. `result` is
   /// set once the connection stands. Throws checkpoint_errc::bad_checkpoint and system errors if it's this
   /// side that can't go on.
-  Opening(Descriptor socket, const Plan& plan, const StoredSession* stored, std::chrono::nanoseconds timeout,
-          std::optional<Opened>& result);
+  Opening(base::PeerSocket socket, const Plan& plan, const StoredSession* stored,
+          std::chrono::nanoseconds timeout, std::optional<Opened>& result);
 
  private:
   Keeping keep() override;
   void adopt(std::shared_ptr<const ring::PeerRegion> peer, Descriptor peer_pidfd) override;
-  const ring::OwnedRegion& join(const SessionInfo& session, Descriptor region, Descriptor old) override;
+  const ring::OwnedRegion& join(const SessionInfo& session, Descriptor& region, Descriptor* old) override;
   void joined(Descriptor peer_pidfd, bool peer_lives) override;
 
   void begin_anew(const SessionInfo& session);

@@ -13,6 +13,9 @@ using std::chrono::steady_clock;
 /// After running out of descriptors or memory: until something may have been freed.
 constexpr std::chrono::milliseconds kBackOff{50};
 
+/// Clients taken in before the caller's deadline is looked at again.
+constexpr int kMostInARow = 16;
+
 }  // namespace
 
 Reception::Reception(ListeningSocket* socket, Rules rules) : socket_(socket), rules_(std::move(rules)) {}
@@ -36,8 +39,9 @@ bool Reception::advance() {
 }
 
 void Reception::admit_clients() {
-  while (has_room() && steady_clock::now() >= admit_again_) {
+  for (int i = 0; i < kMostInARow && has_room() && steady_clock::now() >= admit_again_; ++i) {
     admit_again_ = steady_clock::now() + kBackOff;  // if accept() throws, or finds no room
+    if (base::closed_aside() >= base::kMostClosedAside) return;
     AcceptResult result = socket_->accept();
     if (result.outcome != AcceptOutcome::out_of_resources) admit_again_ = {};
     if (result.outcome != AcceptOutcome::accepted) return;
@@ -45,11 +49,12 @@ void Reception::admit_clients() {
   }
 }
 
-void Reception::admit(Descriptor client) {
+void Reception::admit(base::PeerSocket client) {
   try {
     const std::uint32_t user = peer_identity(client.get()).uid;
     if (std::find(rules_.users.begin(), rules_.users.end(), user) == rules_.users.end())
       throw error(connect_errc::refused, "user " + std::to_string(user) + " may not connect");
+    client.let_descriptors_in(true);
     add(rules_.shake_hands(std::move(client)));
   } catch (const error& why) {
     try_refuse(client.get(), why);

@@ -24,7 +24,7 @@ class Reception {
     std::vector<uid_t> users;  ///< who may connect
     std::size_t most_at_once = 1;
     /// The host's side of a handshake with this client.
-    std::function<std::unique_ptr<Handshake>(Descriptor client)> shake_hands;
+    std::function<std::unique_ptr<Handshake>(base::PeerSocket client)> shake_hands;
     /// Told why a handshake failed, and in which step; the other side knows. It may throw, out of advance().
     std::function<void(const error& why, Handshake::Step step)> on_failed;
   };
@@ -45,7 +45,7 @@ class Reception {
 
  private:
   void admit_clients();
-  void admit(Descriptor client);
+  void admit(base::PeerSocket client);
   bool has_room() const noexcept { return socket_ != nullptr && handshakes_.size() < rules_.most_at_once; }
 
   ListeningSocket* socket_;

@@ -39,9 +39,10 @@ const sockaddr* SocketAddress::get() const noexcept {
   return reinterpret_cast<const sockaddr*>(&address_);
 }
 
-Descriptor make_socket() {
-  Descriptor socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+base::PeerSocket make_socket() {
+  base::PeerSocket socket(Descriptor(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)));
   if (!socket) throw_errno("making a Unix socket");
+  socket.let_descriptors_in(false);
   return socket;
 }
 
@@ -118,6 +119,8 @@ const char* describe_wait(int code) {
       return "a socket is there but nobody listens";
     case EAGAIN:
       return "the listener's queue is full";
+    case EBUSY:
+      return "too many descriptors that peers have sent are still being closed";
     default:
       return "no socket is there";
   }
@@ -125,16 +128,18 @@ const char* describe_wait(int code) {
 
 }  // namespace
 
-Descriptor connect_until(const std::filesystem::path& path, uid_t expected_owner, Deadline deadline,
-                         std::string_view hint) {
+base::PeerSocket connect_until(const std::filesystem::path& path, uid_t expected_owner, Deadline deadline,
+                               std::string_view hint) {
   using std::chrono::steady_clock;
   constexpr std::chrono::milliseconds kLongestPause{20};
   const SocketAddress address(path);
   const auto start = steady_clock::now();
   std::chrono::milliseconds pause{1};
-  Descriptor socket = make_socket();
+  base::PeerSocket socket = make_socket();
   for (;;) {
-    int code = is_socket_there(path, expected_owner) ? try_connect(socket.get(), address, path) : ENOENT;
+    int code = is_socket_there(path, expected_owner) ? EBUSY : ENOENT;
+    if (code == EBUSY && base::closed_aside() < base::kMostClosedAside)
+      code = try_connect(socket.get(), address, path);
     if (code == 0 && is_held_for_a_dead_process(socket.get())) {
       socket = make_socket();
       code = ECONNREFUSED;
@@ -151,16 +156,18 @@ Descriptor connect_until(const std::filesystem::path& path, uid_t expected_owner
     pause = std::min(pause * 2, kLongestPause);
   }
   check_socket_owner(path, peer_identity(socket.get()).uid, expected_owner, "listener");
+  socket.let_descriptors_in(true);
   return socket;
 }
 
 namespace {
 
-constexpr std::size_t kDescriptorBytes = kMaxPacketDescriptors * sizeof(int);
+// As many as the kernel passes at once (SCM_MAX_FD). Those for which there's no room it would close here.
+constexpr std::size_t kMostDescriptors = 253;
 
 // Room for the control data of one packet, aligned as its header demands.
 struct alignas(cmsghdr) ControlBuffer {
-  std::array<std::byte, CMSG_SPACE(kDescriptorBytes)> bytes{};
+  std::array<std::byte, CMSG_SPACE(kMostDescriptors * sizeof(int))> bytes{};
 };
 
 bool means_peer_gone(int code) {
@@ -174,7 +181,7 @@ bool means_peer_gone(int code) {
 // Takes ownership of every descriptor that the kernel installed for this message, wanted or not.
 std::vector<Descriptor> take_descriptors(msghdr& message) {
   std::vector<Descriptor> taken;
-  taken.reserve(kMaxPacketDescriptors);  // so that nothing below can throw and leak
+  taken.reserve(kMostDescriptors);  // so that nothing below can throw and leak
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
     const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -187,18 +194,17 @@ std::vector<Descriptor> take_descriptors(msghdr& message) {
   return taken;
 }
 
-void check_not_truncated(int flags, std::size_t descriptors_taken) {
+void check_limits(int flags, std::size_t descriptors) {
   if ((flags & MSG_TRUNC) != 0) {
     throw error(connect_errc::protocol,
                 "a packet of the peer is longer than " + std::to_string(kMaxPacketBytes) + " bytes");
   }
-  if ((flags & MSG_CTRUNC) == 0) return;
-  // The kernel stops early also when our own descriptor table is full: then the peer is not to blame.
-  if (descriptors_taken < kMaxPacketDescriptors) {
-    throw_errno(EMFILE, "receiving the descriptors of the peer");
+  if (descriptors > kMaxPacketDescriptors) {
+    throw error(connect_errc::protocol, "a packet of the peer carries more than " +
+                                            std::to_string(kMaxPacketDescriptors) + " descriptors");
   }
-  throw error(connect_errc::protocol, "a packet of the peer carries more than " +
-                                          std::to_string(kMaxPacketDescriptors) + " descriptors");
+  // There was room for all of them, but not in our descriptor table.
+  if ((flags & MSG_CTRUNC) != 0) throw_errno(EMFILE, "receiving the descriptors of the peer");
 }
 
 }  // namespace
@@ -272,7 +278,7 @@ std::optional<Packet> try_receive_packet(int socket) {
     }
     Packet packet;
     packet.descriptors = take_descriptors(message);
-    check_not_truncated(message.msg_flags, packet.descriptors.size());
+    check_limits(message.msg_flags, packet.descriptors.size());
     if (received == 0) throw_peer_gone();
     packet.bytes.assign(buffer.begin(), buffer.begin() + received);
     return packet;

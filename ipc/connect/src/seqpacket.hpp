@@ -11,10 +11,12 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "sluice/base/deadline.hpp"
 #include "sluice/base/descriptor.hpp"
+#include "sluice/base/detail/peer_socket.hpp"
 #include "sluice/ipc/connect/connect_error.hpp"
 #include "sluice/ipc/port/port.hpp"
 
@@ -36,8 +38,8 @@ class SocketAddress {
   sockaddr_un address_{};
 };
 
-/// A new socket.
-Descriptor make_socket();
+/// A new socket. Nobody can send it descriptors before that is asked for, if the kernel has it so.
+base::PeerSocket make_socket();
 
 /// Tries once: 0, or the errno.
 int connect_once(int socket, const SocketAddress& address) noexcept;
@@ -50,8 +52,8 @@ bool is_held_for_a_dead_process(int socket) noexcept;
 /// for us. The socket file and the listening process must belong to `expected_owner`. Throws errc::timed_out
 /// with the path, the time waited and `hint`; at once connect_errc::refused if we may not connect or the
 /// owner is another, errc::bad_name if the path is no socket of ours.
-Descriptor connect_until(const std::filesystem::path& path, uid_t expected_owner, Deadline deadline,
-                         std::string_view hint = {});
+base::PeerSocket connect_until(const std::filesystem::path& path, uid_t expected_owner, Deadline deadline,
+                               std::string_view hint = {});
 
 /// Who made the other end of a connection (SO_PEERCRED): the process that called connect(), or listen().
 PeerIdentity peer_identity(int socket);
@@ -59,8 +61,14 @@ PeerIdentity peer_identity(int socket);
 inline constexpr std::size_t kMaxPacketBytes = 4096;
 inline constexpr std::size_t kMaxPacketDescriptors = 8;
 
-/// One received packet; its descriptors are close-on-exec and belong to whoever holds it.
+/// One received packet; its descriptors are close-on-exec and belong to whoever holds it. They can be of any
+/// kind: those that nobody takes out are closed aside.
 struct Packet {
+  Packet() = default;
+  Packet(Packet&&) = default;
+  Packet& operator=(Packet&&) = delete;
+  ~Packet() { base::close_aside(std::move(descriptors)); }
+
   std::vector<std::byte> bytes;
   std::vector<Descriptor> descriptors;
 };

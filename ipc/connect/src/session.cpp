@@ -60,7 +60,7 @@ ipc::Opened wait_for_peer(ipc::ListeningSocket& listener, const ipc::Plan& plan,
   std::string refused;
   ipc::Reception::Rules rules;
   rules.users = {plan.peer_user()};
-  rules.shake_hands = [&](Descriptor client) {
+  rules.shake_hands = [&](base::PeerSocket client) {
     const auto timeout =
         std::min<std::chrono::nanoseconds>(plan.options.handshake_timeout, deadline - steady_clock::now());
     return std::make_unique<ipc::Opening>(std::move(client), plan, stored ? &*stored : nullptr, timeout,

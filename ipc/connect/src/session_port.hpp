@@ -67,7 +67,7 @@ class SessionPort final : public PortImpl {
   Reception::Rules rules();
   void set_fenced(bool fenced);
   void supersede_peer();
-  void adopt(Descriptor& socket, std::shared_ptr<const ring::PeerRegion> peer, Descriptor peer_pidfd);
+  void adopt(base::PeerSocket& socket, std::shared_ptr<const ring::PeerRegion> peer, Descriptor peer_pidfd);
   void handshake_failed(const error& why, Handshake::Step step);
 
   const Plan plan_;

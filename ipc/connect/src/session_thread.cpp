@@ -23,7 +23,7 @@ constexpr std::chrono::milliseconds kLongestPause{20};
 
 class SessionPort::Succession final : public Handshake {
  public:
-  Succession(Descriptor socket, SessionPort& port)
+  Succession(base::PeerSocket socket, SessionPort& port)
       : Handshake(std::move(socket), ConnectionKind::session, port.info_, port.plan_.backing(),
                   port.plan_.options.handshake_timeout),
         port_(port) {}
@@ -42,7 +42,7 @@ class SessionPort::Succession final : public Handshake {
     port_.adopt(socket(), std::move(peer), std::move(peer_pidfd));
   }
   // A handshake that begins with the state never joins.
-  const ring::OwnedRegion& join(const SessionInfo&, Descriptor, Descriptor) override {
+  const ring::OwnedRegion& join(const SessionInfo&, Descriptor&, Descriptor*) override {
     return port_.connection_.own;
   }
   void joined(Descriptor, bool) override {}
@@ -144,7 +144,7 @@ void SessionPort::peer_ended() {
   pause_ = std::chrono::milliseconds(1);
   {
     const std::scoped_lock lock(mutex_);
-    connection_.socket.reset();
+    connection_.socket.close();
   }
   // It may have died just before it woke us for what it had published or released: each end looks once more.
   producer_.gate().interrupt();
@@ -184,7 +184,7 @@ SessionEvent SessionPort::resumed_with(const ring::PeerView& fresh) const {
 Reception::Rules SessionPort::rules() {
   Reception::Rules rules;
   rules.users = {plan_.peer_user()};
-  rules.shake_hands = [this](Descriptor client) {
+  rules.shake_hands = [this](base::PeerSocket client) {
     return std::make_unique<Succession>(std::move(client), *this);
   };
   rules.on_failed = [this](const error& why, Handshake::Step step) { handshake_failed(why, step); };
@@ -228,12 +228,12 @@ void SessionPort::supersede_peer() {
     // It has ended meanwhile: then there's nobody to be told.
   }
   const std::scoped_lock lock(mutex_);
-  connection_.socket.reset();
+  connection_.socket.close();
   connected_ = false;
   keep_until_ = deadline_in(plan_.options.resume_window);
 }
 
-void SessionPort::adopt(Descriptor& socket, std::shared_ptr<const ring::PeerRegion> peer,
+void SessionPort::adopt(base::PeerSocket& socket, std::shared_ptr<const ring::PeerRegion> peer,
                         Descriptor peer_pidfd) {
   const SessionEvent resumed = resumed_with(peer->view());  // while nobody writes there yet
   const PeerIdentity identity = peer_identity(socket.get());

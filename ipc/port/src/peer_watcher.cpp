@@ -237,15 +237,17 @@ Descriptor own_pidfd() {
   return pidfd;
 }
 
-bool is_pidfd(int fd) {
+std::optional<bool> is_pidfd(int fd) {
   if (fd < 0) return false;
   const std::string path = "/proc/self/fdinfo/" + std::to_string(fd);
   const Descriptor info(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!info) return false;
+  if (!info && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+    throw_errno("looking at a descriptor that should be the peer's pidfd");
+  if (!info) return std::nullopt;
   // The line stands after at most five short ones; what lies beyond the buffer belongs to no pidfd.
   std::array<char, 1024> buffer;
   const ssize_t length = ::read(info.get(), buffer.data(), buffer.size());
-  if (length <= 0) return false;
+  if (length <= 0) return std::nullopt;
   return std::string_view(buffer.data(), static_cast<std::size_t>(length)).find("\nPid:\t") !=
          std::string_view::npos;
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "sluice/base/descriptor.hpp"
 
@@ -74,8 +75,8 @@ class PeerWatcher : public std::enable_shared_from_this<PeerWatcher> {
 /// A descriptor that stands for this process (close-on-exec); empty if the system doesn't offer one.
 Descriptor own_pidfd();
 
-/// Whether `fd`, which came from a peer, is a pidfd and so may be given to PeerWatcher. False if /proc is
-/// missing.
-bool is_pidfd(int fd);
+/// Whether `fd`, which came from a peer, is a pidfd and so may be given to PeerWatcher. Nothing if that can't
+/// be found out: without /proc. Throws if this process has no descriptor or memory left for looking.
+std::optional<bool> is_pidfd(int fd);
 
 }  // namespace sluice::ipc

@@ -10,6 +10,7 @@
 #include "delivery.hpp"
 #include "peer_watcher.hpp"
 #include "sluice/base/descriptor.hpp"
+#include "sluice/base/detail/peer_socket.hpp"
 #include "sluice/ipc/port/detail/port_core.hpp"
 #include "sluice/ipc/port/port.hpp"
 #include "sluice/ipc/port/port_options.hpp"
@@ -22,8 +23,8 @@ namespace sluice::ipc {
 struct Connection {
   ring::OwnedRegion own;
   std::shared_ptr<const ring::PeerRegion> peer;
-  Descriptor socket;      ///< connected to the peer: it hangs up when either side ends
-  Descriptor peer_pidfd;  ///< empty if the peer's kernel has none
+  base::PeerSocket socket;  ///< connected to the peer: it hangs up when either side ends
+  Descriptor peer_pidfd;    ///< empty if the peer's kernel has none
   PeerIdentity identity;
 };
 

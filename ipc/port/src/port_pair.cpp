@@ -28,8 +28,8 @@ std::pair<Port, Port> make_port_pair(const PortOptions& first, const PortOptions
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) != 0)
     throw_errno("socketpair for two connected ports");
-  Descriptor first_socket(ends[0]);
-  Descriptor second_socket(ends[1]);
+  base::PeerSocket first_socket{Descriptor(ends[0])};
+  base::PeerSocket second_socket{Descriptor(ends[1])};
   const SessionInfo session = ipc::new_session();
   ring::OwnedRegion first_region = ipc::make_region(first, session);
   ring::OwnedRegion second_region = ipc::make_region(second, session);

@@ -57,7 +57,7 @@ ring::OwnedRegion make_region(const PortOptions& options, const SessionInfo& ses
   return ring::OwnedRegion::create(region);
 }
 
-std::shared_ptr<const ring::PeerRegion> open_new_region(Descriptor descriptor, const SessionInfo& session,
+std::shared_ptr<const ring::PeerRegion> open_new_region(Descriptor&& descriptor, const SessionInfo& session,
                                                         ring::Backing backing) {
   auto region = std::make_shared<const ring::PeerRegion>(
       ring::PeerRegion::open(std::move(descriptor), session.id, session.epoch, backing));

@@ -163,6 +163,7 @@ TEST_F(Handshake, RefusesAPacketOutOfTurn) {
 TEST_F(Handshake, RefusesDescriptorsWhereNoneBelong) {
   PacketSocket client = raw_client();
   const std::vector<int> descriptors{0};
+  EXPECT_FALSE(listener_->accept_for(20ms));  // lets the client in
   client.send(encode_packet(Hello{}), descriptors, deadline_in(10s));
   expect_refusal("no descriptors");
 }
@@ -288,7 +289,7 @@ TEST(Connector, HearsARefusalThatCameBeforeItsHello) {
   pair.right = PacketSocket(Descriptor());
   const ipc::Plan plan{.kind = ipc::ConnectionKind::plain};
   std::optional<ipc::Opened> opened;
-  ipc::Opening opening(pair.left.release(), plan, nullptr, 10s, opened);
+  ipc::Opening opening(base::PeerSocket(pair.left.release()), plan, nullptr, 10s, opened);
   opening.say_hello();
   EXPECT_TRUE(throws(connect_errc::refused, "user 7 may not connect", [&] { (void)opening.advance(); }));
 }

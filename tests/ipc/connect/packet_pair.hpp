@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "seqpacket.hpp"
@@ -26,12 +27,23 @@ class PacketSocket {
  public:
   // NOLINTNEXTLINE(google-explicit-constructor): what connects and accepts gives a descriptor
   PacketSocket(Descriptor socket) noexcept : socket_(std::move(socket)) {}
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  PacketSocket(base::PeerSocket socket) noexcept : socket_(socket.release()) {}
 
   int fd() const noexcept { return socket_.get(); }
   PeerIdentity peer_identity() const { return ipc::peer_identity(fd()); }
 
+  /// Descriptors wait until the other side lets them in.
   void send(std::span<const std::byte> packet, std::span<const int> descriptors, Deadline deadline) {
-    ipc::send_packet(fd(), packet, descriptors, deadline);
+    for (;;) {
+      try {
+        return ipc::send_packet(fd(), packet, descriptors, deadline);
+      } catch (const error& why) {
+        if (why.code() != std::errc::operation_not_permitted || std::chrono::steady_clock::now() > deadline)
+          throw;
+      }
+      std::this_thread::yield();
+    }
   }
   std::optional<ipc::Packet> try_receive() { return ipc::try_receive_packet(fd()); }
 

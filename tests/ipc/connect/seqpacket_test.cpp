@@ -107,7 +107,7 @@ TEST_F(Seqpacket, ClosesEverythingOfAPacketWithTooManyDescriptors) {
     EXPECT_TRUE(throws(connect_errc::protocol, "more than 8 descriptors", [&] {
       pair.right.receive(soon());
     })) << count;
-    EXPECT_EQ(open_descriptors(), before) << count;
+    EXPECT_TRUE(open_descriptors_become(before)) << count;
   }
 }
 
@@ -116,7 +116,7 @@ TEST_F(Seqpacket, ClosesEverythingOfAPacketThatIsTooLong) {
   const auto before = open_descriptors();
   send_raw(pair.left.fd(), kMaxPacketBytes + 1, 3);
   EXPECT_TRUE(throws(connect_errc::protocol, "longer than 4096 bytes", [&] { pair.right.receive(soon()); }));
-  EXPECT_EQ(open_descriptors(), before);
+  EXPECT_TRUE(open_descriptors_become(before));
 }
 
 TEST_F(Seqpacket, BlamesItselfWhenItHasNoRoomForDescriptors) {
@@ -156,7 +156,7 @@ TEST_F(Seqpacket, TakesAnEmptyPacketForTheEnd) {
   const auto before = open_descriptors();
   send_raw(pair.left.fd(), 0, 2);
   EXPECT_TRUE(throws(connect_errc::peer_gone, "closed", [&] { pair.right.receive(soon()); }));
-  EXPECT_EQ(open_descriptors(), before);
+  EXPECT_TRUE(open_descriptors_become(before));
 }
 
 TEST_F(Seqpacket, ShutDownWakesAWaitingReceiver) {

@@ -19,6 +19,7 @@
 #include <thread>
 #include <vector>
 
+#include "full_descriptor_table.hpp"
 #include "open_descriptors.hpp"
 #include "packet_pair.hpp"
 #include "running_threads.hpp"
@@ -301,15 +302,15 @@ TEST_F(Watching, SurvivesManyThreadsWatchingAndLeaving) {
 TEST_F(Watching, TellsAPidfdFromOtherDescriptors) {
   const Descriptor pidfd = ipc::own_pidfd();
   ASSERT_TRUE(pidfd) << "this system has no pidfd_open";
-  EXPECT_TRUE(ipc::is_pidfd(pidfd.get()));
+  EXPECT_EQ(ipc::is_pidfd(pidfd.get()), std::optional(true));
   const PacketPair pair;
   const Descriptor event(::eventfd(0, EFD_CLOEXEC));
   const Descriptor memory(::memfd_create("Pid:\t1", MFD_CLOEXEC));
-  EXPECT_FALSE(ipc::is_pidfd(pair.left.fd()));
-  EXPECT_FALSE(ipc::is_pidfd(event.get()));
-  EXPECT_FALSE(ipc::is_pidfd(memory.get()));
-  EXPECT_FALSE(ipc::is_pidfd(-1));
-  EXPECT_FALSE(ipc::is_pidfd(999999));
+  for (const int other : {pair.left.fd(), event.get(), memory.get(), -1})
+    EXPECT_EQ(ipc::is_pidfd(other), std::optional(false)) << other;
+  EXPECT_EQ(ipc::is_pidfd(999999), std::nullopt);
+  const FullDescriptorTable full;
+  EXPECT_TRUE(throws(std::errc::too_many_files_open, "pidfd", [&] { (void)ipc::is_pidfd(pidfd.get()); }));
 }
 
 }  // namespace

@@ -123,10 +123,10 @@ struct EpochRange {
 /// checked. Thread-safety: immutable after opening.
 class PeerRegion {
  public:
-  /// Checks and maps. Throws sluice::error: errc::bad_region (not a memfd, seals missing, holes, sizes
+  /// Checks and maps; takes the descriptor if all is well. Throws sluice::error: errc::bad_region (not a memfd, seals missing, holes, sizes
   /// that contradict each other, another session or epoch), errc::bad_version, or the errno of the system
   /// call.
-  static PeerRegion open(Descriptor descriptor, const SessionId& session, EpochRange epochs,
+  static PeerRegion open(Descriptor&& descriptor, const SessionId& session, EpochRange epochs,
                          Backing backing = Backing::sealed_memory);
 
   /// The region that a process which has ended left in a file; of whichever session and epoch. It must belong
@@ -142,7 +142,7 @@ class PeerRegion {
 
  private:
   PeerRegion() noexcept;
-  static PeerRegion map(Descriptor descriptor, const RegionHeader& header);
+  static PeerRegion map(Descriptor&& descriptor, const RegionHeader& header);
 
   Descriptor descriptor_;
   std::unique_ptr<RegionMapping> mapping_;
