@@ -211,14 +211,15 @@ ChannelOptions options_for(std::size_t bytes, std::size_t ring_bytes = kKiB * kK
 
 void add_groups(Suite& suite) {
   const PortStreamOptions standard{};
-  const PortStreamOptions by_handler{.reading = StreamReading::by_handler};
+  const PortStreamOptions copied{.reading = StreamReading::copied};
   const PortStreamOptions no_credits{.window_bytes = 0};
   for (const std::size_t bytes : {kKiB, 64 * kKiB}) {
     const auto options = options_for(bytes);
     suite.add({"stream, window 1 MiB",
                bytes,
                {port_subject(options), stream_subject("stream", options, standard),
-                stream_subject("stream after use both ways", options, standard, Before::both_ways)}});
+                stream_subject("stream after use both ways", options, standard, Before::both_ways),
+                stream_subject("stream, copied", options, copied)}});
     suite.add({"stop and wait",
                bytes,
                {answered_port_subject(options), stream_subject("stream", options, no_credits)}});
@@ -227,12 +228,8 @@ void add_groups(Suite& suite) {
         {.name = "both_ways",
          .size = bytes,
          .subjects = {both_ways_port_subject(options), both_ways_stream_subject("stream", options, standard),
-                      both_ways_stream_subject("stream read by handler", options, by_handler)},
+                      both_ways_stream_subject("stream, copied", options, copied)},
          .crowded = true});
-    suite.add({.name = "stream read by handler, window 1 MiB",
-               .size = bytes,
-               .subjects = {port_subject(options), stream_subject("stream", options, by_handler)},
-               .crowded = true});
   }
 }
 

@@ -187,7 +187,7 @@ void fuzz_stream(std::span<const std::byte> input) {
       .window_bytes = choices.byte() * 32U,
       .tolerance_bytes = choices.byte() * std::uint64_t{4},
       .linger = 1ms,
-      .reading = (mode & 128U) != 0 ? StreamReading::by_handler : StreamReading::by_caller};
+      .reading = (mode & 128U) != 0 ? StreamReading::copied : StreamReading::in_place};
   std::thread thread([&options, mode, port = std::move(ours)]() mutable {
     try {
       auto stream = create_port_stream(std::move(port), options);

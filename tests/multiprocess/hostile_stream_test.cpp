@@ -63,10 +63,13 @@ long peak_kib() {
   return usage.ru_maxrss;
 }
 
-class HostileStreamPeers : public ::testing::TestWithParam<std::tuple<Noise, StreamReading>> {
+class HostileStreamPeers : public ::testing::TestWithParam<std::tuple<Noise, test::StreamWay>> {
  protected:
   PortStreamOptions options() const {
-    return {.ack_timeout = 200ms, .idle_timeout = 200ms, .linger = 50ms, .reading = std::get<1>(GetParam())};
+    return {.ack_timeout = 200ms,
+            .idle_timeout = 200ms,
+            .linger = 50ms,
+            .reading = test::reading_of(std::get<1>(GetParam()))};
   }
   static void flood(Port& port) {
     std::vector<Bytes> frames;
@@ -84,7 +87,7 @@ class HostileStreamPeers : public ::testing::TestWithParam<std::tuple<Noise, Str
 
 INSTANTIATE_TEST_SUITE_P(Noises, HostileStreamPeers,
                          ::testing::Combine(::testing::ValuesIn(kNoises),
-                                            ::testing::ValuesIn(test::kStreamReadings)),
+                                            ::testing::ValuesIn(test::kStreamWays)),
                          [](const auto& noise) {
                            return std::get<0>(noise.param).name + test::name_of(std::get<1>(noise.param));
                          });
@@ -93,6 +96,7 @@ TEST_P(HostileStreamPeers, EndEveryCallInTimeAndCostNoMemory) {
   Listener listener = listen(channel_.path());
   auto child = test::connecting_child(channel_, [](Port& port) { flood(port); }, {.ring_bytes = 4U << 20U});
   Port port = listener.accept();
+  test::prepare(port, std::get<1>(GetParam()));
   const std::vector<Bytes> blocks(100, Bytes(1000));
   const auto ignore = [](std::span<const std::byte> /*block*/) {};
   const long before = peak_kib();

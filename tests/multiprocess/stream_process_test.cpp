@@ -21,16 +21,16 @@ using namespace std::chrono_literals;
 using test::Bytes;
 using test::ending_of;
 
-class StreamProcesses : public ::testing::TestWithParam<StreamReading> {
+class StreamProcesses : public ::testing::TestWithParam<test::StreamWay> {
  protected:
-  PortStreamOptions options() const { return {.ack_timeout = 30s, .reading = GetParam()}; }
+  PortStreamOptions options() const { return {.ack_timeout = 30s, .reading = test::reading_of(GetParam())}; }
 
   test::TestChannel channel_;
   test::Watchdog watchdog_{60s, "two processes and a stream"};
 };
 
-INSTANTIATE_TEST_SUITE_P(Uses, StreamProcesses, ::testing::ValuesIn(test::kStreamReadings),
-                         [](const auto& use) { return test::name_of(use.param); });
+INSTANTIATE_TEST_SUITE_P(Ways, StreamProcesses, ::testing::ValuesIn(test::kStreamWays),
+                         [](const auto& way) { return test::name_of(way.param); });
 
 TEST_P(StreamProcesses, CarryAStreamEachWay) {
   constexpr std::size_t kBlocks = 2000;
@@ -46,6 +46,7 @@ TEST_P(StreamProcesses, CarryAStreamEachWay) {
     stream.send(std::to_string(k));
   });
   Port port = listener.accept();
+  test::prepare(port, GetParam());
   auto stream = create_port_stream(port, options());
   Bytes present;
   std::size_t k = 0;
@@ -96,6 +97,7 @@ TEST_P(StreamProcesses, CostTheSenderNothingWhileTheConsumerStops) {
     EXPECT_EQ(seen, 10'000U);
   });
   Port port = listener.accept();
+  test::prepare(port, GetParam());
   auto patient = options();
   patient.ack_timeout = 2 * pause + 20s;
   auto sending = std::async(std::launch::async, [&] {
@@ -127,6 +129,7 @@ TEST_P(StreamProcesses, NoticeAReceiverThatIsKilled) {
     });
   });
   Port port = listener.accept();
+  test::prepare(port, GetParam());
   std::thread killer([&] {
     consuming.wait();
     child.signal(SIGKILL);
@@ -148,6 +151,7 @@ TEST_P(StreamProcesses, NoticeASenderThatIsKilledAfterItsBlocksHaveCome) {
     }));
   });
   Port port = listener.accept();
+  test::prepare(port, GetParam());
   std::size_t seen = 0;
   EXPECT_EQ(ending_of([&] { create_port_stream(port, options()).receive([&](auto /*block*/) { ++seen; }); }),
             stream_errc::peer_died);
@@ -158,6 +162,7 @@ TEST_P(StreamProcesses, NoticeASenderThatIsKilledBeforeItsFirstBlock) {
   Listener listener = listen(channel_.path());
   auto child = test::connecting_child(channel_, [&](Port& /*port*/) { ::raise(SIGKILL); });
   Port port = listener.accept();
+  test::prepare(port, GetParam());
   EXPECT_EQ(ending_of([&] { create_port_stream(port, options()).receive([](auto /*block*/) {}); }),
             stream_errc::peer_died);
 }

@@ -16,16 +16,12 @@ class StreamEnds {
       : reader(std::move(port), options, first_id), sender(reader, first_id), receiver(reader) {}
   StreamEnds(const StreamEnds&) = delete;
   StreamEnds& operator=(const StreamEnds&) = delete;
-  ~StreamEnds() {
-    reader.close();
-    receiver.refuse_leftovers(true);
-    reader.detach();
-  }
+  ~StreamEnds() { close(); }
 
   void close() {
     if (!reader.close()) return;  // what goes on ends by itself
-    receiver.refuse_leftovers(false);
-    reader.detach();
+    receiver.refuse_leftovers();
+    reader.give_handlers_back();
   }
 
   StreamReader reader;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 #include <utility>
 
 #include "sluice/base/detail/cpu_pause.hpp"
@@ -41,72 +42,34 @@ void throw_failure(const StreamFailure& failure, const std::string& so_far) {
 StreamReader::StreamReader(AnyPort port, const PortStreamOptions& options, BlockId first_id)
     : options_(options),
       port_(std::move(port)),
-      by_caller_(options.reading == StreamReading::by_caller && port_.can_receive()),
+      can_read_(port_.can_receive()),
       polls_cheaply_(port_.polls_cheaply() && std::thread::hardware_concurrency() > 1),
-      arrivals_({.window_bytes = options.window_bytes, .tolerance_bytes = options.tolerance_bytes},
-                first_id) {
+      arrivals_({.window_bytes = options.window_bytes, .tolerance_bytes = options.tolerance_bytes}, first_id),
+      handlers_(port_) {
   check(options_);
-  if (by_caller_) return;
+  if (can_read_) return;
   mutex_.join(Party::other);
-  const Lock lock(mutex_, Party::other);  // until the previous handlers are known: ours may be called at once
-  attach();
+  handlers_.set([this](std::span<const std::byte> message) { on_delivery(message); },
+                [this](const PortError& failure) {
+                  const Lock lock(mutex_, Party::other);
+                  if (!rule_broken_) ended_text_ = failure.text;
+                },
+                [this](Status reason) {
+                  const Lock lock(mutex_, Party::other);
+                  end(reason);
+                });
 }
 
-/// detach() came before: no handler makes a thread any more.
-StreamReader::~StreamReader() {
-  {
-    const Lock lock(mutex_, Party::other);
-    rejecter_stops_ = true;
-    notice();
+void StreamReader::on_delivery(std::span<const std::byte> message) {
+  const Lock lock(mutex_, Party::other);
+  if (rule_broken_) return;
+  try {
+    handle(message);
+  } catch (const std::exception& failure) {  // no memory for the block
+    ended_text_ = failure.what();
+    end(Status::broken);
   }
-  if (rejecter_.joinable()) rejecter_.join();
-}
-
-void StreamReader::attach() {
-  attached_ = true;
-  previous_message_ = port_.on_message([this](std::span<const std::byte> message) {
-    const Lock lock(mutex_, Party::other);
-    if (rule_broken_) return;
-    try {
-      handle(message);
-    } catch (const std::exception& failure) {  // no memory for the block
-      ended_text_ = failure.what();
-      end(Status::broken);
-    }
-    if (arrivals_.rejection_due() && !rejecter_.joinable())
-      rejecter_ = std::thread([this] { run_rejecter(); });
-    if (waiters_ != 0) notice();
-  });
-  previous_error_ = std::make_shared<ErrorHandler>(port_.on_error([this](const PortError& failure) {
-    Lock lock(mutex_, Party::other);
-    ended_text_ = failure.text;
-    const auto previous = previous_error_;
-    lock.unlock();
-    if (*previous) (*previous)(failure);
-  }));
-  previous_close_ = std::make_shared<CloseHandler>(port_.on_close([this](Status reason) {
-    Lock lock(mutex_, Party::other);
-    end(reason);
-    const auto previous = previous_close_;
-    lock.unlock();
-    if (*previous) (*previous)(reason);
-  }));
-  port_.start();
-}
-
-void StreamReader::detach() {
-  Lock lock(mutex_, Party::other);
-  if (!std::exchange(attached_, false)) return;
-  MessageHandler message = std::move(previous_message_);
-  // Not moved: our own handlers may be calling them until they are replaced below.
-  ErrorHandler failure;
-  CloseHandler ended;
-  if (*previous_error_) failure = [kept = previous_error_](const PortError& error) { (*kept)(error); };
-  if (*previous_close_) ended = [kept = previous_close_](Status reason) { (*kept)(reason); };
-  lock.unlock();  // a handler that runs may wait for it
-  port_.on_message(std::move(message));
-  port_.on_error(std::move(failure));
-  port_.on_close(std::move(ended));
+  if (waiters_ != 0) notice();
 }
 
 void StreamReader::enter(Lock& lock) {
@@ -115,30 +78,34 @@ void StreamReader::enter(Lock& lock) {
   if (closing()) throw error(errc::misuse, name + " on a port stream that was closed");
   if ((operations_ & bit(party)) != 0)
     throw error(errc::misuse, name + " on a port stream while another " + name + " is going on");
-  if (by_caller_ && arrivals_.in_hand() && consumer_ == this_thread()) {
+  const bool in_place = can_read_ && options_.reading == StreamReading::in_place;
+  if (in_place && arrivals_.in_hand() && consumer_ == this_thread()) {
     throw error(errc::misuse, name +
                                   " on a port stream while the same thread holds a block of it: that takes "
-                                  "StreamReading::by_handler");
+                                  "StreamReading::copied");
   }
-  operations_ |= bit(party);
-  receives_alone_ = alone(Party::receiver);
+  set_operations(operations_ | bit(party));
   mutex_.join(party);
   posting_.join(party);
 }
 
 void StreamReader::leave(Lock& lock) noexcept {
-  operations_ &= ~bit(lock.party());
-  receives_alone_ = alone(Party::receiver);
+  set_operations(operations_ & ~bit(lock.party()));
   mutex_.leave(lock.party());
   posting_.leave(lock.party());
   if (waiters_ != 0) notice();
+}
+
+void StreamReader::set_operations(unsigned operations) noexcept {
+  operations_ = operations;
+  leaves_in_place_ = options_.reading == StreamReading::in_place && alone(Party::receiver);
 }
 
 bool StreamReader::close() {
   closing_ = true;
   const Lock lock(mutex_, Party::other);
   notice();
-  return !by_caller_ && operations_ == 0;
+  return operations_ == 0;
 }
 
 void StreamReader::notice() {
@@ -186,32 +153,14 @@ void StreamReader::handle(std::span<const std::byte> message) {
   switch (frame->type) {
     case FrameType::data:
       return count_message(arrivals_.on_data(frame->id, frame->payload));
-    case FrameType::ack:
-      return on_ack(*frame);
+    case FrameType::ack:  // the sender counts what it uses
+      if (!answers_.add(frame->id, decode_answer(frame->payload))) return count_message(false);
+      return news_.store(true, std::memory_order_relaxed);
     case FrameType::end:
     case FrameType::error:
       arrivals_.on_end(*frame);
       return count_message(true);
   }
-}
-
-/// Answers are cumulative: the later of two that say the same is enough, and nothing follows a rejection. The
-/// sender counts what it uses.
-void StreamReader::on_ack(const Frame& frame) {
-  const Answer answer = decode_answer(frame.payload);
-  if (!answers_expected_ || (!answers_.empty() && !answers_.back().handled && answer.handled))
-    return count_message(false);
-  if (answers_.empty() || answers_.back().handled != answer.handled) {
-    answers_.push_back({frame.id, answer.handled, answer.window,
-                        answer.reason_json.empty() ? std::string() : text_of_peer(answer.reason_json)});
-  } else {
-    PeerAnswer& last = answers_.back();
-    const BlockId ahead = frame.id - last.id;  // modulo 2^32
-    if (ahead == 0 || ahead >= 1U << 31U) return count_message(false);
-    last.id = frame.id;
-    last.window = answer.window;
-  }
-  news_.store(true, std::memory_order_relaxed);
 }
 
 void StreamReader::release_places() {
@@ -254,7 +203,7 @@ bool StreamReader::read(Lock& lock, Deadline deadline) {
 void StreamReader::sleep(Lock& lock, Deadline deadline, const std::stop_token& stop) {
   // A port that had ended before our handlers were set says nothing any more: leave what it may still
   // deliver a moment.
-  const bool open = by_caller_ || port_.is_open();
+  const bool open = can_read_ || port_.is_open();
   const Deadline look = open ? deadline : std::min(deadline, deadline_in(kLastMessages));
   const auto events = events_;
   const bool receives = lock.party() == Party::receiver;
@@ -272,11 +221,11 @@ Status StreamReader::post_slowly(Party party, const FrameHead& head, std::span<c
   Status status = Status::would_block;
   do {
     Deadline look = next_look(deadline, looks);
-    if (by_caller_) {
+    {
       const Lock lock(mutex_, party);
       (void)poll_some(party);
       if (rule_broken_) return Status::broken;
-      if (!alone(party)) look = std::min(look, deadline_in(kReadAgain));
+      if (can_read_ && !alone(party)) look = std::min(look, deadline_in(kReadAgain));
     }
     const BiasedLock posting(posting_, party);
     status = port_.post_parts_until(head.bytes(), body, look);
@@ -306,20 +255,6 @@ void StreamReader::flush_rejection(Lock& lock, Deadline deadline, const std::sto
   lock.lock();
   rejecting_ = false;
   if (is_full(status)) arrivals_.return_rejection(id);
-}
-
-/// If the delivery thread reads, a rejection may be due while nobody is inside an operation, and the delivery
-/// thread must not wait for room. Doesn't wake for a rejection that another thread is about to post: to look at
-/// it again and again would keep that thread from the lock.
-void StreamReader::run_rejecter() {
-  Lock lock(mutex_, Party::other);
-  while (!rejecter_stops_) {
-    flush_rejection(lock, deadline_in(options_.ack_timeout), {});
-    ++waiters_;
-    changed_.wait(
-        lock, [this] { return rejecter_stops_ || (arrivals_.rejection_due() && !rejecting_ && !ended()); });
-    --waiters_;
-  }
 }
 
 }  // namespace sluice::ipc

@@ -1,14 +1,13 @@
 // Who reads the port of a stream, and who posts to it: the part that both directions share.
 //
 // A message goes from the port through take() to where its frame belongs: DATA, END and ERROR to Arrivals,
-// for the receiver; ACKs to the answers, for the sender. There are two ways of reading:
+// for the receiver; ACKs to PeerAnswers, for the sender. The port is read by whichever thread waits, in send()
+// or in the receiving loop, for both directions. One that can't be read by calls hands its messages over on its
+// delivery thread, which waits for nothing but the lock.
 //
-//   by_caller   whichever thread waits, in send() or in the receiving loop, reads the port meanwhile, for both
-//   by_handler  the port's delivery thread reads; it waits for nothing but the lock
-//
-// Frames are posted by the threads inside send() and the receiving loop, and, if nobody is inside, rejections
-// by a thread of their own. Nothing is posted or waited for with the lock held. A caller who finds no room to
-// post reads meanwhile: so two endpoints that send to each other always drain each other's ring.
+// Frames are posted by the threads inside send() and the receiving loop. Nothing is posted or waited for with
+// the lock held. A caller who finds no room to post reads meanwhile: so two endpoints that send to each other
+// always drain each other's ring.
 //
 // While only one direction is in use both locks are its own (see BiasedMutex), and a block waits in place.
 #pragma once
@@ -16,24 +15,27 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
-#include <vector>
 
 #include "arrivals.hpp"
 #include "biased_mutex.hpp"
+#include "peer_answers.hpp"
+#include "port_handlers.hpp"
 #include "sluice/ipc/stream/port_stream.hpp"
 
 namespace sluice::ipc {
 
 /// What a stream's sender is told of a receiver that doesn't want more.
 inline constexpr std::string_view kReceiverClosed = "Receiver closed the stream";
+
+/// So many messages in a row may come that have no effect: blocks of a refused stream, answers to nothing, what
+/// is no frame. Twice what a peer that obeys can have on its way.
+inline constexpr std::size_t kMaxUselessMessages = 2 * kMaxBlocksInFlight;
 
 /// What ended a stream early.
 struct StreamFailure {
@@ -47,18 +49,6 @@ struct StreamFailure {
 /// How a wait ended.
 enum class Wake : std::uint8_t { ready, timed_out, cancelled };
 
-/// So many messages in a row may come that have no effect: blocks of a refused stream, answers to nothing, what
-/// is no frame. Twice what a peer that obeys can have on its way.
-inline constexpr std::size_t kMaxUselessMessages = 2 * kMaxBlocksInFlight;
-
-/// ACKs that came: one, or several that say the same.
-struct PeerAnswer {
-  BlockId id;
-  bool handled;
-  std::optional<std::uint32_t> window;
-  std::string reason;  // of a rejection
-};
-
 /// Threads: each party's calls by its own thread; close() and news() by any.
 class StreamReader {
  public:
@@ -66,9 +56,6 @@ class StreamReader {
 
   /// Throws errc::bad_option.
   StreamReader(AnyPort port, const PortStreamOptions& options, BlockId first_id);
-  StreamReader(const StreamReader&) = delete;
-  StreamReader& operator=(const StreamReader&) = delete;
-  ~StreamReader();
 
   const PortStreamOptions& options() const noexcept { return options_; }
   BiasedMutex& mutex() noexcept { return mutex_; }
@@ -80,9 +67,8 @@ class StreamReader {
   /// Throws errc::misuse if it can't begin.
   void enter(Lock& lock);
   void leave(Lock& lock) noexcept;
-  /// Whether the other direction isn't in use, and no delivery thread reads.
-  bool alone(Party party) const noexcept { return by_caller_ && operations_ == bit(party); }
-  bool by_caller() const noexcept { return by_caller_; }
+  /// Whether this party reads all that comes: the other direction isn't in use.
+  bool alone(Party party) const noexcept { return can_read_ && operations_ == bit(party); }
   bool closing() const noexcept { return closing_.load(std::memory_order_relaxed); }
   /// From any thread, without the lock. Whether nothing goes on that ends by itself.
   bool close();
@@ -90,25 +76,15 @@ class StreamReader {
   bool suspend_closing() noexcept { return closing_.exchange(false); }
   void resume_closing() noexcept { closing_ = true; }
   /// Gives the port's handlers back. Without the lock.
-  void detach();
+  void give_handlers_back() { handlers_.give_back(); }
 
   // What has come. With the lock, but for news().
 
   Arrivals& arrivals() noexcept { return arrivals_; }
+  PeerAnswers& answers() noexcept { return answers_; }
   /// Whether an answer, or the port's end, has come that the sender hasn't seen.
   bool news() const noexcept { return news_.load(std::memory_order_relaxed); }
-  /// The answers, for the sender to use and to clear; marks the news as seen.
-  std::vector<PeerAnswer>& answers() noexcept {
-    news_.store(ended_ != Status::ok, std::memory_order_relaxed);
-    return answers_;
-  }
-  /// A stream begins whose answers count from 0.
-  void begin_answers() noexcept {
-    answers_.clear();
-    answers_expected_ = true;
-  }
-  /// Whether an ACK can be for anything of ours; others are noise.
-  void expect_answers(bool expected) noexcept { answers_expected_ = expected; }
+  void news_seen() noexcept { news_.store(ended(), std::memory_order_relaxed); }
   /// A message had an effect, or none. The peer breaks a rule if that goes on.
   void count_message(bool useful);
   bool ended() const noexcept { return ended_ != Status::ok; }
@@ -120,7 +96,7 @@ class StreamReader {
 
   /// Whether this party may read now.
   bool may_read(Party party) const noexcept {
-    return by_caller_ && !reading_ && !rule_broken_ && !arrivals_.in_hand_in_place() &&
+    return can_read_ && !reading_ && !rule_broken_ && !arrivals_.in_hand_in_place() &&
            !(party == Party::sender && receiver_waits_);
   }
   /// Gives the message read before back, and takes the next one if there is one; only if may_read().
@@ -179,52 +155,44 @@ class StreamReader {
   }
   static constexpr unsigned bit(Party party) noexcept { return 1U << static_cast<unsigned>(party); }
 
-  void attach();
+  void on_delivery(std::span<const std::byte> message);
   bool take(Message message);
   void handle(std::span<const std::byte> message);
-  void on_ack(const Frame& frame);
   void break_rule(std::string rule);
+  void set_operations(unsigned operations) noexcept;
   void notice();
   bool read(Lock& lock, Deadline deadline);
   void sleep(Lock& lock, Deadline deadline, const std::stop_token& stop);
   static Deadline next_look(Deadline deadline, unsigned& looks);
-  void run_rejecter();
 
   const PortStreamOptions options_;
   AnyPort port_;
-  const bool by_caller_;
+  const bool can_read_;  // by calls; else the delivery thread hands messages over
   const bool polls_cheaply_;
-  MessageHandler previous_message_;
-  // Shared with the calls that go on to them.
-  std::shared_ptr<ErrorHandler> previous_error_;
-  std::shared_ptr<CloseHandler> previous_close_;
   std::atomic<bool> closing_{false};  // relaxed: publishes nothing but itself
   BiasedMutex posting_;               // one thread posts at a time
 
   BiasedMutex mutex_;
   std::condition_variable_any changed_;
   // All below under mutex_.
-  bool attached_ = false;
   unsigned operations_ = 0;         // a bit of each party that has entered
-  bool receives_alone_ = false;     // alone(Party::receiver)
-  const void* consumer_ = nullptr;  // the thread that got the last block, if the caller reads
+  bool leaves_in_place_ = false;    // blocks lie in the port's memory: only the receiver has entered
+  const void* consumer_ = nullptr;  // the thread that got the last block
   bool reading_ = false;            // a caller waits in the port
   unsigned waiters_ = 0;            // wait for events_ to change
   bool receiver_waits_ = false;     // is one of them: it reads rather than the sender, who would have to copy
   std::uint64_t events_ = 0;
   Arrivals arrivals_;
   Message in_place_;  // of the block that waits in place, or is in hand there
-  std::vector<PeerAnswer> answers_;
-  bool answers_expected_ = false;
+  PeerAnswers answers_;
   // Set with the lock, looked at without: relaxed, since who sees it takes the lock.
   std::atomic<bool> news_{false};
   std::size_t useless_ = 0;  // messages in a row
   Status ended_ = Status::ok;
   std::string ended_text_;
   bool rule_broken_ = false;  // by the peer; ended_text_ says which
-  bool rejecting_ = false;    // a thread posts rejections
-  bool rejecter_stops_ = false;
-  std::thread rejecter_;
+  bool rejecting_ = false;    // a thread posts a rejection
+  PortHandlers handlers_;     // last: they use the rest
 };
 
 /// Hands a message on, and gives it back unless it is a block that stays in place.
@@ -234,7 +202,7 @@ inline bool StreamReader::take(Message message) {
     return false;
   }
   const auto bytes = message.bytes();
-  if (receives_alone_ && arrivals_.queue_empty() && is_data(bytes)) {
+  if (leaves_in_place_ && arrivals_.queue_empty() && is_data(bytes)) {
     // Apart from the other frames, so that nothing of it goes through memory on its way.
     if (arrivals_.on_data_in_place(id_of(bytes), bytes.subspan(kFrameHeaderBytes))) [[likely]] {
       useless_ = 0;

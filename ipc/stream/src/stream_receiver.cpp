@@ -135,12 +135,10 @@ void StreamReceiver::refuse_stream(Lock& lock, bool block_handled, std::string_v
   linger(lock, deadline);
 }
 
-/// Posts the rejection. Blocks that are on their way are refused by whoever reads the port; if that's us, we
-/// stay for it.
+/// Posts the rejection, and refuses the blocks that are on their way.
 void StreamReceiver::linger(Lock& lock, Deadline deadline) {
-  reader_.flush_rejection(lock, deadline, {});
-  if (!reader_.by_caller() && !reader_.closing()) return;
   const bool closing = reader_.suspend_closing();
+  reader_.flush_rejection(lock, deadline, {});
   (void)reader_.wait(
       lock, [this] { return !reader_.arrivals().refusing() || reader_.ended(); }, [&] { return deadline; },
       {});
@@ -148,11 +146,13 @@ void StreamReceiver::linger(Lock& lock, Deadline deadline) {
   if (closing) reader_.resume_closing();
 }
 
-void StreamReceiver::refuse_leftovers(bool last) {
+void StreamReceiver::refuse_leftovers() {
   Lock lock(reader_.mutex(), Party::other);
-  if (!reader_.arrivals().queue_empty()) refuse_stream(lock, false, kReceiverClosed);
-  if (last && !reader_.by_caller() && reader_.arrivals().refusing())
+  if (!reader_.arrivals().queue_empty()) {
+    refuse_stream(lock, false, kReceiverClosed);
+  } else if (reader_.arrivals().rejection_due()) {
     linger(lock, deadline_in(reader_.options().linger));
+  }
 }
 
 StreamTotals StreamReceiver::totals() const noexcept {

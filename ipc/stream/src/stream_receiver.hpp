@@ -30,9 +30,8 @@ class StreamReceiver {
 
   StreamTotals totals() const noexcept;
 
-  /// What arrived and nobody received: its sender is told. By any thread, while nobody receives; with
-  /// `last`, waits for the sender to take note.
-  void refuse_leftovers(bool last);
+  /// What arrived and nobody received: its sender is told. By any thread, while nobody receives.
+  void refuse_leftovers();
 
  private:
   using Lock = StreamReader::Lock;

@@ -17,7 +17,7 @@ void StreamSender::begin(const SendOptions& options) {
     throw;
   }
   if (state_.blocks_sent() != 0) state_.restart();
-  reader_.begin_answers();
+  reader_.answers().begin();
   partial_.clear();
   failure_.reset();
   skip_looks_ = 0;
@@ -117,35 +117,28 @@ Status StreamSender::post_slowly(const FrameHead& head, std::span<const std::byt
 /// Uses the answers that have come. With the lock.
 void StreamSender::absorb() {
   if (!reader_.news()) return;
-  auto& answers = reader_.answers();
-  for (const PeerAnswer& answer : answers) reader_.count_message(use(answer));
-  answers.clear();
+  reader_.news_seen();
+  if (const auto handled = reader_.answers().take_handled())
+    use(handled->id, {.handled = true, .window = handled->window}, {});
+  if (const auto rejected = reader_.answers().take_rejected()) use(rejected->id, {}, rejected->reason);
   if (reader_.ended() && !port_failure_) port_failure_ = reader_.port_failure();
   publish_progress();
 }
 
-/// False: it answered nothing.
-bool StreamSender::use(const PeerAnswer& answer) {
-  switch (state_.on_ack(answer.id, {.handled = answer.handled, .window = answer.window})) {
-    case SendState::AckEffect::advanced:
-      waiting_since_.reset();
-      return true;
-    case SendState::AckEffect::stale:
-      return false;
-    case SendState::AckEffect::rejected: {
-      waiting_since_.reset();
-      const std::string reason = answer.reason.empty() ? std::string(kReceiverClosed) : answer.reason;
-      if (!failure_) failure_ = {stream_errc::rejected, reason, reason};
-      return true;
-    }
-    case SendState::AckEffect::never_sent:
-      if (!failure_) {
-        failure_ = {stream_errc::protocol, "the peer acknowledged block " + std::to_string(answer.id) +
-                                               ", expected one below " + std::to_string(state_.next_id())};
-      }
-      return false;
+void StreamSender::use(BlockId id, const Answer& answer, const std::string& reason) {
+  using Effect = SendState::AckEffect;
+  const Effect effect = state_.on_ack(id, answer);
+  const bool useful = effect == Effect::advanced || effect == Effect::rejected;
+  reader_.count_message(useful);
+  if (useful) waiting_since_.reset();
+  if (failure_) return;
+  if (effect == Effect::rejected) {
+    const std::string why = reason.empty() ? std::string(kReceiverClosed) : reason;
+    failure_ = {stream_errc::rejected, why, why};
+  } else if (effect == Effect::never_sent) {
+    failure_ = {stream_errc::protocol, "the peer acknowledged block " + std::to_string(id) +
+                                           ", expected one below " + std::to_string(state_.next_id())};
   }
-  return false;
 }
 
 /// The port didn't take a block. What the peer said before it ended is the better explanation.
@@ -220,7 +213,7 @@ void StreamSender::fail(const std::exception_ptr& failure) noexcept {
 }
 
 void StreamSender::leave(Lock& lock) noexcept {
-  reader_.expect_answers(!state_.all_answered());
+  reader_.answers().expect(!state_.all_answered());
   reader_.leave(lock);
 }
 

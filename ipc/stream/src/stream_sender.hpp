@@ -55,7 +55,7 @@ class StreamSender {
   void wait_for_answers(Lock& lock, bool whatever_they_say);
   Status post_slowly(const FrameHead& head, std::span<const std::byte> body);
   void absorb();
-  bool use(const PeerAnswer& answer);
+  void use(BlockId id, const Answer& answer, const std::string& reason);
   Deadline ack_deadline();
   void publish_progress() noexcept;
   void leave(Lock& lock) noexcept;

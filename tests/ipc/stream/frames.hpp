@@ -60,10 +60,27 @@ class RawPeer {
   AnyPort* port_;
 };
 
-inline constexpr std::array kStreamReadings{StreamReading::by_caller, StreamReading::by_handler};
+inline constexpr std::array kStreamReadings{StreamReading::in_place, StreamReading::copied};
 
 inline std::string name_of(StreamReading reading) {
-  return reading == StreamReading::by_caller ? "ByCaller" : "ByHandler";
+  return reading == StreamReading::in_place ? "InPlace" : "Copied";
+}
+
+/// The ways in which a stream gets its messages: by calls, or from the delivery thread of a port that was started.
+enum class StreamWay { in_place, copied, by_handler };
+
+inline constexpr std::array kStreamWays{StreamWay::in_place, StreamWay::copied, StreamWay::by_handler};
+
+inline std::string name_of(StreamWay way) {
+  return way == StreamWay::by_handler ? "ByHandler" : way == StreamWay::copied ? "Copied" : "InPlace";
+}
+inline StreamReading reading_of(StreamWay way) {
+  return way == StreamWay::in_place ? StreamReading::in_place : StreamReading::copied;
+}
+/// Before a stream is made over the port.
+template <MessagePortLike P>
+void prepare(P& port, StreamWay way) {
+  if (way == StreamWay::by_handler) port.start();
 }
 
 /// The stream_errc that `body` throws, if it does.

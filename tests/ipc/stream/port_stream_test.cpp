@@ -67,7 +67,7 @@ INSTANTIATE_TEST_SUITE_P(Ports, PortStreams,
 class NestedPortStreams : public PortStreams {};
 INSTANTIATE_TEST_SUITE_P(Ports, NestedPortStreams,
                          ::testing::Combine(::testing::ValuesIn(test::kPortKinds),
-                                            ::testing::Values(StreamReading::by_handler)),
+                                            ::testing::Values(StreamReading::copied)),
                          parameter_name);
 
 TEST_P(PortStreams, CarryBlocksInOrderAndWhole) {

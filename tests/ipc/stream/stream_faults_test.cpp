@@ -26,9 +26,17 @@ using test::from_hex;
 using test::hex_of_text;
 using test::RawPeer;
 
-class StreamFaults : public ::testing::TestWithParam<StreamReading> {
+class StreamFaults : public ::testing::TestWithParam<test::StreamWay> {
  protected:
-  PortStreamOptions options() const { return {.ack_timeout = 10s, .window_bytes = 0, .reading = GetParam()}; }
+  StreamFaults() { use(test::PortKind::shared_memory); }
+  void use(test::PortKind kind) { use(test::make_ports(kind)); }
+  void use(test::PortPair ports) {
+    ports_ = std::move(ports);
+    test::prepare(ports_.second, GetParam());
+  }
+  PortStreamOptions options() const {
+    return {.ack_timeout = 10s, .window_bytes = 0, .reading = test::reading_of(GetParam())};
+  }
   PortStreamOptions with_window(std::uint32_t window) const {
     auto changed = options();
     changed.window_bytes = window;
@@ -52,15 +60,15 @@ class StreamFaults : public ::testing::TestWithParam<StreamReading> {
     });
   }
 
-  test::PortPair ports_ = test::make_ports(test::PortKind::shared_memory);
+  test::PortPair ports_;
   RawPeer peer_{ports_.first};
   std::string text_;
   std::string reason_;
   test::Watchdog watchdog_{60s, "a stream fault test"};
 };
 
-INSTANTIATE_TEST_SUITE_P(Uses, StreamFaults, ::testing::ValuesIn(test::kStreamReadings),
-                         [](const auto& use) { return test::name_of(use.param); });
+INSTANTIATE_TEST_SUITE_P(Ways, StreamFaults, ::testing::ValuesIn(test::kStreamWays),
+                         [](const auto& way) { return test::name_of(way.param); });
 
 // Fault 1: a consumer that stops or throws.
 
@@ -260,7 +268,7 @@ TEST_P(StreamFaults, KeepOnlyABoundedPieceOfThePeersWords) {
 }
 
 TEST_P(StreamFaults, BoundAHugeErrorMessage) {
-  ports_ = test::make_ports(test::PortKind::bytes);
+  use(test::PortKind::bytes);
   RawPeer peer(ports_.first);
   Bytes huge(12U << 20U, std::byte{'x'});
   huge[0] = std::byte{3};
@@ -276,7 +284,7 @@ TEST_P(StreamFaults, KeepOnlyAPieceOfAnErrorOfAHundredMegabytes) {
   constexpr std::size_t kHuge = 100'000'000;
   auto [a, b] = test::make_socket_pair(SOCK_STREAM);
   const NativePortOptions large{.max_message_bytes = 2 * kHuge};
-  ports_ = {AnyPort(wrap_native_port(std::move(a), large)), AnyPort(wrap_native_port(std::move(b), large))};
+  use({AnyPort(wrap_native_port(std::move(a), large)), AnyPort(wrap_native_port(std::move(b), large))});
   auto receiving = receive(options());
   Bytes huge(kHuge, std::byte{'x'});
   std::fill_n(huge.begin(), 5, std::byte{0});
@@ -288,9 +296,9 @@ TEST_P(StreamFaults, KeepOnlyAPieceOfAnErrorOfAHundredMegabytes) {
 }
 
 TEST_P(StreamFaults, EndAtAnErrorThatIsLargerThanThePortAllows) {
-  ports_ = test::make_ports(test::PortKind::bytes);
+  use(test::PortKind::bytes);
   auto [theirs, ours] = test::make_socket_pair(SOCK_STREAM);
-  ports_.second = AnyPort(wrap_native_port(std::move(ours)));
+  use({AnyPort(), AnyPort(wrap_native_port(std::move(ours)))});
   auto receiving = receive(options());
   // The length alone, 100,000,000, is refused: nothing is read, and no memory taken, for it.
   const Bytes length = from_hex("00e1f50503");
@@ -336,27 +344,23 @@ TEST_P(StreamFaults, NoticeAnEndThatCountsWrong) {
 }
 
 /// The others leave what they don't consume in the port.
-class QueueingStreams : public StreamFaults {};
-INSTANTIATE_TEST_SUITE_P(Uses, QueueingStreams, ::testing::Values(StreamReading::by_handler),
-                         [](const auto& use) { return test::name_of(use.param); });
-
-TEST_P(QueueingStreams, RefuseAPeerThatFloodsBeyondItsWindow) {
-  auto limited = with_window(1000);
-  limited.tolerance_bytes = 500;
-  limited.linger = 1ms;
-  auto stream = create_port_stream(ports_.second, limited);
+TEST(StreamsReadByHandler, RefuseAPeerThatFloodsBeyondItsWindow) {
+  const test::Watchdog watchdog{60s, "a flood"};
+  auto [peer, ours] = make_port_pair();
+  ours.start();
+  auto stream = create_port_stream(ours, {.window_bytes = 1000, .tolerance_bytes = 500, .linger = 1ms});
   // Nobody consumes meanwhile: 1 block of 1000, then more than what is tolerated.
   const std::string block = std::string(2000, '5');
-  for (int i = 0; i < 4; ++i) peer_.post("000000000" + std::to_string(i) + block);
-  // The refusal, of one of the last three, shows that it has come.
-  const std::string refusal = peer_.next();
-  ASSERT_GE(refusal.size(), 12U) << refusal;
-  EXPECT_EQ(refusal.substr(10, 2), "00") << refusal;
-  EXPECT_EQ(ending_of([&] { stream.receive([](auto /*block*/) {}); }, &text_), stream_errc::protocol);
-  EXPECT_NE(text_.find("1000 bytes"), std::string::npos) << text_;
+  for (int i = 0; i < 4; ++i)
+    ASSERT_EQ(peer.post_message(from_hex("000000000" + std::to_string(i) + block)), Status::ok);
+  ASSERT_EQ(peer.wait_until_consumed(), Status::ok);
+  std::string text;
+  EXPECT_EQ(ending_of([&] { stream.receive([](auto /*block*/) {}); }, &text), stream_errc::protocol);
+  EXPECT_NE(text.find("1000 bytes"), std::string::npos) << text;
+  EXPECT_EQ(test::to_hex(peer.receive().bytes()).substr(0, 12), "010000000300");  // refused, to the last
 }
 
-TEST_P(QueueingStreams, EndAtAFloodOfAnswers) {
+TEST_P(StreamFaults, EndAtAFloodOfAnswers) {
   auto stream = create_port_stream(ports_.second, options());
   std::promise<void> flooded;
   auto sending = std::async(std::launch::async, [&] {
@@ -383,7 +387,8 @@ TEST_P(StreamFaults, FillWindowsOfEverySize) {
     auto receiving = receive(with_window(window));
     const auto tell = std::to_string(window);
     std::optional<stream_errc> sent;
-    auto sender = create_port_stream(ports_.first, {.ack_timeout = 10s, .reading = GetParam()});
+    auto sender =
+        create_port_stream(ports_.first, {.ack_timeout = 10s, .reading = test::reading_of(GetParam())});
     sent = ending_of([&] { sender.send(std::vector<Bytes>(1000, Bytes(500))); }, &text_);
     EXPECT_EQ(sent, std::nullopt) << tell << text_;
     EXPECT_EQ(receiving.get(), std::nullopt) << tell << text_;
@@ -494,7 +499,7 @@ TEST_P(StreamFaults, EndWhenMessagesWithoutEffectGoOn) {
 
 TEST_P(StreamFaults, EndInTimeThoughThePeerReadsNoAnswers) {
   for (const char* id : {"next", "00000007"}) {  // each is answered: by an ACK, by a rejection
-    ports_ = test::make_ports(test::PortKind::small_ring);
+    use(test::PortKind::small_ring);
     auto quick = options();
     quick.ack_timeout = 1h;
     quick.idle_timeout = 50ms;

@@ -45,17 +45,16 @@ class StreamEnds;  // not exported
 
 namespace sluice {
 
-/// Who reads the port of a PortStream.
+/// Where a received block lies. The port is read by whichever thread waits, in send() or in the receiving loop;
+/// it reads for both. A port that can't be read by calls (one that was started, for example) is read by its
+/// delivery thread, and its blocks are copied: the port's handlers are set while the stream uses it.
 enum class StreamReading : std::uint8_t {
-  /// Whichever thread waits, in send() or in the receiving loop; it reads for both. A received block lies in
-  /// place in the peer's memory while nothing is sent; it is copied once while something is. A send that begins
-  /// while another thread's loop has a block in place gets no answer until that loop comes back, so don't wait
-  /// for it inside the loop; send() and receive() by the very thread that has the block throw errc::misuse.
-  by_caller,
-  /// The port's delivery thread, which copies blocks to memory of this process: sending and receiving go on
-  /// inside the receiving loop, too. The port's handlers are set while the stream uses it. This is what a port
-  /// gets that can't be read by calls.
-  by_handler,
+  /// In the peer's memory while nothing is sent; copied once while something is. A send that begins while
+  /// another thread's loop has a block in place gets no answer until that loop comes back, so don't wait for it
+  /// inside the loop; send() and receive() by the very thread that has the block throw errc::misuse.
+  in_place,
+  /// In memory of this process: sending and receiving go on inside the receiving loop, too, by any thread.
+  copied,
 };
 
 struct PortStreamOptions {
@@ -73,7 +72,7 @@ struct PortStreamOptions {
   std::uint64_t tolerance_bytes = 1U << 16U;
   /// How long a stream that ends early waits for the other side to take note.
   std::chrono::nanoseconds linger = std::chrono::seconds(1);
-  StreamReading reading = StreamReading::by_caller;
+  StreamReading reading = StreamReading::in_place;
 };
 
 /// What was moved, and how much of it is still under way.
@@ -105,7 +104,7 @@ using BlockConsumer = std::function<void(std::span<const std::byte> block)>;
 
 /// The blocks of one stream, as an input range to be walked once. Going on acknowledges the block before;
 /// destroying it early refuses the rest (and says so to the sender). Iterating throws StreamError if the
-/// stream doesn't complete. A span is valid until the loop goes on; unless in StreamReading::by_handler it
+/// stream doesn't complete. A span is valid until the loop goes on; unless in StreamReading::copied it
 /// can lie in the peer's memory, who can still change it: copy it first if the peer isn't trusted.
 /// Thread-safety: one thread. Keeps the stream's port in use while it lives.
 class ReceivedBlocks {
