@@ -14,6 +14,7 @@
 #include <string>
 #include <utility>
 
+#include "allocation.hpp"
 #include "region_mapping.hpp"
 #include "sluice/base/atomic_file.hpp"
 #include "sluice/base/detail/file_io.hpp"
@@ -76,15 +77,6 @@ Descriptor create_memfd() {
   if (fd < 0 && errno == EINVAL) fd = ::memfd_create("sluice", kFlags);  // kernels before 6.3
   if (fd < 0) throw_errno("memfd_create for a region");
   return Descriptor(fd);
-}
-
-/// Gives every page of the file a place now: writing to it later can't fail.
-void allocate(int fd, std::uint64_t bytes) {
-  int result = 0;
-  do {
-    result = ::fallocate(fd, 0, 0, static_cast<off_t>(bytes));
-  } while (result != 0 && errno == EINTR);
-  if (result != 0) throw_errno("allocating a region of " + std::to_string(bytes) + " bytes");
 }
 
 RegionHeader make_region_header(const RegionOptions& options) {
@@ -255,7 +247,7 @@ OwnedRegion OwnedRegion::create_open(const RegionOptions& options) {
     region.file_ = options.file;
   }
   const int writable = region.draft_ ? region.draft_->fd() : region.descriptor();
-  allocate(writable, header.data_offset + header.capacity);
+  allocate(writable, header.data_offset + header.capacity, region.draft_ == nullptr);
   region.mapping_ =
       std::make_unique<RegionMapping>(writable, bip::read_write, header.data_offset, header.capacity);
   std::byte* base = region.mapping_->base();

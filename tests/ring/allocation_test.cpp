@@ -1,0 +1,143 @@
+// Memory for a region: the limits that would end the process are errors.
+#include "allocation.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <optional>
+#include <string>
+
+#include "child_process.hpp"
+#include "memory_group.hpp"
+#include "sluice/ring/region.hpp"
+#include "temp_directory.hpp"
+#include "throws.hpp"
+
+namespace sluice::ring::testing {
+namespace {
+
+using test::ChildProcess;
+using test::TempDirectory;
+
+constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
+
+/// A folder that looks like a memory group's.
+class GroupFolder {
+ public:
+  std::filesystem::path top() const { return directory_.path(); }
+
+  std::filesystem::path add(const std::string& name) const {
+    std::filesystem::create_directories(top() / name);
+    return top() / name;
+  }
+  static void write(const std::filesystem::path& file, const std::string& content) {
+    std::ofstream(file) << content;
+  }
+
+ private:
+  TempDirectory directory_;
+};
+
+TEST(MemoryGroup, AllowsItsLimitLessWhatIsUsedAndCanNotBeGivenBack) {
+  const GroupFolder groups;
+  const auto folder = groups.add("a");
+  GroupFolder::write(folder / "memory.max", "1000000\n");
+  GroupFolder::write(folder / "memory.current", "700000\n");
+  EXPECT_EQ(room_in_memory_group(folder, groups.top()), 300'000U);
+  GroupFolder::write(folder / "memory.stat",
+                     "anon 1\ninactive_file 100000\nactive_file 50000\nslab_reclaimable 7\n");
+  EXPECT_EQ(room_in_memory_group(folder, groups.top()), 450'007U);
+  GroupFolder::write(folder / "memory.current", "1200007\n");
+  EXPECT_EQ(room_in_memory_group(folder, groups.top()), 0U) << "more than all";
+}
+
+TEST(MemoryGroup, OfTheOlderInterfaceIsReadToo) {
+  const GroupFolder groups;
+  const auto folder = groups.add("a");
+  GroupFolder::write(folder / "memory.limit_in_bytes", "1000000\n");
+  GroupFolder::write(folder / "memory.usage_in_bytes", "700000\n");
+  GroupFolder::write(folder / "memory.stat",
+                     "inactive_file 5\ntotal_inactive_file 10\ntotal_active_file 1\n");
+  EXPECT_EQ(room_in_memory_group(folder, groups.top()), 300'011U);
+}
+
+TEST(MemoryGroup, IsBoundByTheGroupsAboveIt) {
+  const GroupFolder groups;
+  const auto folder = groups.add("a/b/c");
+  GroupFolder::write(folder / "memory.max", "max\n");
+  EXPECT_EQ(room_in_memory_group(folder, groups.top()), kUnlimited);
+  GroupFolder::write(groups.top() / "a" / "memory.max", "5000\n");
+  EXPECT_EQ(room_in_memory_group(folder, groups.top()), 5000U);
+  EXPECT_EQ(room_in_memory_group(groups.top() / "gone" / "b", groups.top()), kUnlimited);
+}
+
+/// A memory group with a limit, which ends with this object; nothing if this user can't make one.
+class LimitedGroup {
+ public:
+  explicit LimitedGroup(std::uint64_t bytes) {
+    for (const char* const place : {"/sys/fs/cgroup/memory", "/sys/fs/cgroup"}) {
+      for (const char* const limit : {"memory.limit_in_bytes", "memory.max"}) {
+        folder_ = std::filesystem::path(place) / ("sluice-test-" + std::to_string(::getpid()));
+        if (::mkdir(folder_.c_str(), 0700) != 0) continue;
+        if (std::filesystem::exists(folder_ / limit) && write(limit, bytes)) return;
+        ::rmdir(folder_.c_str());
+      }
+    }
+    folder_.clear();
+  }
+  LimitedGroup(const LimitedGroup&) = delete;
+  LimitedGroup& operator=(const LimitedGroup&) = delete;
+  ~LimitedGroup() {
+    for (int i = 0; i < 1000 && !folder_.empty() && ::rmdir(folder_.c_str()) != 0; ++i) ::usleep(1000);
+  }
+
+  explicit operator bool() const { return !folder_.empty(); }
+  bool enter() const { return write("cgroup.procs", static_cast<std::uint64_t>(::getpid())); }
+
+ private:
+  bool write(const char* name, std::uint64_t number) const {
+    std::ofstream file(folder_ / name);
+    file << number << std::flush;
+    return file.good();
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST(MemoryGroup, ThatIsTooSmallForARegionIsAnErrorAndNotTheEndOfTheProcess) {
+  const LimitedGroup group(8U << 20U);
+  if (!group) GTEST_SKIP() << "can't make a memory group here (needs root, and a memory controller)";
+  ChildProcess child([&] {
+    ASSERT_TRUE(group.enter());
+    EXPECT_TRUE(test::throws(std::errc::not_enough_memory, "the memory group allows",
+                             [] { (void)OwnedRegion::create({.capacity = 64U << 20U}); }));
+    (void)OwnedRegion::create({.capacity = 1U << 20U});
+  });
+  const auto status = child.wait_for(std::chrono::seconds(30));
+  ASSERT_TRUE(status);
+  EXPECT_TRUE(status->ok()) << test::to_string(*status);
+}
+
+TEST(Allocation, BeyondTheLimitOnTheSizeOfFilesIsAnErrorAndNoSignal) {
+  ChildProcess child([] {
+    const rlimit small{.rlim_cur = 32'768, .rlim_max = RLIM_INFINITY};
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+    EXPECT_TRUE(test::throws(std::errc::file_too_large, "ulimit -f",
+                             [] { (void)OwnedRegion::create({.capacity = 65'536}); }));
+    (void)OwnedRegion::create({.capacity = 4096});
+  });
+  const auto status = child.wait_for(std::chrono::seconds(30));
+  ASSERT_TRUE(status);
+  EXPECT_TRUE(status->ok()) << test::to_string(*status);
+}
+
+}  // namespace
+}  // namespace sluice::ring::testing
