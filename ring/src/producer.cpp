@@ -120,10 +120,10 @@ void Producer::drop_history_before(Position position) noexcept {
   while (before(marks_[first_mark_ % marks_.size()].position, position)) ++first_mark_;
   if (first_mark_ == kept) return;
   const Mark& oldest = marks_[first_mark_ % marks_.size()];
-  own_->history.oldest_sequence.store(oldest.sequence,
-                                      std::memory_order_relaxed);  // ordered by the barrier below
-  own_->history.oldest.store(oldest.position,
-                             std::memory_order_relaxed);  // [OLDEST] before the bytes are reused
+  // Relaxed: oldest's release orders it.
+  own_->history.oldest_sequence.store(oldest.sequence, std::memory_order_relaxed);
+  // [OLDEST] release: the record there is visible to who begins with it; and before the bytes are reused.
+  own_->history.oldest.store(oldest.position, std::memory_order_release);
   release_barrier();
 }
 

@@ -29,9 +29,9 @@
 //            header and payload precede the tail
 //   RELEASE  store: ConsumerRelease::released, release         load: Producer::refresh_released, acquire
 //            reads of the record precede its being overwritten
-//   OLDEST   store: ProducerHistory::oldest, relaxed,          load: readers of history: acquire fence,
-//                   then a release fence                             then oldest again
-//            what was copied is unharmed if oldest is still not past it
+//   OLDEST   store: ProducerHistory::oldest, release,          load: readers of history: acquire; and
+//                   then a release fence                             again behind an acquire fence
+//            the records from there on are visible; what was copied is unharmed if oldest is still not past it
 //   SLEEP-C  store: ConsumerWait::wait_position,               load: the publication's full barrier,
 //                   then a full barrier                              then wait_position
 //            either the publisher sees the wait position, or the sleeper sees the record
