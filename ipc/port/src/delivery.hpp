@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <exception>
 #include <functional>
@@ -21,6 +22,7 @@
 #include "sluice/ipc/port/message_port.hpp"
 #include "sluice/ipc/port/port_options.hpp"
 #include "turn.hpp"
+#include "wait_for_thread.hpp"
 
 namespace sluice::ipc {
 
@@ -33,6 +35,8 @@ std::string text_of(const std::exception_ptr& failure);
 ///   ReadResult next_message()       ok, would_block, or why there'll be none
 ///   void release(ring::Sequence)    the message is handled
 ///   std::string failure_text()      why the port broke, in words
+///   void note_failure(std::string)  what failure_text() says from now on
+///   void close()                    a handler has failed, and nobody took that
 ///
 /// They are called on the delivering thread, or where the executor runs its work, but never at once. A
 /// template, so that the way of a message is inlined from the ring to the handler.
@@ -49,14 +53,15 @@ class Delivery {
 
   MessageHandler on_message(MessageHandler handler);
   ErrorHandler on_error(ErrorHandler handler) { return on_error_.exchange(std::move(handler)); }
-  CloseHandler on_close(CloseHandler handler) { return on_close_.exchange(std::move(handler)); }
+  /// Set after the end has been reported to none, calls the handler itself.
+  CloseHandler on_close(CloseHandler handler);
 
   /// Delivers on a thread of its own, which keeps `source` alive while it runs. Does nothing if something
   /// delivers already, or did until the end.
   void start(std::shared_ptr<Source> source);
   /// Delivers on this thread until the port has ended, and returns why; closed also if a handler destroyed
-  /// it, or the executor threw work away. Passes on what a handler throws if there is no error handler.
-  /// Throws errc::misuse if another thread delivers.
+  /// it, or the executor threw work away. Passes on what a handler throws if no error handler takes it, and
+  /// what the executor throws. Throws errc::misuse if another thread delivers.
   Status run(const std::shared_ptr<Source>& source);
   /// Whether messages go to the handlers: start() or run() was called.
   bool started() const noexcept;
@@ -79,13 +84,15 @@ class Delivery {
   enum class State : unsigned char { idle, delivering, stopped, over };
 
   // The way of a message, in this order.
-  Status deliver_until_end(Source& source);
+  Status deliver_until_end(Source& source) noexcept;
   void wait_for_handler();
   bool run_where_handlers_run(const std::function<void()>& work);
-  Status call_handlers(Source& source);
   Status call_handler_for_each_message(Source& source);
-  void report_end(Source& source, Status reason);
+  Status report_end(Source& source, Status reason) noexcept;
 
+  bool report_failure(Source& source, const char* who) noexcept;
+  void note_failure(Source& source, const char* who);
+  void tell_close_handler();
   void begin();
   void end(Status reason) noexcept;
   void interrupt_with(bool interrupted) noexcept;
@@ -102,10 +109,14 @@ class Delivery {
   State state_ = State::idle;      // stopped: run() may go on; over: the end has been reported
   Status reported_ = Status::ok;   // why the port had ended when the handlers were told so
   bool interrupted_ = false;       // nobody waits for a handler any more
-  bool abandoned_ = false;         // no handler begins any more
+  bool end_reported_ = false;      // reported_ is what on_close is told, now or when it is set:
+  bool close_told_ = false;        // once
   std::thread::id delivers_on_{};  // while state_ is delivering
   std::shared_ptr<Turn> turn_;     // the last piece of work given to the executor
   std::thread thread_;             // set under mutex_, which the thread takes before anything else
+
+  std::atomic<bool> abandoned_{false};  // no handler begins any more
+  std::exception_ptr failure_;          // the delivering thread's: what nobody took
 };
 
 template <typename Source>
@@ -116,7 +127,10 @@ void Delivery<Source>::start(std::shared_ptr<Source> source) {
   try {
     thread_ = std::thread([this, source = std::move(source)] {
       begin();
-      end(deliver_until_end(*source));
+      Status reason = deliver_until_end(*source);
+      if (reason == Status::handler_failed) source->close();
+      if (reason != Status::ok) reason = report_end(*source, reason);
+      end(reason);
     });
   } catch (const std::system_error& failure) {
     throw error(failure.code(), "starting a port's delivery thread");
@@ -135,28 +149,32 @@ Status Delivery<Source>::run(const std::shared_ptr<Source>& source) {
     state_ = State::delivering;
   }
   begin();
-  Status reason = Status::ok;
-  try {
-    reason = deliver_until_end(*source);
-  } catch (...) {
+  Status reason = deliver_until_end(*source);
+  if (reason != Status::ok && reason != Status::handler_failed) {
+    reason = report_end(*source, reason);
+    end(reason);
+  } else {
     end(Status::ok);
-    throw;
   }
-  end(reason);
+  if (reason == Status::handler_failed) std::rethrow_exception(std::exchange(failure_, {}));
   return reason == Status::ok ? Status::closed : reason;
 }
 
 /// The loop. The reason why it ended, or ok if it was abandoned.
 template <typename Source>
-Status Delivery<Source>::deliver_until_end(Source& source) {
-  Status status = Status::ok;
-  while (status == Status::ok) {
-    status = source.wait_for_message();
-    if (status != Status::ok) break;
-    wait_for_handler();
-    if (!run_where_handlers_run([&] { status = call_handlers(source); })) return Status::ok;
+Status Delivery<Source>::deliver_until_end(Source& source) noexcept {
+  try {
+    for (;;) {
+      Status status = source.wait_for_message();
+      if (status != Status::ok) return status;
+      wait_for_handler();
+      if (!run_where_handlers_run([&] { status = call_handler_for_each_message(source); })) return Status::ok;
+      if (status != Status::ok) return status;
+    }
+  } catch (...) {
+    note_failure(source, "the executor threw: ");
+    return Status::handler_failed;
   }
-  return run_where_handlers_run([&] { report_end(source, status); }) ? status : Status::ok;
 }
 
 template <typename Source>
@@ -167,11 +185,10 @@ void Delivery<Source>::wait_for_handler() {
 }
 
 /// False if the work has not begun, and no other will: the port is being destroyed, or the executor threw
-/// the work away.
+/// the work away. Passes on what the executor throws.
 template <typename Source>
 bool Delivery<Source>::run_where_handlers_run(const std::function<void()>& work) {
   if (!executor_) {
-    // Without the lock: without an executor, only this thread sets it.
     if (!abandoned_) work();
     return !abandoned_;
   }
@@ -181,24 +198,18 @@ bool Delivery<Source>::run_where_handlers_run(const std::function<void()>& work)
     if (abandoned_) return false;
     turn_ = turn;
   }
-  executor_(turn->piece());
+  try {
+    executor_(turn->piece());
+  } catch (...) {
+    turn->call_off();
+    turn->wait();  // it may have begun
+    throw;
+  }
   return turn->wait();
 }
 
-/// Calls the handler until no message is left: ok; or why there'll be none. A message at which the handler
-/// throws counts as handled.
-template <typename Source>
-Status Delivery<Source>::call_handlers(Source& source) {
-  try {
-    return call_handler_for_each_message(source);
-  } catch (...) {
-    const PortError error{Status::ok, "a message handler threw: " + text_of(std::current_exception())};
-    // Without an error handler the exception goes where an uncaught one goes.
-    if (!on_error_.call(error)) throw;
-    return Status::ok;
-  }
-}
-
+/// Calls the handler until no message is left: ok; or why there'll be none. handler_failed: it threw, and
+/// nobody took that; the message is released when the next one is read.
 template <typename Source>
 Status Delivery<Source>::call_handler_for_each_message(Source& source) {
   Status status = Status::ok;
@@ -206,17 +217,88 @@ Status Delivery<Source>::call_handler_for_each_message(Source& source) {
     const ReadResult message = source.next_message();
     status = message.status;
     if (status != Status::ok) return false;
-    handler(message.record.payload);
+    try {
+      handler(message.record.payload);
+    } catch (...) {
+      if (!report_failure(source, "a message handler threw: ")) status = Status::handler_failed;
+    }
+    if (status != Status::ok) return false;
     source.release(message.record.sequence);
     return true;
   });
   return status == Status::would_block ? Status::ok : status;
 }
 
+/// Tells the handlers why the port has ended. Returns that reason; handler_failed if one of them threw, or the
+/// executor, and nobody took it; ok if it was abandoned.
 template <typename Source>
-void Delivery<Source>::report_end(Source& source, Status reason) {
-  if (reason == Status::broken) on_error_.call(PortError{reason, source.failure_text()});
-  on_close_.call(reason);
+Status Delivery<Source>::report_end(Source& source, Status reason) noexcept {
+  Status reported = reason;
+  const auto tell = [&] {
+    if (reason == Status::broken) {
+      try {
+        on_error_.call(PortError{reason, source.failure_text()});
+      } catch (...) {
+        note_failure(source, "an error handler threw: ");
+        reported = Status::handler_failed;
+      }
+    }
+    {
+      const std::scoped_lock lock(mutex_);
+      reported_ = reason;
+      end_reported_ = true;
+    }
+    try {
+      tell_close_handler();
+    } catch (...) {
+      if (!report_failure(source, "a close handler threw: ")) reported = Status::handler_failed;
+    }
+  };
+  try {
+    return run_where_handlers_run(tell) ? reported : Status::ok;
+  } catch (...) {
+    note_failure(source, "the executor threw: ");
+    return Status::handler_failed;
+  }
+}
+
+/// Calls the close handler if there is one and an end, and none was called before.
+template <typename Source>
+void Delivery<Source>::tell_close_handler() {
+  const auto may_call = [this] {
+    const std::scoped_lock lock(mutex_);
+    return end_reported_ && !on_close_.empty() && !std::exchange(close_told_, true);
+  };
+  while (may_call() && !on_close_.call(reported_)) {
+    const std::scoped_lock lock(mutex_);
+    close_told_ = false;  // it was taken away meanwhile
+  }
+}
+
+template <typename Source>
+CloseHandler Delivery<Source>::on_close(CloseHandler handler) {
+  CloseHandler before = on_close_.exchange(std::move(handler));
+  tell_close_handler();
+  return before;
+}
+
+/// Tells on_error what is being thrown. False if it isn't set, throws, too, or may not be called any more.
+template <typename Source>
+bool Delivery<Source>::report_failure(Source& source, const char* who) noexcept {
+  note_failure(source, who);
+  try {
+    return !abandoned_ && on_error_.call(PortError{Status::handler_failed, source.failure_text()});
+  } catch (...) {
+    source.note_failure(source.failure_text() +
+                        "; the error handler threw: " + text_of(std::current_exception()));
+    return false;
+  }
+}
+
+template <typename Source>
+void Delivery<Source>::note_failure(Source& source, const char* who) {
+  failure_ = std::current_exception();
+  source.note_failure(who + text_of(failure_));
 }
 
 template <typename Source>
@@ -283,7 +365,9 @@ template <typename Source>
 void Delivery<Source>::finish() noexcept {
   const bool inside_handler = abandon();
   if (!thread_.joinable()) return;
-  if (inside_handler) {
+  const WaitForThread wait(thread_.get_id());
+  if (inside_handler || !wait.will_end()) {
+    abandoned_ = true;
     thread_.detach();  // it holds its source, and with it this object, until it ends
   } else {
     thread_.join();

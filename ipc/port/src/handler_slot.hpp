@@ -5,11 +5,13 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "sluice/ring/detail/barrier.hpp"
+#include "wait_for_thread.hpp"
 
 namespace sluice::ipc {
 
@@ -25,8 +27,9 @@ class HandlerSlot {
   ~HandlerSlot() { delete current_.load(std::memory_order_relaxed); }  // relaxed: nobody else is left
 
   /// Sets `next` and returns what was there. Afterwards the old handler neither runs nor will run, unless
-  /// this is called from inside it. Any thread, several at once: no lock is held while one waits for the
-  /// call, since that call may be about to replace the handler itself.
+  /// this is called from inside it, or from inside a handler that it waits for in its turn. Any thread, several
+  /// at once: no lock is held while one waits for the call, since that call may be about to replace the handler
+  /// itself.
   Function exchange(Function next) {
     auto* fresh = next ? new Function(std::move(next)) : nullptr;
     // Sequentially consistent, and with the barriers: either the caller sees the new handler, or we see it
@@ -34,15 +37,16 @@ class HandlerSlot {
     std::shared_ptr<Function> old(current_.exchange(fresh, std::memory_order_seq_cst));
     ring::sleeper_barrier(light_);
     if (!old) return {};
-    if (called_here()) {
-      // The old handler is running below us on this stack: it stays where it is, at least until it has
-      // returned, and what we hand out calls it there.
+    if (called_here() || !wait_for_end_of_call()) {
+      // The old handler is still running, below us on this stack or waiting for us: it stays where it is, at
+      // least until it has returned, and what we hand out calls it there.
+      const std::scoped_lock lock(retired_mutex_);
       retired_.push_back(old);
+      any_retired_.store(true, std::memory_order_release);
       return [old = std::move(old)](auto&&... arguments) {
         (*old)(std::forward<decltype(arguments)>(arguments)...);
       };
     }
-    wait_for_end_of_call();
     return std::move(*old);
   }
 
@@ -84,15 +88,17 @@ class HandlerSlot {
   class Inside {
    public:
     explicit Inside(HandlerSlot& slot) noexcept : slot_(slot) {
-      // Relaxed: only the thread itself compares it with its own id.
+      // Relaxed: the thread itself compares it with its own id; others read it behind calls_.
       slot.caller_.store(std::this_thread::get_id(), std::memory_order_relaxed);
-      slot.calls_.store(slot.calls_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+      // Release pairs with wait_for_end_of_call: who is inside.
+      slot.calls_.store(slot.calls_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
       ring::publisher_barrier(slot.light_);  // pairs with the barrier in exchange
     }
     Inside(const Inside&) = delete;
     Inside& operator=(const Inside&) = delete;
     ~Inside() {
-      if (!slot_.retired_.empty()) slot_.retired_.clear();
+      // What is overlooked goes with a later call.
+      if (slot_.any_retired_.load(std::memory_order_acquire)) slot_.drop_retired();
       slot_.caller_.store(std::thread::id(), std::memory_order_relaxed);
       // Release pairs with wait_for_end_of_call: the call's effects precede the replacement's return.
       slot_.calls_.store(slot_.calls_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
@@ -102,18 +108,30 @@ class HandlerSlot {
     HandlerSlot& slot_;
   };
 
-  void wait_for_end_of_call() const noexcept {
+  /// False if it will never end: it waits for us.
+  bool wait_for_end_of_call() const {
     const std::uint64_t seen = calls_.load(std::memory_order_acquire);
-    if (seen % 2 == 0) return;
-    while (calls_.load(std::memory_order_acquire) == seen)
+    if (seen % 2 == 0) return true;
+    const WaitForThread wait(caller_.load(std::memory_order_relaxed));
+    while (wait.will_end() && calls_.load(std::memory_order_acquire) == seen)
       std::this_thread::sleep_for(std::chrono::microseconds(20));
+    return wait.will_end();
+  }
+
+  void drop_retired() noexcept {
+    std::vector<std::shared_ptr<Function>> dropped;
+    const std::scoped_lock lock(retired_mutex_);
+    dropped.swap(retired_);  // destroyed without the lock
+    any_retired_.store(false, std::memory_order_relaxed);
   }
 
   const bool light_ = ring::register_barrier_target();
   std::atomic<Function*> current_{nullptr};
   std::atomic<std::uint64_t> calls_{0};
   std::atomic<std::thread::id> caller_{};
-  std::vector<std::shared_ptr<Function>> retired_;  // the calling thread's, while it is inside
+  std::atomic<bool> any_retired_{false};
+  std::mutex retired_mutex_;
+  std::vector<std::shared_ptr<Function>> retired_;  // replaced while they ran; dropped at the end of a call
 };
 
 }  // namespace sluice::ipc

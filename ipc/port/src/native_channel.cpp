@@ -125,9 +125,8 @@ Status NativeChannel::write(std::span<const std::byte> head, std::span<const std
   if (const Status ended = end(); ended != Status::ok) return ended;
   const std::uint64_t bytes = head.size() + body.size();
   if (bytes > options_.max_message_bytes) {
-    const std::scoped_lock text_lock(text_mutex_);
-    text_ = "message of " + std::to_string(bytes) + " bytes: expected at most " +
-            std::to_string(options_.max_message_bytes);
+    note_failure("message of " + std::to_string(bytes) + " bytes: expected at most " +
+                 std::to_string(options_.max_message_bytes));
     return Status::too_large;
   }
   std::array<std::byte, kPrefixBytes> prefix{};
@@ -293,11 +292,14 @@ void NativeChannel::close() noexcept {
 
 Status NativeChannel::finish(Status reason, const std::string& text) noexcept {
   Status none = Status::ok;
-  if (end_.compare_exchange_strong(none, reason, std::memory_order_acq_rel) && !text.empty()) {
-    const std::scoped_lock lock(text_mutex_);
-    text_ = text;
-  }
+  if (end_.compare_exchange_strong(none, reason, std::memory_order_acq_rel) && !text.empty())
+    note_failure(text);
   return none == Status::ok ? reason : none;
+}
+
+void NativeChannel::note_failure(std::string text) {
+  const std::scoped_lock lock(text_mutex_);
+  text_ = std::move(text);
 }
 
 std::string NativeChannel::failure_text() const {

@@ -41,6 +41,7 @@ class NativeChannel {
   Status end() const noexcept { return end_.load(std::memory_order_acquire); }
   bool closed_here() const noexcept { return closed_here_.load(std::memory_order_acquire); }
   std::string failure_text() const;
+  void note_failure(std::string text);
 
  private:
   Status write_rest(std::span<iovec> parts, Deadline deadline);

@@ -58,6 +58,7 @@ class NativePortImpl final {
   }
   void release(ring::Sequence /*sequence*/) noexcept {}  // the bytes lie in the channel's buffer
   std::string failure_text() const { return channel_.failure_text(); }
+  void note_failure(std::string text) { channel_.note_failure(std::move(text)); }
 
  private:
   NativeChannel channel_;

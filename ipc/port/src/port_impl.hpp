@@ -73,6 +73,7 @@ class PortImpl : public PortCore, public std::enable_shared_from_this<PortImpl> 
   }
   using PortCore::release;
   std::string failure_text() const;
+  void note_failure(std::string text) noexcept { set_failure_text(std::move(text)); }
 
  protected:
   void set_failure_text(std::string text) noexcept;

@@ -60,7 +60,9 @@ class Source {
     EXPECT_EQ(sequence, sequence_);
     ++released_;
   }
-  std::string failure_text() const { return "the source is broken"; }
+  std::string failure_text() const { return failure_; }
+  void note_failure(std::string text) { failure_ = std::move(text); }
+  void close() { end(Status::closed); }
 
  private:
   std::mutex mutex_;
@@ -68,6 +70,7 @@ class Source {
   std::deque<std::string> messages_;
   Status end_ = Status::ok;
   // The delivering thread's.
+  std::string failure_ = "the source is broken";
   std::string present_;
   ring::Sequence sequence_ = 0;
   std::atomic<int> released_ = 0;
@@ -146,6 +149,20 @@ TEST_F(DeliveryTest, ReportsWhatAHandlerThrowsAndGoesOn) {
             (std::vector<std::string>{
                 "error: a message handler threw: no such thing",
                 "error: a message handler threw: an exception that is no std::exception", "good", "closed"}));
+}
+
+TEST_F(DeliveryTest, ReleasesAMessageAtWhichTheHandlerThrowsIfThatWasTaken) {
+  Delivery<Source> delivery({});
+  delivery.on_message([](std::string_view) { throw std::runtime_error("no such thing"); });
+  source_->add("one");
+  EXPECT_THROW((void)delivery.run(source_), std::runtime_error);
+  EXPECT_EQ(source_->released(), 0);
+  delivery.on_error([](const PortError& error) { EXPECT_EQ(error.status, Status::handler_failed); });
+  source_->add("two");
+  source_->end(Status::closed);
+  EXPECT_EQ(delivery.run(source_), Status::closed);
+  EXPECT_EQ(source_->released(), 1)
+      << "the first goes with the next one read, which is the source's business";
 }
 
 TEST_F(DeliveryTest, RunsEverythingThroughTheExecutorInOrder) {

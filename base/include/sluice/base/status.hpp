@@ -22,7 +22,8 @@ enum class [[nodiscard]] Status : std::uint8_t{
     forked,       ///< the port was inherited through fork(); only the process that made it may use it
     superseded,   ///< another process has taken over this end of the session
     misuse,  ///< the call isn't allowed now, and did nothing: a claim is open, or handlers get the messages
-    interrupted,  ///< a wait ended because another thread asked for attention; ports never return it
+    handler_failed,  ///< a handler or the executor threw; see the port's failure text
+    interrupted,     ///< a wait ended because another thread asked for attention; ports never return it
 };
 
 /// The name of a status, for messages and logs. Valid for ever.
@@ -50,6 +51,8 @@ constexpr std::string_view to_string(Status status) noexcept {
       return "superseded by another process";
     case Status::misuse:
       return "not allowed now";
+    case Status::handler_failed:
+      return "a handler failed";
     case Status::interrupted:
       return "interrupted";
   }

@@ -49,10 +49,12 @@ struct PortError {
   std::string text;  ///< names the object, what was expected and what came
 };
 
-/// Called when a port breaks, or when a message handler throws.
+/// Called when a port breaks (broken), and with what a message or close handler throws (handler_failed).
 using ErrorHandler = base::MoveOnlyFunction<void(const PortError& error)>;
 
-/// Called once, after the last message, when a started port has ended: closed, peer_died or broken.
+/// Called once, when a started port has ended and every message was handled, so not while messages wait for a
+/// message handler unless the port was closed here. closed, peer_died, broken or handler_failed. Set after
+/// that, it is called at once, by the call that sets it, unless another one was called before.
 using CloseHandler = base::MoveOnlyFunction<void(Status reason)>;
 
 /// A two-way port for messages, modelled on the web's MessagePort.
@@ -62,6 +64,14 @@ using CloseHandler = base::MoveOnlyFunction<void(Status reason)>;
 /// is the one that made the call). start begins delivery: handlers are called one at a time on one thread;
 /// before, messages wait. close ends the port for both sides after what was posted has been delivered. One
 /// thread sends at a time; everything else may be called from any thread, handlers included.
+///
+/// Handlers of two ports may replace each other's handlers, or destroy each other's ports, at the same time: the
+/// one that would close the circle doesn't wait for the other to return.
+///
+/// A message or close handler may throw. on_error is told, with handler_failed; the message counts as handled,
+/// and delivery goes on. If no error handler is set, or that throws, too, nobody is left to decide: run() passes
+/// the exception on to its caller, and a port that was started closes, with handler_failed as its end's reason
+/// and the exception's text as its failure text. What an executor throws is treated so, too.
 template <typename P>
 concept MessagePortLike = requires(P& port, const P& const_port, std::span<const std::byte> message,
                                    MessageHandler on_message, ErrorHandler on_error, CloseHandler on_close) {

@@ -69,7 +69,7 @@ struct SessionInfo {
 ///
 /// When the peer has closed or died, what it had posted can still be received; then every call says closed or
 /// peer_died. A child process must not use an inherited port: its calls return Status::forked and touch
-/// nothing.
+/// nothing; peer(), session() and history() know of nothing.
 class Port {
  public:
   /// Not connected: every call answers closed, as after a move.
@@ -167,15 +167,16 @@ class Port {
   void start();
   /// Calls the handlers on this thread (or has the executor call them) until the port has ended. Returns why,
   /// after on_close has been called: closed (also if a handler destroyed this), peer_died, broken. Throws
-  /// errc::misuse as start() does, and if the port was started. Without an error handler, passes on what a
-  /// message handler throws; then it may be called again.
+  /// errc::misuse as start() does, and if the port was started. Passes on what a handler throws and no error
+  /// handler takes; then it may be called again, and goes on behind that message, which is released with the
+  /// next one.
   Status run();
 
   // Life cycle.
 
   /// Waits until the port has ended and, if it was started, its last handler has returned: the reason, or
-  /// timed_out. Messages of a port that wasn't started can still be received. Throws errc::misuse inside a
-  /// handler.
+  /// timed_out. handler_failed: a handler threw, and no error handler took it. Messages of a port that wasn't
+  /// started can still be received. Throws errc::misuse inside a handler.
   Status wait_closed(Deadline deadline = kNoDeadline);
 
   /// Ends the port: the peer gets what was posted or appended, then Status::closed; calls here return

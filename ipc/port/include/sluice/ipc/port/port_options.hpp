@@ -12,7 +12,7 @@
 namespace sluice {
 
 /// Runs a piece of work, now or later, on whatever thread it likes; work handed over in order runs in order.
-/// Work that it throws away ends the delivery; work that it runs after the port was destroyed does nothing.
+/// Work that it throws away ends the delivery; an exception of its own ends the port (handler_failed); work that it runs after the port was destroyed does nothing.
 /// Copyable, unlike handlers, since it goes with its options to every port that a listener accepts.
 using Executor = std::function<void(std::function<void()> work)>;
 
