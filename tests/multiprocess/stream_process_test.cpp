@@ -1,9 +1,12 @@
 // Streams between two processes over shared memory, and what a killed process leaves to the other.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <future>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -165,6 +168,89 @@ TEST_P(StreamProcesses, NoticeASenderThatIsKilledBeforeItsFirstBlock) {
   test::prepare(port, GetParam());
   EXPECT_EQ(ending_of([&] { create_port_stream(port, options()).receive([](auto /*block*/) {}); }),
             stream_errc::peer_died);
+}
+
+bool ends_well(pid_t child) {
+  int status = -1;
+  return ::waitpid(child, &status, 0) == child && status == 0;
+}
+
+/// Whether a forked child, given 10 s, finds `body` true.
+template <typename Body>
+bool true_in_a_child(Body body) {
+  const pid_t heir = ::fork();
+  if (heir == 0) {
+    ::alarm(10);
+    bool holds = false;
+    try {
+      holds = body();
+    } catch (...) {  // false
+    }
+    ::_exit(holds ? 0 : 1);
+  }
+  return ends_well(heir);
+}
+
+template <typename Call>
+bool is_misuse(Call call) {
+  try {
+    call();
+  } catch (const error& failure) {
+    return failure.code() == errc::misuse;
+  }
+  return false;
+}
+
+TEST_P(StreamProcesses, RefuseUseInAForkedChildAndStayWhole) {
+  Listener listener = listen(channel_.path());
+  auto peer = test::connecting_child(channel_, [&](Port& port) {
+    auto stream = create_port_stream(port, options());
+    EXPECT_EQ(stream.receive([](auto /*block*/) {}).blocks, 2U);
+    stream.send(std::vector<Bytes>(2, Bytes(10)));
+  });
+  Port port = listener.accept();
+  test::prepare(port, GetParam());
+  std::optional<PortStream> stream = create_port_stream(port, options());
+
+  // A thread that waits in the stream, and whose consumer forks: the child's copy of the loop ends.
+  auto receiving = std::async(std::launch::async, [&] {
+    pid_t heir = -1;
+    std::size_t seen = 0;
+    const bool refused = is_misuse([&] {
+      stream->receive([&](auto /*block*/) {
+        if (++seen == 1) heir = ::fork();
+      });
+    });
+    if (heir == 0) ::_exit(refused ? 0 : 1);
+    return !refused && seen == 2 && ends_well(heir);
+  });
+  std::this_thread::sleep_for(20ms);  // it waits by now, most likely
+  const Bytes block(10);
+  EXPECT_TRUE(true_in_a_child([&] {
+    return is_misuse([&] { stream->send(block); }) && is_misuse([&] { (void)stream->receive(); });
+  }));
+  EXPECT_TRUE(true_in_a_child([&] {
+    stream->close();
+    stream.reset();
+    return true;
+  }));
+
+  // The same in the middle of a send.
+  pid_t heir = -1;
+  int given = 0;
+  const bool refused = is_misuse([&] {
+    stream->send(BlockSource([&]() -> std::optional<std::span<const std::byte>> {
+      if (++given == 2) heir = ::fork();
+      return given > 2 ? std::nullopt : std::optional<std::span<const std::byte>>(block);
+    }));
+  });
+  if (heir == 0) {
+    stream.reset();
+    ::_exit(refused ? 0 : 1);
+  }
+  EXPECT_FALSE(refused);
+  EXPECT_TRUE(ends_well(heir));
+  EXPECT_TRUE(receiving.get());
 }
 
 }  // namespace

@@ -11,6 +11,14 @@ namespace {
 
 constexpr std::string_view kConsumerFailed = "the consumer failed";
 
+/// In a forked child they stay as they are: to destroy a lock that a thread of the parent waits for would never
+/// end, and the port's peer is the parent's.
+std::shared_ptr<ipc::StreamEnds> make_ends(AnyPort port, const PortStreamOptions& options) {
+  return {new ipc::StreamEnds(std::move(port), options), [](ipc::StreamEnds* ends) {
+            if (!ends->reader.forked()) delete ends;
+          }};
+}
+
 }  // namespace
 
 ReceivedBlocks::ReceivedBlocks(std::shared_ptr<ipc::StreamEnds> ends, ReceiveOptions options)
@@ -31,7 +39,7 @@ void ReceivedBlocks::iterator::advance() {
 }
 
 PortStream::PortStream(AnyPort port, const PortStreamOptions& options)
-    : ends_(std::make_shared<ipc::StreamEnds>(std::move(port), options)) {}
+    : ends_(make_ends(std::move(port), options)) {}
 PortStream::PortStream(PortStream&&) noexcept = default;
 PortStream& PortStream::operator=(PortStream&&) noexcept = default;
 PortStream::~PortStream() = default;

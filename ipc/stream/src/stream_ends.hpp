@@ -19,6 +19,7 @@ class StreamEnds {
   ~StreamEnds() { close(); }
 
   void close() {
+    if (reader.forked()) return;
     if (!reader.close()) return;  // what goes on ends by itself
     receiver.refuse_leftovers();
     reader.give_handlers_back();

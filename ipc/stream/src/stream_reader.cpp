@@ -72,6 +72,11 @@ void StreamReader::on_delivery(std::span<const std::byte> message) {
   if (waiters_ != 0) notice();
 }
 
+void StreamReader::check_process() const {
+  if (forked())
+    throw error(errc::misuse, "port stream: it was inherited through fork(); only its maker may use it");
+}
+
 void StreamReader::enter(Lock& lock) {
   const Party party = lock.party();
   const std::string name = party == Party::sender ? "send" : "receive";
@@ -102,7 +107,7 @@ void StreamReader::set_operations(unsigned operations) noexcept {
 }
 
 bool StreamReader::close() {
-  closing_ = true;
+  *state_ = kClosing;
   const Lock lock(mutex_, Party::other);
   notice();
   return operations_ == 0;
@@ -212,7 +217,7 @@ void StreamReader::sleep(Lock& lock, Deadline deadline, const std::stop_token& s
   const bool noticed = changed_.wait_until(lock, stop, look, [&] { return events != events_; });
   --waiters_;
   if (receives) receiver_waits_ = false;
-  if (!open && !noticed) end(Status::closed);
+  if (!open && !noticed) end(port_.failure_text().empty() ? Status::closed : Status::broken);
 }
 
 Status StreamReader::post_slowly(Party party, const FrameHead& head, std::span<const std::byte> body,

@@ -26,6 +26,7 @@
 #include "biased_mutex.hpp"
 #include "peer_answers.hpp"
 #include "port_handlers.hpp"
+#include "sluice/base/detail/wiped_word.hpp"
 #include "sluice/ipc/stream/port_stream.hpp"
 
 namespace sluice::ipc {
@@ -69,12 +70,17 @@ class StreamReader {
   void leave(Lock& lock) noexcept;
   /// Whether this party reads all that comes: the other direction isn't in use.
   bool alone(Party party) const noexcept { return can_read_ && operations_ == bit(party); }
-  bool closing() const noexcept { return closing_.load(std::memory_order_relaxed); }
+  /// Also in a forked child: one look tells that nothing goes on.
+  bool closing() const noexcept { return state_->load(std::memory_order_relaxed) != kOpen; }
+  /// In a forked child nothing may be touched, not even a lock, which may have been held when it was forked.
+  bool forked() const noexcept { return state_->load(std::memory_order_relaxed) == kForked; }
+  /// Throws errc::misuse in a forked child.
+  void check_process() const;
   /// From any thread, without the lock. Whether nothing goes on that ends by itself.
   bool close();
   /// Clears closing() for a wait that is short, and not to be cut; returns what it was.
-  bool suspend_closing() noexcept { return closing_.exchange(false); }
-  void resume_closing() noexcept { closing_ = true; }
+  bool suspend_closing() noexcept { return state_->exchange(kOpen) == kClosing; }
+  void resume_closing() noexcept { *state_ = kClosing; }
   /// Gives the port's handlers back. Without the lock.
   void give_handlers_back() { handlers_.give_back(); }
 
@@ -169,8 +175,11 @@ class StreamReader {
   AnyPort port_;
   const bool can_read_;  // by calls; else the delivery thread hands messages over
   const bool polls_cheaply_;
-  std::atomic<bool> closing_{false};  // relaxed: publishes nothing but itself
-  BiasedMutex posting_;               // one thread posts at a time
+  static constexpr std::uint64_t kForked = 0;  // what the kernel makes of it in a child
+  static constexpr std::uint64_t kOpen = 1;
+  static constexpr std::uint64_t kClosing = 2;
+  const base::WipedWord state_{kOpen};  // relaxed: publishes nothing but itself
+  BiasedMutex posting_;                 // one thread posts at a time
 
   BiasedMutex mutex_;
   std::condition_variable_any changed_;

@@ -7,6 +7,7 @@
 namespace sluice::ipc {
 
 void StreamReceiver::begin() {
+  reader_.check_process();
   Lock lock(reader_.mutex(), Party::receiver);
   reader_.enter(lock);
   receiving_ = true;
@@ -30,11 +31,14 @@ inline void StreamReceiver::finish_block(Lock& lock, const std::stop_token& stop
 }
 
 bool StreamReceiver::next_block(std::span<const std::byte>& block, const std::stop_token& stop) {
+  if (reader_.closing() || stop.stop_requested()) [[unlikely]] {
+    reader_.check_process();
+    Lock lock(reader_.mutex(), Party::receiver);
+    fail_wait(lock, Wake::cancelled);
+  }
   Lock lock(reader_.mutex(), Party::receiver);
   if (reader_.arrivals().in_hand()) finish_block(lock, stop);
   if (!reader_.arrivals().something_waits()) wait_for_item(lock, stop);
-  if (reader_.closing() || stop.stop_requested()) [[unlikely]]
-    fail_wait(lock, Wake::cancelled);
   const Arrivals::Kind kind = reader_.next(block);
   if (kind != Arrivals::Kind::block) [[unlikely]]
     return end_of_stream(lock, kind, block);
@@ -113,7 +117,7 @@ Status StreamReceiver::post_handled(Lock& lock, BlockId id, Deadline deadline, c
 }
 
 void StreamReceiver::end(bool block_handled, std::string_view reason) noexcept {
-  if (!std::exchange(receiving_, false)) return;
+  if (reader_.forked() || !std::exchange(receiving_, false)) return;
   try {
     Lock lock(reader_.mutex(), Party::receiver);
     if (!over_) refuse_stream(lock, block_handled, reason);

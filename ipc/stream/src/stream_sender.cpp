@@ -7,6 +7,7 @@ namespace sluice::ipc {
 
 /// Blocks of a stream that failed may be unanswered still: their numbers mean other blocks from now on.
 void StreamSender::begin(const SendOptions& options) {
+  reader_.check_process();
   Lock lock(reader_.mutex(), Party::sender);
   reader_.enter(lock);
   options_ = &options;
@@ -68,11 +69,11 @@ void StreamSender::look() {
 }
 
 void StreamSender::send_block(std::span<const std::byte> block) {
+  if (cancelled()) [[unlikely]]
+    throw_wake(Wake::cancelled);
   if (time_to_look(block.size())) look();
   if (!may_send(block.size())) [[unlikely]]
     wait_to_send(block.size());
-  if (cancelled()) [[unlikely]]
-    throw_wake(Wake::cancelled);
   throw_if_over();
   const FrameHead head(FrameType::data, state_.begin_block(block.size()));
   Status status = reader_.try_post(Party::sender, head, block);
@@ -161,6 +162,7 @@ void StreamSender::fail_post(Status status, std::size_t bytes) {
 
 /// END says that the receiver has consumed everything: a stream that is refused at its last block fails, too.
 StreamTotals StreamSender::finish() {
+  reader_.check_process();
   if (!partial_.empty()) {
     send_block(partial_);
     partial_.clear();
@@ -180,6 +182,7 @@ StreamTotals StreamSender::finish() {
 }
 
 void StreamSender::fail(const std::exception_ptr& failure) noexcept {
+  if (reader_.forked()) return;
   std::string text = "the sender failed";
   auto patience = reader_.options().ack_timeout;  // for room to say so
   std::stop_token stop = options_->stop;
@@ -225,6 +228,7 @@ void StreamSender::throw_if_over() const {
 }
 
 void StreamSender::throw_wake(Wake wake) const {
+  reader_.check_process();
   if (wake == Wake::cancelled) throw_failure({stream_errc::cancelled, "stopped here"}, sent_so_far());
   if (wake == Wake::timed_out) {
     const auto seconds = std::chrono::duration<double>(reader_.options().ack_timeout).count();

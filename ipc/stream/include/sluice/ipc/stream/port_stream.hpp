@@ -153,7 +153,8 @@ class ReceivedBlocks {
 };
 
 /// Streams over one port, which is the stream's alone while it lives (handlers are given back afterwards).
-/// Threads: one sends, one receives (see StreamReading); close() and the progress calls from any.
+/// Threads: one sends, one receives (see StreamReading); close() and the progress calls from any. In a forked
+/// child its calls throw errc::misuse; close() and the destructor, and that of ReceivedBlocks, do nothing.
 class PortStream {
  public:
   PortStream(AnyPort port, const PortStreamOptions& options);
