@@ -11,6 +11,8 @@
 
 #include "huge_pages.hpp"
 #include "sluice/base/detail/file_io.hpp"
+#include "sluice/base/detail/fork_generation.hpp"
+#include "sluice/base/detail/uninherited_descriptor.hpp"
 #include "temporary_name.hpp"
 
 namespace sluice::base {
@@ -28,7 +30,8 @@ struct AtomicFile::State {
   std::string temporary;
   Options options;
   Descriptor directory;
-  Descriptor file;
+  UninheritedDescriptor file;  // locked
+  OwnerProcess owner;
   bool named = false;          // the file stands under its temporary name
   std::uint64_t reserved = 0;  // the length that the file was given in advance
   std::uint64_t written = 0;
@@ -54,7 +57,9 @@ struct AtomicFile::State {
   }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
-  ~State() { discard(); }
+  ~State() {
+    if (!owner.inherited()) discard();
+  }
 
   // The mode that the new file gets; nullopt if what the umask leaves it is right.
   std::optional<mode_t> check_target() const {
@@ -73,7 +78,7 @@ struct AtomicFile::State {
   // False if the file system has no such files, or if there is no way to name one later.
   bool create_unnamed() {
     if (::access("/proc/self/fd", X_OK) < 0) return false;
-    file.reset(file_ops().open_unnamed(directory.get(), first_mode()));
+    file.open([this] { return file_ops().open_unnamed(directory.get(), first_mode()); });
     if (file) lock_file(file.get(), LOCK_EX, temporary);
     return static_cast<bool>(file);
   }
@@ -82,7 +87,7 @@ struct AtomicFile::State {
   // leftover).
   bool create_named() {
     constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    file.reset(::openat(directory.get(), temporary.c_str(), kFlags, first_mode()));
+    file.open([this] { return ::openat(directory.get(), temporary.c_str(), kFlags, first_mode()); });
     if (!file && errno == EEXIST) return false;
     if (!file) throw_errno("create " + temporary + " for " + path);
     named = true;
@@ -165,12 +170,19 @@ std::filesystem::path AtomicFile::temporary_path(const std::filesystem::path& pa
   return path.parent_path() / temporary_name(path.filename().string());
 }
 
+/// Every use goes through here.
+AtomicFile::State& AtomicFile::state() const {
+  state_->owner.check("an unfinished file");
+  return *state_;
+}
+
 void AtomicFile::expect(std::uint64_t bytes) {
-  if (state_->written == 0 && state_->reserved == 0)
-    state_->reserved = reserve_huge_pages(state_->file.get(), bytes);
+  State& file = state();
+  if (file.written == 0 && file.reserved == 0) file.reserved = reserve_huge_pages(file.file.get(), bytes);
 }
 
 void AtomicFile::expect_as_much_as(int fd) {
+  static_cast<void>(state());
   struct stat status {};
   if (::fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)) return;
   constexpr std::int64_t kBlock = 512;  // what st_blocks counts, see stat(3type)
@@ -179,20 +191,20 @@ void AtomicFile::expect_as_much_as(int fd) {
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
-  state_->write(bytes);
+  state().write(bytes);
 }
 
 int AtomicFile::fd() {
-  state_->trim();
+  state().trim();
   return state_->file.get();
 }
 
 Descriptor AtomicFile::open_for_reading() const {
-  return state_->open_for_reading();
+  return state().open_for_reading();
 }
 
 void AtomicFile::commit() {
-  if (!state_->file) throw error(errc::misuse, state_->path + ": committed twice");
+  if (!state().file) throw error(errc::misuse, state_->path + ": committed twice");
   try {
     state_->publish();
   } catch (...) {

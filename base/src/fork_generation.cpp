@@ -4,8 +4,10 @@
 #include <atomic>
 #include <cstddef>
 #include <new>
+#include <string>
 
 #include "sluice/base/detail/wiped_word.hpp"
+#include "sluice/base/error.hpp"
 
 namespace sluice::base {
 namespace {
@@ -31,6 +33,11 @@ std::uint64_t fork_generation() noexcept {
   std::uint64_t none = 0;
   // Two threads of a new process may arrive here together: the first one's number stands.
   return word.compare_exchange_strong(none, fresh, std::memory_order_relaxed) ? fresh : none;
+}
+
+void OwnerProcess::throw_inherited(const char* object) {
+  throw error(errc::misuse, std::string(object) +
+                                " was inherited through fork(): only the process that made it may use it");
 }
 
 }  // namespace sluice::base

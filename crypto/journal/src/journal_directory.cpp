@@ -42,7 +42,8 @@ JournalDirectory::JournalDirectory(std::filesystem::path path, const Keys& keys,
 }
 
 void JournalDirectory::lock() {
-  lock_.reset(::openat(directory_.get(), "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  lock_.open(
+      [this] { return ::openat(directory_.get(), "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600); });
   if (!lock_) throw_errno("open " + (path_ / "lock").string());
   if (!base::lock_file(lock_.get(), LOCK_EX | LOCK_NB, (path_ / "lock").string()))
     throw error(sluice::errc::busy, "journal " + path_.string() + ": another writer has it");

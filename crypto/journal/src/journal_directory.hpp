@@ -10,6 +10,7 @@
 
 #include "segment_codec.hpp"
 #include "sluice/base/descriptor.hpp"
+#include "sluice/base/detail/uninherited_descriptor.hpp"
 #include "sluice/crypto/journal/sealed_journal.hpp"
 #include "sluice/crypto/key/key_ring.hpp"
 
@@ -59,7 +60,7 @@ class JournalDirectory {
 
   std::filesystem::path path_;
   Descriptor directory_;
-  Descriptor lock_;
+  base::UninheritedDescriptor lock_;
   std::vector<Segment> segments_;         // by first sequence number
   std::array<std::byte, 16> previous_{};  // what the next segment's header links to
   JournalRecovery recovery_;

@@ -8,6 +8,7 @@
 
 #include "recovery.hpp"
 #include "segment_file.hpp"
+#include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/base/detail/little_endian.hpp"
 #include "sluice/crypto/key/error.hpp"
 
@@ -18,6 +19,7 @@ struct JournalReader::State {
   Keys keys;
   std::string context;
   std::uint64_t position = 0;  // sequence number of the next record
+  base::OwnerProcess owner;
 
   std::optional<SegmentFile> segment;
   std::uint64_t offset = 0;           // of the next frame
@@ -173,6 +175,7 @@ JournalReader& JournalReader::operator=(JournalReader&&) noexcept = default;
 JournalReader::~JournalReader() = default;
 
 std::optional<JournalRecord> JournalReader::next() {
+  state_->owner.check("a reader of a journal");
   if (state_->rest_records == 0 && !state_->next_frame()) return std::nullopt;
   return state_->take_record();
 }

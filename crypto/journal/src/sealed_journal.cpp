@@ -10,6 +10,7 @@
 #include "group_buffer.hpp"
 #include "journal_directory.hpp"
 #include "sluice/base/detail/file_io.hpp"
+#include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/crypto/key/error.hpp"
 
 namespace sluice::crypto {
@@ -109,6 +110,7 @@ class SealedJournal::Writer {
     }
   }
 
+  const base::OwnerProcess& owner() const { return owner_; }
   const JournalRecovery& recovery() const { return directory_.recovery(); }
 
   std::uint64_t append(std::span<const std::byte> record) {
@@ -304,6 +306,7 @@ class SealedJournal::Writer {
     }
   }
 
+  const base::OwnerProcess owner_;
   const JournalOptions options_;
   const SecretKey key_;
 
@@ -330,46 +333,56 @@ class SealedJournal::Writer {
 
 SealedJournal::SealedJournal(const std::filesystem::path& directory, const SecretKey& key,
                              const JournalOptions& options, const KeyRing* older_keys)
-    : writer_(std::make_unique<Writer>(directory, key, options, older_keys)) {}
+    : writer_(new Writer(directory, key, options, older_keys)) {}
 SealedJournal::SealedJournal(SealedJournal&&) noexcept = default;
 SealedJournal& SealedJournal::operator=(SealedJournal&&) noexcept = default;
 SealedJournal::~SealedJournal() = default;
+
+void SealedJournal::Release::operator()(Writer* writer) const noexcept {
+  if (!writer->owner().inherited()) delete writer;
+}
+
+/// Before anything is locked: in a child the mutex may be held by a thread that isn't there.
+SealedJournal::Writer& SealedJournal::writer() const {
+  writer_->owner().check("a journal");
+  return *writer_;
+}
 
 const JournalRecovery& SealedJournal::recovery() const noexcept {
   return writer_->recovery();
 }
 std::uint64_t SealedJournal::append(std::span<const std::byte> record) {
-  return writer_->append(record);
+  return writer().append(record);
 }
 void SealedJournal::flush() {
-  writer_->flush();
+  writer().flush();
 }
 void SealedJournal::sync() {
-  writer_->sync();
+  writer().sync();
 }
 void SealedJournal::roll() {
-  writer_->roll();
+  writer().roll();
 }
 std::size_t SealedJournal::prune_to_bytes(std::uint64_t bytes) {
-  return writer_->prune([&](JournalDirectory& directory) { return directory.prune_to_bytes(bytes); });
+  return writer().prune([&](JournalDirectory& directory) { return directory.prune_to_bytes(bytes); });
 }
 std::size_t SealedJournal::prune_older_than(std::chrono::seconds age) {
-  return writer_->prune([&](JournalDirectory& directory) { return directory.prune_older_than(age); });
+  return writer().prune([&](JournalDirectory& directory) { return directory.prune_older_than(age); });
 }
 std::size_t SealedJournal::prune_before(std::uint64_t sequence) {
-  return writer_->prune([&](JournalDirectory& directory) { return directory.prune_before(sequence); });
+  return writer().prune([&](JournalDirectory& directory) { return directory.prune_before(sequence); });
 }
 std::uint64_t SealedJournal::oldest_sequence() const {
-  return writer_->oldest_sequence();
+  return writer().oldest_sequence();
 }
 std::uint64_t SealedJournal::next_sequence() const {
-  return writer_->next_sequence();
+  return writer().next_sequence();
 }
 std::uint64_t SealedJournal::durable_sequence() const {
-  return writer_->durable_sequence();
+  return writer().durable_sequence();
 }
 void SealedJournal::close() {
-  writer_->close();
+  writer().close();
 }
 
 }  // namespace sluice::crypto

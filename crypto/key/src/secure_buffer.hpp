@@ -6,6 +6,8 @@
 #include <memory>
 #include <span>
 
+#include "sluice/base/detail/fork_generation.hpp"
+
 namespace sluice::crypto {
 
 class SecureBuffer {
@@ -16,8 +18,9 @@ class SecureBuffer {
   std::span<std::byte> bytes() noexcept { return {memory_.get(), size_}; }
   std::span<const std::byte> bytes() const noexcept { return {memory_.get(), size_}; }
 
-  /// Whether the pages are locked in memory (RLIMIT_MEMLOCK permitting): reported, not assumed.
-  bool locked() const noexcept { return locked_; }
+  /// Whether the pages are locked in memory (RLIMIT_MEMLOCK permitting): reported, not assumed. A forked child's
+  /// copy never is.
+  bool locked() const noexcept { return locked_ && !owner_.inherited(); }
 
   /// From now on a write into this memory is a fault.
   void make_readonly() noexcept;
@@ -29,6 +32,7 @@ class SecureBuffer {
   std::unique_ptr<std::byte[], Free> memory_;
   std::size_t size_;
   bool locked_ = false;
+  base::OwnerProcess owner_;
 };
 
 /// Overwrites memory so that no optimiser leaves it out.

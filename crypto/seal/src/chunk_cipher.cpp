@@ -61,6 +61,7 @@ ChunkCipher& ChunkCipher::operator=(ChunkCipher&&) noexcept = default;
 ChunkCipher::~ChunkCipher() = default;
 
 void ChunkCipher::set_nonce(std::uint64_t number) {
+  owner_.check("a cipher of a sealed stream");
   if (number >= kMaxChunks) throw error(errc::too_long, "a stream has at most 2^32 chunks");
   auto nonce = base_nonce_;
   for (std::size_t i = 0; i < 8; ++i)

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "secure_buffer.hpp"
+#include "sluice/base/detail/fork_generation.hpp"
 
 namespace sluice::crypto {
 
@@ -27,7 +28,8 @@ struct StreamKeys {
 /// Seals or opens chunk number i under nonce = base_nonce XOR big-endian(i). The EVP context is kept; only
 /// the nonce changes from chunk to chunk. One direction an object; one thread at a time.
 ///
-/// Invariant of the caller: under one (key, base nonce) no number is ever sealed twice with different bytes.
+/// Invariant of the caller: under one (key, base nonce) no number is ever sealed twice with different bytes. A
+/// forked child would do just that: there both calls are sluice::errc::misuse, whoever makes them.
 class ChunkCipher {
  public:
   enum class Direction { seal, open };
@@ -56,6 +58,7 @@ class ChunkCipher {
 
   struct Context;
   std::unique_ptr<Context> context_;
+  base::OwnerProcess owner_;
   std::array<std::byte, StreamKeys::kNonceSize> base_nonce_{};
 };
 

@@ -12,8 +12,8 @@
 
 #include "secure_buffer.hpp"
 #include "sluice/base/atomic_file.hpp"
-#include "sluice/base/descriptor.hpp"
 #include "sluice/base/detail/file_io.hpp"
+#include "sluice/base/detail/uninherited_descriptor.hpp"
 #include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/seal/byte_io.hpp"
 #include "sluice/crypto/seal/streaming_decryptor.hpp"
@@ -24,18 +24,17 @@ namespace sluice::crypto {
 namespace {
 
 struct InputFile {
-  Descriptor fd;
+  base::UninheritedDescriptor fd;  // which may be locked
   struct stat status {};
-};
 
-InputFile open_input(const std::filesystem::path& path) {
-  InputFile file{.fd = Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC))};
-  if (!file.fd) throw_errno("open " + path.string());
-  if (::fstat(file.fd.get(), &file.status) < 0) throw_errno("fstat " + path.string());
-  if (S_ISDIR(file.status.st_mode))
-    throw error(std::make_error_code(std::errc::is_a_directory), "open " + path.string());
-  return file;
-}
+  explicit InputFile(const std::filesystem::path& path) {
+    fd.open([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); });
+    if (!fd) throw_errno("open " + path.string());
+    if (::fstat(fd.get(), &status) < 0) throw_errno("fstat " + path.string());
+    if (S_ISDIR(status.st_mode))
+      throw error(std::make_error_code(std::errc::is_a_directory), "open " + path.string());
+  }
+};
 
 // Two that replace the same file would each lose what the other did.
 void lock_for_replacing(const InputFile& file, const std::filesystem::path& path) {
@@ -102,7 +101,7 @@ class PlaintextSource final : public ByteSource {
 template <typename Move>
 std::uint64_t into_new_file(const std::filesystem::path& input, const std::filesystem::path& output,
                             Move move) {
-  const InputFile from = open_input(input);
+  const InputFile from(input);
   FdSource source(from.fd.get(), input.string());
   base::AtomicFile file(output);
   AtomicFileSink sink(file);
@@ -132,7 +131,7 @@ std::uint64_t rekey_file(const std::filesystem::path& file, const Keys& from, co
                          const OpenOptions& open_options, const TransferOptions& transfer) {
   return naming(file.string(), [&] {
     require_sodium();
-    const InputFile sealed = open_input(file);
+    const InputFile sealed(file);
     lock_for_replacing(sealed, file);
     FdSource source(sealed.fd.get(), file.string());
     StreamingDecryptor decryptor(source, from, open_options);

@@ -6,6 +6,7 @@
 
 #include "chunk_cipher.hpp"
 #include "secure_buffer.hpp"
+#include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/crypto/key/error.hpp"
 #include "stream_start.hpp"
 
@@ -48,6 +49,7 @@ struct RandomAccessDecryptor::State {
   std::vector<std::byte> sealed;
   std::vector<std::byte> plain;  // of chunk `held`
   std::uint64_t held = kNone;
+  base::OwnerProcess owner;
 
   State(RandomAccessSource& from, const StreamStart& start)
       : source(from),
@@ -97,6 +99,7 @@ std::uint64_t RandomAccessDecryptor::size() const noexcept {
 
 std::size_t RandomAccessDecryptor::read(std::uint64_t offset, std::span<std::byte> into) {
   State& state = *state_;
+  state.owner.check("a RandomAccessDecryptor");
   const std::uint64_t size = state.size();
   if (offset >= size) return 0;
   const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), size - offset));

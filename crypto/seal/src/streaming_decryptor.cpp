@@ -7,6 +7,7 @@
 #include "chunk_cipher.hpp"
 #include "legacy_v1.hpp"
 #include "secure_buffer.hpp"
+#include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/crypto/key/error.hpp"
 #include "stream_start.hpp"
 
@@ -22,6 +23,7 @@ struct StreamingDecryptor::State {
   std::uint64_t number = 0;
   bool last_chunk_seen = false;
   std::exception_ptr failure;
+  base::OwnerProcess owner;
 
   State(ByteSource& from, const StreamStart& start)
       : source(from),
@@ -95,6 +97,7 @@ StreamingDecryptor::~StreamingDecryptor() = default;
 
 std::size_t StreamingDecryptor::read(std::span<std::byte> into) {
   State& state = *state_;
+  state.owner.check("a StreamingDecryptor");
   if (state.failure) std::rethrow_exception(state.failure);
   std::size_t done = 0;
   try {

@@ -8,6 +8,7 @@
 
 #include "chunk_cipher.hpp"
 #include "secure_buffer.hpp"
+#include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/crypto/key/error.hpp"
 #include "stream_start.hpp"
 
@@ -22,6 +23,7 @@ struct StreamingEncryptor::State {
   std::uint64_t number = 0;
   bool closed = false;
   std::exception_ptr failure;
+  base::OwnerProcess owner;
 
   State(ByteSink& target, const StreamStart& start)
       : sink(target),
@@ -68,6 +70,7 @@ struct StreamingEncryptor::State {
 
   template <typename Step>
   void guarded(Step step) {
+    owner.check("a StreamingEncryptor");
     if (failure) std::rethrow_exception(failure);
     try {
       step();

@@ -14,6 +14,7 @@
 #include "chunk_cipher.hpp"
 #include "run_schedule.hpp"
 #include "scratch_buffer.hpp"
+#include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/seal/streaming_decryptor.hpp"
 #include "stream_start.hpp"
@@ -120,6 +121,7 @@ class Transfer {
       ChunkCipher cipher(direction_, start_.keys);
       bool first = true;
       while ((task = schedule_.next()).step != Step::none) {
+        owner_.check("a transfer of a sealed stream");
         Place& place = places_[task.run % places_.size()];
         Run& run = place.run;
         if (task.step == Step::read) {
@@ -221,6 +223,7 @@ class Transfer {
     if (options_.progress) options_.progress(plaintext_bytes_);
   }
 
+  const base::OwnerProcess owner_;
   const Direction direction_;
   ByteSource& source_;
   ByteSink& sink_;

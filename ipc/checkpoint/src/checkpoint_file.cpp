@@ -77,6 +77,7 @@ FileCheckpoints::FileCheckpoints(const fs::path& directory, CheckpointOptions op
 }
 
 void FileCheckpoints::store(std::string_view key, const StreamCheckpoint& checkpoint) {
+  owner_.check("a checkpoint directory");
   ipc::check_checkpoint_key(key);
   ipc::check_checkpoint(checkpoint);
   const CheckpointMoment now = options_.clock();
@@ -93,6 +94,7 @@ void FileCheckpoints::store(std::string_view key, const StreamCheckpoint& checkp
 }
 
 LoadedCheckpoint FileCheckpoints::load(std::string_view key) const {
+  owner_.check("a checkpoint directory");
   ipc::check_checkpoint_key(key);
   const std::string name = file_name(key);
   const std::string what = described(path_, name);
@@ -109,6 +111,7 @@ LoadedCheckpoint FileCheckpoints::load(std::string_view key) const {
 }
 
 bool FileCheckpoints::remove(std::string_view key) {
+  owner_.check("a checkpoint directory");
   ipc::check_checkpoint_key(key);
   const std::string name = file_name(key);
   if (::unlinkat(directory_.get(), name.c_str(), 0) != 0) {

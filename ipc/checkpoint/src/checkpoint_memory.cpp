@@ -18,6 +18,7 @@ MemoryCheckpoints::MemoryCheckpoints(CheckpointOptions options, std::size_t max_
 }
 
 void MemoryCheckpoints::store(std::string_view key, const StreamCheckpoint& checkpoint) {
+  owner_.check("checkpoints in memory");
   ipc::check_checkpoint_key(key);
   ipc::check_checkpoint(checkpoint);
   const CheckpointMoment now = options_.clock();
@@ -37,6 +38,7 @@ void MemoryCheckpoints::store(std::string_view key, const StreamCheckpoint& chec
 }
 
 LoadedCheckpoint MemoryCheckpoints::load(std::string_view key) const {
+  owner_.check("checkpoints in memory");
   ipc::check_checkpoint_key(key);
   const std::lock_guard lock(mutex_);
   const auto place = entries_.find(key);
@@ -45,6 +47,7 @@ LoadedCheckpoint MemoryCheckpoints::load(std::string_view key) const {
 }
 
 bool MemoryCheckpoints::remove(std::string_view key) {
+  owner_.check("checkpoints in memory");
   ipc::check_checkpoint_key(key);
   const std::lock_guard lock(mutex_);
   const auto place = entries_.find(key);

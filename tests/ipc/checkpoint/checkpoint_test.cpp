@@ -505,6 +505,26 @@ TEST_F(CheckpointFile, KeepsTheOldOneWhenTheDiskIsFull) {
   EXPECT_TRUE(status->ok()) << to_string(*status);
 }
 
+TEST(InheritedCheckpoints, AreRefusedAndStay) {
+  const Watchdog watchdog(60s, "InheritedCheckpoints");
+  const TempDirectory home;
+  FileCheckpoints in_files(home.path());
+  MemoryCheckpoints in_memory;
+  for (CheckpointStorage* storage : std::initializer_list<CheckpointStorage*>{&in_files, &in_memory}) {
+    storage->store("orders", sample());
+    ChildProcess child([&] {
+      EXPECT_TRUE(throws(errc::misuse, "fork", [&] { storage->store("orders", StreamCheckpoint{}); }));
+      EXPECT_TRUE(throws(errc::misuse, "fork", [&] { (void)storage->load("orders"); }));
+      EXPECT_TRUE(throws(errc::misuse, "fork", [&] { (void)storage->remove("orders"); }));
+      FileCheckpoints own(home.path());
+      EXPECT_EQ(own.load("orders").checkpoint, sample());
+    });
+    const auto status = child.wait_for(30s);
+    EXPECT_TRUE(status && status->ok());
+    EXPECT_EQ(storage->load("orders").checkpoint, sample());
+  }
+}
+
 TEST(CheckpointMoment, GoesForwardWithinOneBoot) {
   const CheckpointMoment before = checkpoint_moment();
   const CheckpointMoment after = checkpoint_moment();

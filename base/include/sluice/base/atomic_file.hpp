@@ -43,7 +43,8 @@ struct AtomicFileOptions {
 };
 
 /// Writes one file, or nothing. A symbolic link is refused: who wants to follow it resolves the path before. Not
-/// thread-safe. Move only between uses. Throws sluice::error.
+/// thread-safe. Move only between uses. In a forked child every call is errc::misuse, and nothing is removed.
+/// Throws sluice::error.
 class AtomicFile {
  public:
   using Options = AtomicFileOptions;
@@ -87,6 +88,7 @@ class AtomicFile {
 
  private:
   struct [[gnu::visibility("hidden")]] State;
+  [[gnu::visibility("hidden")]] State& state() const;
   std::unique_ptr<State> state_;
 };
 

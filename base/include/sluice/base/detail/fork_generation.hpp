@@ -13,6 +13,23 @@ namespace sluice::base {
 /// agree (the first processes of two PID namespaces). Thread-safe, async-signal-safe after the first call.
 std::uint64_t fork_generation() noexcept;
 
+/// A member of every object that belongs to the process that made it (see "Fork" in ARCHITECTURE.md).
+class OwnerProcess {
+ public:
+  /// Whether this process is a forked child of the owner.
+  bool inherited() const noexcept { return generation_ != fork_generation(); }
+  /// Throws errc::misuse if so; `object` names what was used: "a journal".
+  void check(const char* object) const {
+    if (inherited()) [[unlikely]]
+      throw_inherited(object);
+  }
+
+ private:
+  [[noreturn]] static void throw_inherited(const char* object);
+
+  std::uint64_t generation_ = fork_generation();
+};
+
 }  // namespace sluice::base
 
 #pragma GCC visibility pop

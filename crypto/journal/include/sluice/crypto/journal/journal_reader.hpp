@@ -22,7 +22,7 @@ struct JournalRecord {
 };
 
 /// Any number of readers, in any process; they take no lock. A record is handed out only after its frame is
-/// verified. One thread at a time.
+/// verified. One thread at a time. In a forked child next() is sluice::errc::misuse.
 ///
 ///     JournalReader reader("state/orders", key, "orders", 1000);
 ///     while (auto record = reader.next()) use(record->sequence, record->bytes);

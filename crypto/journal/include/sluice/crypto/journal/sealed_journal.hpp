@@ -50,7 +50,8 @@ struct JournalRecovery {
   std::filesystem::path segment{};  ///< where, if so
 };
 
-/// The writing end; one at a time for each directory, by a lock that ends with its process.
+/// The writing end; one at a time for each directory, by a lock that ends with its process, and that a forked
+/// child doesn't get.
 ///
 ///     SealedJournal journal("state/orders", key, {.context = "orders"});
 ///     std::uint64_t number = journal.append(record);
@@ -59,7 +60,8 @@ struct JournalRecovery {
 /// Thread-safe. A failed write or fsync of records, or of a segment to put them in, is kept: every later call
 /// throws it again, because nobody can know what is on the disk; opening the journal anew finds out. If
 /// anything else fails (memory for a record, the removal of old segments), the journal goes on, and append()
-/// has added nothing if it throws. The destructor writes what is buffered but can't report; close() does.
+/// has added nothing if it throws. The destructor writes what is buffered but can't report; close() does. In a
+/// forked child every call but recovery() is sluice::errc::misuse, and the destructor writes nothing.
 class SealedJournal {
  public:
   static constexpr std::size_t kMaxRecordBytes = (std::size_t{64} << 20) - 4;
@@ -113,7 +115,12 @@ class SealedJournal {
 
  private:
   class [[gnu::visibility("hidden")]] Writer;
-  std::unique_ptr<Writer> writer_;
+  /// Of a writer that was inherited through fork() nothing is touched: its threads are the parent's.
+  struct [[gnu::visibility("hidden")]] Release {
+    void operator()(Writer* writer) const noexcept;
+  };
+  [[gnu::visibility("hidden")]] Writer& writer() const;
+  std::unique_ptr<Writer, Release> writer_;
 };
 
 }  // namespace sluice::crypto

@@ -67,8 +67,8 @@ class SecretKey {
   std::span<const std::byte, kSize> bytes() const noexcept;
   const KeyId& id() const noexcept { return id_; }
 
-  /// Whether the key's page is locked in memory; false if RLIMIT_MEMLOCK is too small: it then works, but
-  /// may be swapped out.
+  /// Whether the key's page is locked in memory; false if RLIMIT_MEMLOCK is too small, and in a forked child
+  /// (locks aren't inherited): it then works, but may be swapped out.
   bool locked() const noexcept;
 
  private:

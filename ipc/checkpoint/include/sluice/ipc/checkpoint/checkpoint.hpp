@@ -25,6 +25,7 @@
 #include <string_view>
 
 #include "sluice/base/descriptor.hpp"
+#include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/ipc/checkpoint/checkpoint_error.hpp"
 #include "sluice/ring/layout.hpp"
 
@@ -79,7 +80,8 @@ struct CheckpointOptions {
 };
 
 /// Where checkpoints are kept. Keys follow the rules of channel names: 1 to 64 bytes of A-Z a-z 0-9 . _ -,
-/// not beginning with a dot (errc::bad_name). Implementations may be called from any thread.
+/// not beginning with a dot (errc::bad_name). Implementations may be called from any thread. In a forked child
+/// those of this header throw errc::misuse: what the parent stored is the parent's.
 class CheckpointStorage {
  public:
   CheckpointStorage() = default;
@@ -118,6 +120,7 @@ class MemoryCheckpoints final : public CheckpointStorage {
 
   std::chrono::nanoseconds age_of(const Entry& entry) const;
 
+  const base::OwnerProcess owner_;
   const CheckpointOptions options_;
   const std::size_t max_count_;
   mutable std::mutex mutex_;  // guards entries_
@@ -153,6 +156,7 @@ class FileCheckpoints final : public CheckpointStorage {
   bool remove(std::string_view key) override;
 
  private:
+  const base::OwnerProcess owner_;
   const CheckpointOptions options_;
   const std::filesystem::path path_;  // for messages
   const Descriptor directory_;

@@ -1,0 +1,68 @@
+#include "sluice/base/detail/uninherited_descriptor.hpp"
+
+#include <pthread.h>
+#include <sys/file.h>
+
+#include <mutex>
+#include <utility>
+
+namespace sluice::base {
+
+/// Every object that owns something. The mutex is held over each fork(), so that the child finds the list whole.
+struct UninheritedDescriptor::Registry {
+  std::mutex mutex;
+  UninheritedDescriptor* first = nullptr;
+
+  /// Never destroyed: files may be closed at the very end of the program.
+  static Registry& instance() noexcept {
+    static auto* const registry = [] {
+      auto* const made = new Registry;
+      ::pthread_atfork([] { instance().mutex.lock(); }, [] { instance().mutex.unlock(); },
+                       [] { instance().close_all(); });
+      return made;
+    }();
+    return *registry;
+  }
+
+  void add(UninheritedDescriptor& object) noexcept {
+    object.previous_ = nullptr;
+    object.next_ = std::exchange(first, &object);
+    if (object.next_ != nullptr) object.next_->previous_ = &object;
+  }
+
+  void remove(UninheritedDescriptor& object) noexcept {
+    (object.previous_ != nullptr ? object.previous_->next_ : first) = object.next_;
+    if (object.next_ != nullptr) object.next_->previous_ = object.previous_;
+  }
+
+  /// In the child.
+  void close_all() noexcept {
+    while (first != nullptr) {
+      UninheritedDescriptor& object = *first;
+      remove(object);
+      object.fd_.reset();
+    }
+    mutex.unlock();
+  }
+};
+
+void UninheritedDescriptor::open(const std::function<int()>& open) {
+  reset();
+  Registry& registry = Registry::instance();
+  const std::lock_guard lock(registry.mutex);
+  fd_.reset(open());
+  owner_ = OwnerProcess();
+  if (fd_) registry.add(*this);
+}
+
+void UninheritedDescriptor::reset() noexcept {
+  if (!fd_) return;
+  Registry& registry = Registry::instance();
+  const std::lock_guard lock(registry.mutex);
+  registry.remove(*this);
+  // A child that was forked just now may not have closed its copy yet.
+  if (!owner_.inherited()) ::flock(fd_.get(), LOCK_UN);
+  fd_.reset();
+}
+
+}  // namespace sluice::base
