@@ -131,8 +131,8 @@ TEST(Allocation, BeyondTheLimitOnTheSizeOfFilesIsAnErrorAndNoSignal) {
     const rlimit small{.rlim_cur = 32'768, .rlim_max = RLIM_INFINITY};
     ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
     EXPECT_TRUE(test::throws(std::errc::file_too_large, "ulimit -f",
-                             [] { (void)OwnedRegion::create({.capacity = 65'536}); }));
-    (void)OwnedRegion::create({.capacity = 4096});
+                             [] { (void)OwnedRegion::create({.capacity = 65'536, .replay_window = 0}); }));
+    (void)OwnedRegion::create({.capacity = 4096, .replay_window = 0});
   });
   const auto status = child.wait_for(std::chrono::seconds(30));
   ASSERT_TRUE(status);
