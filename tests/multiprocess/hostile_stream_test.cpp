@@ -139,7 +139,11 @@ TEST_P(HostileStreamPeers, EndEveryCallInTimeAndCostNoMemory) {
     }
   }
   for (const std::string& text : endings) EXPECT_LT(text.size(), 6000U);
+#if !defined(__SANITIZE_ADDRESS__)  // which keeps freed memory
   EXPECT_LT(peak_kib() - before, 48 * 1024) << "KiB; " << endings[0] << "; " << endings[1];
+#else
+  (void)before;
+#endif
   child.signal(SIGKILL);
 }
 
