@@ -4,9 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <cstring>
 #include <filesystem>
-#include <future>
 #include <random>
 #include <string>
 #include <thread>
@@ -15,7 +13,6 @@
 #include "open_descriptors.hpp"
 #include "running_threads.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/ipc/port/port_pair.hpp"
 #include "throws.hpp"
 #include "two_processes.hpp"
 #include "watchdog.hpp"
@@ -176,51 +173,6 @@ TEST_F(PortBetweenProcesses, RefusesUseInAForkedChildAndStaysWhole) {
   EXPECT_EQ(text_of(port.receive().bytes()), "mine");
   ASSERT_EQ(port.post_message(bytes_of("still mine")), Status::ok);
   EXPECT_EQ(text_of(port.receive().bytes()), "still mine");
-}
-
-/// Whether a forked child, given 10 s, finds `body` true.
-template <typename Body>
-bool true_in_a_child(Body body) {
-  const pid_t heir = ::fork();
-  if (heir == 0) {
-    ::alarm(10);
-    ::_exit(body() ? 0 : 1);
-  }
-  int status = -1;
-  return ::waitpid(heir, &status, 0) == heir && status == 0;
-}
-
-TEST_F(PortBetweenProcesses, RefusesAClaimInAForkedChild) {
-  auto [a, b] = make_port_pair({.ring_bytes = 4096}, {.ring_bytes = 4096});
-  ASSERT_EQ(a.append_message(bytes_of("one")), Status::ok);
-  Claim claim = a.claim(3);
-  std::memcpy(claim.bytes().data(), "two", 3);
-  EXPECT_TRUE(true_in_a_child([&] { return claim.commit() == Status::forked; }));
-  ASSERT_EQ(claim.commit(), Status::ok);
-  EXPECT_EQ(text_of(b.receive().bytes()), "one");
-  EXPECT_EQ(text_of(b.receive().bytes()), "two");
-}
-
-// The child has a copy of a handler that is running for ever, on a thread that isn't there.
-TEST_F(PortBetweenProcesses, RefusesHandlersInAForkedChild) {
-  auto [a, b] = make_port_pair();
-  std::promise<void> inside;
-  std::promise<void> go_on;
-  b.on_message([&](std::span<const std::byte>) {
-    inside.set_value();
-    go_on.get_future().wait();
-  });
-  b.start();
-  ASSERT_EQ(a.post_message({}), Status::ok);
-  inside.get_future().wait();
-  EXPECT_TRUE(true_in_a_child([&port = b] {
-    bool refused = throws(errc::misuse, "fork", [&] { port.on_message({}); });
-    refused = refused && throws(errc::misuse, "fork", [&] { port.on_error({}); });
-    refused = refused && throws(errc::misuse, "fork", [&] { port.on_close({}); });
-    refused = refused && throws(errc::misuse, "fork", [&] { port.start(); });
-    return refused && port.failure_text().find("fork") != std::string::npos;
-  }));
-  go_on.set_value();
 }
 
 TEST_F(PortBetweenProcesses, LeavesNoDescriptorThreadOrFileBehind) {

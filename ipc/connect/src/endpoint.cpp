@@ -7,12 +7,14 @@
 #include <utility>
 
 #include "channel_name.hpp"
+#include "leave_to_parent.hpp"
 #include "listening_socket.hpp"
 #include "opening.hpp"
 #include "port_impl.hpp"
 #include "port_regions.hpp"
 #include "reception.hpp"
 #include "sluice/base/detail/event.hpp"
+#include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/base/detail/wait_for_events.hpp"
 #include "sluice/base/detail/with_error_code.hpp"
 
@@ -43,7 +45,10 @@ class Listener::Impl {
         socket_(path, access_for(options_.allowed_users)),
         reception_(&socket_, rules()) {}
 
+  bool inherited() const noexcept { return generation_ != base::fork_generation(); }
+
   std::optional<Port> accept_until(Deadline deadline) {
+    if (inherited()) throw error(errc::misuse, "accept() on a listener that was inherited through fork()");
     for (;;) {
       if (stop_.is_set()) throw error(connect_errc::closed, "the listener at " + path() + " was closed");
       if (reception_.advance()) {
@@ -55,7 +60,9 @@ class Listener::Impl {
     }
   }
 
-  void close() noexcept { stop_.set(); }
+  void close() noexcept {
+    if (!inherited()) stop_.set();
+  }
 
   std::string path() const { return socket_.path().string(); }
 
@@ -92,6 +99,7 @@ class Listener::Impl {
     if (options_.on_refused) options_.on_refused(why.what());
   }
 
+  const std::uint64_t generation_ = base::fork_generation();  // of the process that made it
   const ListenOptions options_;
   const ipc::Plan plan_;
   ipc::ListeningSocket socket_;
@@ -101,10 +109,17 @@ class Listener::Impl {
 };
 
 Listener::Listener() noexcept = default;
-Listener::Listener(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+Listener::Listener(std::shared_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
 Listener::Listener(Listener&&) noexcept = default;
-Listener& Listener::operator=(Listener&&) noexcept = default;
-Listener::~Listener() = default;
+Listener& Listener::operator=(Listener&& other) noexcept {
+  if (this == &other) return *this;
+  const Listener before = std::move(*this);
+  impl_ = std::move(other.impl_);
+  return *this;
+}
+Listener::~Listener() {
+  if (impl_ && impl_->inherited()) ipc::leave_to_parent(std::move(impl_));
+}
 
 Port Listener::accept() {
   return std::move(*accept_until(kNoDeadline));
@@ -139,7 +154,7 @@ Listener listen(std::string_view name, ListenOptions options) {
   ipc::check_port_options(options.port);
   ipc::check_handshake_timeout(options.handshake_timeout);
   const std::filesystem::path path = ipc::resolve_channel_name(name);
-  return Listener(std::make_unique<Listener::Impl>(path, std::move(options)));
+  return Listener(std::make_shared<Listener::Impl>(path, std::move(options)));
 }
 
 Listener listen(std::string_view name, ListenOptions options, std::error_code& why) {

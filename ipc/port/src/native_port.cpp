@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "delivery.hpp"
+#include "leave_to_parent.hpp"
 #include "native_channel.hpp"
+#include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/base/error.hpp"
 
 namespace sluice {
@@ -18,6 +20,7 @@ class NativePortImpl final {
                  const NativePortOptions& options)
       : channel_(std::move(input), std::move(output), framing, options), delivery_({}) {}
 
+  bool inherited() const noexcept { return generation_ != base::fork_generation(); }
   NativeChannel& channel() noexcept { return channel_; }
   const NativeChannel& channel() const noexcept { return channel_; }
   Delivery<NativePortImpl>& delivery() noexcept { return delivery_; }
@@ -61,6 +64,7 @@ class NativePortImpl final {
   void note_failure(std::string text) { channel_.note_failure(std::move(text)); }
 
  private:
+  const std::uint64_t generation_ = base::fork_generation();  // of the process that made it
   NativeChannel channel_;
   // Of the delivering thread: a message that was read and not delivered yet.
   std::span<const std::byte> message_;
@@ -101,8 +105,22 @@ NativePort::~NativePort() {
 
 void NativePort::finish() noexcept {
   if (!impl_) return;
+  if (impl_->inherited()) return ipc::leave_to_parent(std::move(impl_));
   impl_->close();
   impl_->delivery().finish();
+}
+
+/// ok, or why no call does anything.
+Status NativePort::may_use() const noexcept {
+  if (!impl_) return Status::closed;
+  return impl_->inherited() ? Status::forked : Status::ok;
+}
+
+/// Throws errc::misuse in a forked child.
+bool NativePort::connected(const char* call) const {
+  if (may_use() == Status::forked)
+    throw error(errc::misuse, std::string(call) + " on a port that was inherited through fork()");
+  return impl_ != nullptr;
 }
 
 Status NativePort::post_message(BytesOrText message) {
@@ -110,47 +128,52 @@ Status NativePort::post_message(BytesOrText message) {
 }
 Status NativePort::post_parts_until(std::span<const std::byte> head, std::span<const std::byte> body,
                                     Deadline deadline) {
-  return impl_ ? impl_->channel().write(head, body, deadline) : Status::closed;
+  const Status may = may_use();
+  return may == Status::ok ? impl_->channel().write(head, body, deadline) : may;
 }
 
 MessageHandler NativePort::on_message(MessageHandler handler) {
-  return impl_ ? impl_->delivery().on_message(std::move(handler)) : MessageHandler();
+  return connected("on_message()") ? impl_->delivery().on_message(std::move(handler)) : MessageHandler();
 }
 ErrorHandler NativePort::on_error(ErrorHandler handler) {
-  return impl_ ? impl_->delivery().on_error(std::move(handler)) : ErrorHandler();
+  return connected("on_error()") ? impl_->delivery().on_error(std::move(handler)) : ErrorHandler();
 }
 CloseHandler NativePort::on_close(CloseHandler handler) {
-  return impl_ ? impl_->delivery().on_close(std::move(handler)) : CloseHandler();
+  return connected("on_close()") ? impl_->delivery().on_close(std::move(handler)) : CloseHandler();
 }
 void NativePort::start() {
-  if (!impl_) return;
+  if (!connected("start()")) return;
   impl_->check_may_deliver("start()");
   impl_->delivery().start(impl_);
 }
 Status NativePort::run() {
+  if (!connected("run()")) return Status::closed;
   const std::shared_ptr<ipc::NativePortImpl> kept = impl_;  // a handler may destroy this
-  if (!kept) return Status::closed;
   kept->check_may_deliver("run()");
   return kept->delivery().run(kept);
 }
 void NativePort::close() noexcept {
-  if (impl_) impl_->close();
+  if (may_use() == Status::ok) impl_->close();
 }
 
 bool NativePort::is_open() const noexcept {
-  return impl_ && impl_->channel().end() == Status::ok;
+  return may_use() == Status::ok && impl_->channel().end() == Status::ok;
 }
 std::string NativePort::failure_text() const {
+  // The lock may have been held when the process was forked.
+  if (may_use() == Status::forked) return "the port was inherited through fork()";
   return impl_ ? impl_->failure_text() : std::string();
 }
 bool NativePort::can_receive() const noexcept {
-  return !impl_ || !impl_->delivery().started();
+  return may_use() != Status::ok || !impl_->delivery().started();
 }
 Message NativePort::try_receive() {
-  return impl_ ? impl_->receive(nullptr) : Message();
+  const Status may = may_use();
+  return may == Status::ok ? impl_->receive(nullptr) : Message::none(may);
 }
 Message NativePort::receive_until(Deadline deadline) {
-  return impl_ ? impl_->receive(&deadline) : Message();
+  const Status may = may_use();
+  return may == Status::ok ? impl_->receive(&deadline) : Message::none(may);
 }
 
 NativePort wrap_native_port(Descriptor socket, const NativePortOptions& options) {

@@ -1,10 +1,8 @@
 #include "sluice/ipc/port/port.hpp"
 
-#include <array>
-#include <cstddef>
-#include <new>
 #include <utility>
 
+#include "leave_to_parent.hpp"
 #include "port_impl.hpp"
 
 namespace sluice {
@@ -32,13 +30,7 @@ Port::~Port() {
 
 void Port::finish() noexcept {
   if (!impl_) return;
-  if (impl_->inherited()) {
-    // Threads, locks and the connection belong to the parent: a child can only leave its copy alone.
-    using Pointer = std::shared_ptr<ipc::PortImpl>;
-    alignas(Pointer) std::array<std::byte, sizeof(Pointer)> never_destroyed;
-    new (never_destroyed.data()) Pointer(std::move(impl_));
-    return;
-  }
+  if (impl_->inherited()) return ipc::leave_to_parent(std::move(impl_));
   impl_->close();
   impl_->finish();
 }
@@ -88,17 +80,18 @@ void Port::close() noexcept {
 bool Port::is_open() const noexcept {
   return impl_ && impl_->is_open();
 }
+// In a forked child a session's lock may be held for ever: nothing is known there.
 ring::HistoryReader Port::history() const noexcept {
-  return impl_ ? impl_->history() : ipc::closed_history();
+  return impl_ && !impl_->inherited() ? impl_->history() : ipc::closed_history();
 }
 std::string Port::failure_text() const {
   return impl_ ? impl_->failure_text() : std::string();
 }
 PeerIdentity Port::peer() const noexcept {
-  return impl_ ? impl_->peer() : PeerIdentity();
+  return impl_ && !impl_->inherited() ? impl_->peer() : PeerIdentity();
 }
 std::optional<SessionInfo> Port::session() const noexcept {
-  return impl_ ? impl_->session() : std::nullopt;
+  return impl_ && !impl_->inherited() ? impl_->session() : std::nullopt;
 }
 PortStatistics Port::statistics() const noexcept {
   return impl_ ? impl_->statistics() : PortStatistics();

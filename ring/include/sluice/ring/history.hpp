@@ -29,7 +29,7 @@ struct RecordPlace {
 };
 
 /// Thread-safety: one thread at a time; any number of readers beside producer and consumer. The mapping must
-/// outlive it.
+/// outlive it. In a forked child every call that returns a status says forked.
 class HistoryReader {
  public:
   /// This reader keeps `mapping` while it lives: the peer's region may be replaced meanwhile.
@@ -63,6 +63,7 @@ class HistoryReader {
   Status check_header(std::uint64_t& payload_bytes) const noexcept;
   bool still_intact() const noexcept;
 
+  std::uint64_t generation_;  // of the process that made it, see base::fork_generation()
   std::shared_ptr<const void> mapping_;
   PeerView peer_;
   std::uint64_t max_payload_bytes_;

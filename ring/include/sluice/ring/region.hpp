@@ -89,7 +89,7 @@ class OwnedRegion {
   OwnedRegion& operator=(OwnedRegion&&) noexcept;
   ~OwnedRegion();
 
-  /// Removes the region's file, if it has one and that is still the one under its name.
+  /// Removes the region's file, if it has one and that is still the one under its name. Not in a forked child.
   void remove_file() noexcept;
 
   /// The descriptor to hand to the peer.
@@ -105,6 +105,7 @@ class OwnedRegion {
   std::unique_ptr<RegionMapping> mapping_;
   std::unique_ptr<base::AtomicFile> draft_;  // until the region is complete; null for anonymous memory
   std::filesystem::path file_;               // empty for anonymous memory
+  std::uint64_t generation_;                 // of the process that made it, see base::fork_generation()
   OwnView view_;
 };
 

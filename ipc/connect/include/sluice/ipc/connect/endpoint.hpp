@@ -49,8 +49,9 @@ struct ConnectOptions {
   std::chrono::nanoseconds timeout = std::chrono::seconds(10);
 };
 
-/// Accepts connections under one name; stops when destroyed. One that was moved from is closed. Threads: one
-/// accepts at a time; close() any.
+/// Accepts connections under one name; stops when destroyed. One that was moved from is closed. In a forked
+/// child accept() throws errc::misuse, and nothing else does anything. Threads: one accepts at a time; close()
+/// any.
 class Listener {
  public:
   /// Closed.
@@ -85,8 +86,8 @@ class Listener {
  private:
   friend Listener listen(std::string_view name, ListenOptions options);
   class [[gnu::visibility("hidden")]] Impl;
-  explicit Listener(std::unique_ptr<Impl> impl) noexcept;
-  std::unique_ptr<Impl> impl_;
+  explicit Listener(std::shared_ptr<Impl> impl) noexcept;
+  std::shared_ptr<Impl> impl_;  // owned by this alone
 };
 
 /// Listens under `name`: 1 to 64 bytes of A-Z a-z 0-9 . _ -, not beginning with a dot, in the user's runtime
