@@ -9,6 +9,7 @@
 #include <cstring>
 #include <future>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -99,6 +100,83 @@ TEST_P(Session, GivesARestartedConsumerWhatItsPredecessorHadNotReleased) {
   const auto closed = events_.wait_for(SessionState::closed);
   ASSERT_TRUE(closed);
   EXPECT_EQ(closed->reason, Status::closed);
+}
+
+TEST_P(Session, GivesAMessageAgainWhoseHandlingWasEndedByAnException) {
+  Report report;
+  ChildProcess first = victim([&](Port& port) {
+    try {
+      while (const Message message = port.receive()) {
+        if (number_in(message) == 3) throw std::runtime_error("number three");
+      }
+    } catch (const std::runtime_error&) {
+      report.say(3);
+      ::pause();
+    }
+  });
+  Port port = survivor();
+  for (std::uint64_t number = 1; number <= 5; ++number)
+    ASSERT_EQ(port.post_message(bytes_of(number)), Status::ok);
+  ASSERT_EQ(report.hear(), 3U);
+  EXPECT_EQ(port.wait_until_consumed(deadline_in(10ms)), Status::timed_out);
+  first.signal(SIGKILL);
+  ASSERT_TRUE(events_.wait_for(SessionState::waiting_for_peer));
+
+  ChildProcess second = victim([&](Port& mine) {
+    for (std::uint64_t number = 3; number <= 5; ++number) EXPECT_EQ(number_in(mine.receive()), number);
+  });
+  EXPECT_TRUE(second.wait_for(20s)->ok());
+}
+
+// Who catches the exception and goes on has decided that the message is done with.
+TEST_P(Session, ReleasesAMessageWhoseHandlingFailedWithTheNextReceive) {
+  ChildProcess consumer = victim([&](Port& mine) {
+    for (int caught = 0; caught < 3;) {
+      try {
+        const Message message = mine.receive();
+        throw std::runtime_error("every one");
+      } catch (const std::runtime_error&) {
+        ++caught;
+      }
+    }
+    EXPECT_EQ(number_in(mine.receive()), 4U);
+    EXPECT_EQ(mine.receive().status(), Status::closed);
+  });
+  Port port = survivor();
+  for (std::uint64_t number = 1; number <= 4; ++number)
+    ASSERT_EQ(port.post_message(bytes_of(number)), Status::ok);
+  EXPECT_EQ(port.wait_until_consumed(), Status::ok);
+  port.close();
+  EXPECT_TRUE(consumer.wait_for(20s)->ok());
+}
+
+// The room that was claimed lies in this side's own ring, whoever reads it.
+TEST_P(Session, CommitsAClaimAndABatchToTheNextProcess) {
+  Report report;
+  ChildProcess first = victim([&](Port& mine) {
+    const std::uint64_t number = number_in(mine.receive());  // and releases it
+    report.say(number);
+    ::pause();
+  });
+  Port port = survivor();
+  ASSERT_EQ(port.post_message(bytes_of(std::uint64_t{1})), Status::ok);
+  ASSERT_EQ(report.hear(), 1U);
+  ASSERT_EQ(port.append_message(bytes_of(std::uint64_t{2})), Status::ok);
+  Claim claim = port.claim(sizeof(std::uint64_t));
+  first.signal(SIGKILL);
+  ASSERT_TRUE(events_.wait_for(SessionState::waiting_for_peer));
+  EXPECT_EQ(port.post_message(bytes_of(std::uint64_t{9})), Status::misuse);
+  ChildProcess second = victim([&](Port& mine) {
+    for (std::uint64_t number = 2; number <= 3; ++number) EXPECT_EQ(number_in(mine.receive()), number);
+    EXPECT_EQ(mine.receive().status(), Status::closed);
+  });
+  ASSERT_TRUE(events_.wait_for(SessionState::resumed));
+  EXPECT_EQ(port.try_post_message(bytes_of(std::uint64_t{9})), Status::misuse);
+  const std::uint64_t three = 3;
+  std::memcpy(claim.bytes().data(), &three, sizeof three);
+  ASSERT_EQ(claim.commit(), Status::ok);
+  port.close();
+  EXPECT_TRUE(second.wait_for(20s)->ok());
 }
 
 TEST_P(Session, GoesOnBehindWhatAKilledProducerHadPublished) {

@@ -18,7 +18,9 @@ SessionPort::SessionPort(Opened opened, Plan plan, MeetingPlace place)
       receiving_from_(connection_.peer),
       opening_events_(std::move(opened.events)),
       connected_(opened.connected),
-      reception_(place_.listener ? &*place_.listener : nullptr, rules()) {}
+      reception_(place_.listener ? &*place_.listener : nullptr, rules()) {
+  peer_may_change_ = true;
+}
 
 SessionPort::~SessionPort() {
   stop_thread();

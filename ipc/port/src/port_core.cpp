@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 
 namespace sluice::ipc {
 
@@ -16,6 +17,10 @@ OneThreadRule::Scope::Scope(OneThreadRule& rule) noexcept : rule_(rule) {
 
 OneThreadRule::Scope::~Scope() {
   rule_.busy_.store(false, std::memory_order_relaxed);
+}
+
+void PortCore::drop_in_session(ring::Sequence sequence) noexcept {
+  if (std::uncaught_exceptions() == 0) release(sequence);
 }
 
 void PortCore::release_unreleased() noexcept {

@@ -19,7 +19,8 @@ namespace sluice {
 /// object is destroyed or release()d, and until the next receive on the same port; the port must outlive it.
 ///
 /// A Port's message lies in the peer's memory, aligned to 8 bytes, and keeps its room there until it is
-/// released. The peer can still change the bytes: copy them first if it isn't trusted.
+/// released. In a session, one that is destroyed while an exception passes stays unreleased until the next
+/// receive: if the exception ends the process, the next one gets the message again. The peer can still change the bytes: copy them first if it isn't trusted.
 /// Thread-safety: the receiving thread.
 class [[nodiscard]] Message {
  public:
@@ -41,7 +42,9 @@ class [[nodiscard]] Message {
   Message(const Message&) = delete;  // a copy would release the message under the other
   Message& operator=(const Message&) = delete;
   // Always inlined, also where an exception passes: a call would keep every message in memory for its sake.
-  [[gnu::always_inline]] ~Message() { release(); }
+  [[gnu::always_inline]] ~Message() {
+    if (core_ != nullptr) core_->drop(record_.sequence);
+  }
 
   /// ok, or why there is no message.
   Status status() const noexcept { return status_; }

@@ -131,6 +131,16 @@ class PortCore {
       release_all();
   }
 
+  /// The same for a message that goes without a word of whoever received it. In a session not while an exception
+  /// passes: it may be what ended the handling.
+  [[gnu::always_inline]] void drop(ring::Sequence sequence) noexcept {
+    if (!peer_may_change_) [[likely]] {
+      release(sequence);
+    } else {
+      drop_in_session(sequence);
+    }
+  }
+
   Status wait_until_consumed(Deadline deadline) noexcept;
 
   Status replay_from(ring::Sequence sequence) noexcept;
@@ -165,9 +175,10 @@ class PortCore {
   [[gnu::always_inline]] void release_all() noexcept {
     consumer_.release();
     // After the release, as in publish().
-    if (consumer_.gate().interrupted()) [[unlikely]]
+    if (peer_may_change_ && consumer_.gate().interrupted()) [[unlikely]]
       follow_peer_receiving();
   }
+  void drop_in_session(ring::Sequence sequence) noexcept;
 
   /// True in a forked child.
   bool inherited() const noexcept { return producer_.gate().forked(); }
@@ -195,6 +206,7 @@ class PortCore {
   OneThreadRule sending_rule_{"two threads send on one port at the same time"};
   alignas(ring::kLineBytes) ring::Consumer consumer_;
   OneThreadRule receiving_rule_{"two threads receive on one port at the same time"};
+  bool peer_may_change_ = false;  // constant after construction: a session's
   // Read by both, written once: when close() is called here.
   alignas(ring::kLineBytes) std::atomic<bool> closed_here_{false};
   bool never_connected_ = false;  // constant after construction
