@@ -20,7 +20,8 @@ namespace sluice {
 ///
 /// A Port's message lies in the peer's memory, aligned to 8 bytes, and keeps its room there until it is
 /// released. In a session, one that is destroyed while an exception passes stays unreleased until the next
-/// receive: if the exception ends the process, the next one gets the message again. The peer can still change the bytes: copy them first if it isn't trusted.
+/// receive: if the exception ends the process, the next one gets the message again. The peer can still change
+/// the bytes: copy them first if it isn't trusted.
 /// Thread-safety: the receiving thread.
 class [[nodiscard]] Message {
  public:
