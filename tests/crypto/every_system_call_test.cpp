@@ -124,10 +124,7 @@ const Scene kScenes[] = {
     {"Opening", prepare_opening,
      [](const auto& folder) { (void)open_file(folder / "in", folder / "out", test_key()); },
      holds_either_text, 2},
-    {"Rekeying", prepare_rekeying,
-     [](const auto& folder) {
-       rekey_with_either_key(folder / "sealed");
-     },
+    {"Rekeying", prepare_rekeying, [](const auto& folder) { rekey_with_either_key(folder / "sealed"); },
      [](const auto& folder) {
        return opens_as(folder / "sealed", 1, new_text()) || opens_as(folder / "sealed", 2, new_text());
      },
