@@ -2,8 +2,9 @@
 
 namespace sluice {
 
-Deadline deadline_in(std::chrono::nanoseconds timeout) noexcept {
+Deadline deadline_in(Duration timeout) noexcept {
   const Deadline now = std::chrono::steady_clock::now();
+  if (timeout <= Duration::zero()) return now;
   return timeout >= kNoDeadline - now ? kNoDeadline : now + timeout;
 }
 

@@ -125,8 +125,8 @@ std::size_t JournalDirectory::prune_to_bytes(std::uint64_t bytes) {
 }
 
 // A segment's records are all older than the creation of the next one.
-std::size_t JournalDirectory::prune_older_than(std::chrono::seconds age) {
-  const auto age_ns = static_cast<std::uint64_t>(std::chrono::nanoseconds(age).count());
+std::size_t JournalDirectory::prune_older_than(Duration age) {
+  const auto age_ns = static_cast<std::uint64_t>(age.count());
   const std::uint64_t now = now_ns();
   const std::uint64_t limit = now > age_ns ? now - age_ns : 0;
   std::size_t count = 0;

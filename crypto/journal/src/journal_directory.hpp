@@ -48,7 +48,7 @@ class JournalDirectory {
   void set_newest_bytes(std::uint64_t bytes) { segments_.back().bytes = bytes; }
 
   std::size_t prune_to_bytes(std::uint64_t bytes);
-  std::size_t prune_older_than(std::chrono::seconds age);
+  std::size_t prune_older_than(Duration age);
   std::size_t prune_before(std::uint64_t sequence);
 
  private:

@@ -295,7 +295,7 @@ class SealedJournal::Writer {
   void sync_regularly(const std::stop_token& stop) {
     Lock lock(mutex_);
     while (unsynced_changed_.wait(lock, stop, [&] { return unsynced_; })) {
-      unsynced_changed_.wait_for(lock, stop, options_.sync_interval, [] { return false; });
+      unsynced_changed_.wait_until(lock, stop, deadline_in(options_.sync_interval), [] { return false; });
       if (stop.stop_requested()) return;
       unsynced_ = false;
       try {
@@ -366,7 +366,7 @@ void SealedJournal::roll() {
 std::size_t SealedJournal::prune_to_bytes(std::uint64_t bytes) {
   return writer().prune([&](JournalDirectory& directory) { return directory.prune_to_bytes(bytes); });
 }
-std::size_t SealedJournal::prune_older_than(std::chrono::seconds age) {
+std::size_t SealedJournal::prune_older_than(Duration age) {
   return writer().prune([&](JournalDirectory& directory) { return directory.prune_older_than(age); });
 }
 std::size_t SealedJournal::prune_before(std::uint64_t sequence) {

@@ -255,6 +255,7 @@ TEST_F(Journal, PrunesByAgeAndBySequenceButNeverTheNewest) {
   EXPECT_EQ(journal.prune_before(21), 1U);
   EXPECT_EQ(journal.oldest_sequence(), 21U);
   EXPECT_EQ(journal.prune_older_than(1h), 0U);
+  EXPECT_EQ(journal.prune_older_than(std::chrono::hours::max()), 0U);
   EXPECT_EQ(journal.prune_older_than(0s), 1U);
   EXPECT_EQ(journal.prune_to_bytes(0), 0U);
   EXPECT_EQ(journal.oldest_sequence(), 31U);

@@ -195,6 +195,22 @@ TEST(Port, SaysWouldBlockAndTimedOutWhereItMustNotWaitLonger) {
   EXPECT_EQ(a.try_claim(500).status(), Status::would_block);
 }
 
+TEST(Port, WaitsAsLongAsItTakesForTheLargestTimeoutOfAnyUnit) {
+  const test::Watchdog watchdog(60s, "waits without end");
+  auto [a, b] = make_port_pair();
+  std::thread later([&port = a] {
+    for (int i = 0; i < 3; ++i) {
+      std::this_thread::sleep_for(20ms);
+      EXPECT_EQ(port.post_message({}), Status::ok);
+    }
+  });
+  EXPECT_EQ(b.receive_for(std::chrono::hours::max()).status(), Status::ok);
+  EXPECT_EQ(b.receive_for(std::chrono::milliseconds::max()).status(), Status::ok);
+  EXPECT_EQ(b.receive_for(std::chrono::nanoseconds::max()).status(), Status::ok);
+  EXPECT_EQ(b.receive_for(std::chrono::hours::min()).status(), Status::timed_out);
+  later.join();
+}
+
 TEST(Port, NeverWaitsUnderTheNonBlockingStrategy) {
   auto [a, b] = make_port_pair({.ring_bytes = 4096, .wait = {.strategy = WaitStrategy::non_blocking}},
                                {.wait = {.strategy = WaitStrategy::non_blocking}});

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 
+#include "sluice/base/deadline.hpp"
 #include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/key/key_ring.hpp"
 #include "sluice/crypto/key/secret_key.hpp"
@@ -27,7 +28,7 @@ enum class SyncPolicy {
 struct JournalOptions {
   std::string context{};  ///< any bytes; the same is needed to read
   SyncPolicy sync = SyncPolicy::interval;
-  std::chrono::milliseconds sync_interval{50};
+  Duration sync_interval = std::chrono::milliseconds(50);
   /// A new segment starts when this many bytes are reached: 64 KiB .. 1 GiB.
   std::uint64_t segment_bytes = std::uint64_t{64} << 20;
   /// Records are sealed together until they reach this many bytes: 1 KiB .. 4 MiB. Until then they are in
@@ -38,7 +39,7 @@ struct JournalOptions {
   /// next call to the journal, which then did nothing else (close() does its work all the same).
   std::uint64_t retain_bytes = 0;
   /// The same for segments whose records are all older than this; 0 keeps everything.
-  std::chrono::seconds retain_age{0};
+  Duration retain_age{};
   /// The number of the first record of a new journal.
   std::uint64_t first_sequence = 1;
 };
@@ -98,7 +99,7 @@ class SealedJournal {
   /// while all their records are older than `age`; while all their records come before `sequence`. Returns
   /// how many.
   std::size_t prune_to_bytes(std::uint64_t bytes);
-  std::size_t prune_older_than(std::chrono::seconds age);
+  std::size_t prune_older_than(Duration age);
   std::size_t prune_before(std::uint64_t sequence);
 
   /// The number of the oldest record held (the next one to come if none is).

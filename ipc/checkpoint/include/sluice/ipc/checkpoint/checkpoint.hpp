@@ -24,6 +24,7 @@
 #include <string>
 #include <string_view>
 
+#include "sluice/base/deadline.hpp"
 #include "sluice/base/descriptor.hpp"
 #include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/ipc/checkpoint/checkpoint_error.hpp"
@@ -75,7 +76,7 @@ CheckpointMoment checkpoint_moment();
 
 struct CheckpointOptions {
   /// A checkpoint of this age is expired; more than zero.
-  std::chrono::nanoseconds expiry = std::chrono::seconds(300);
+  Duration expiry = std::chrono::seconds(300);
   CheckpointClock clock = checkpoint_moment;
 };
 

@@ -36,7 +36,7 @@ struct ListenOptions {
   /// since the runtime directory is this user's own.
   std::vector<uid_t> allowed_users{};
   /// How long one client may take for the whole handshake; more than 0.
-  std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(5);
+  Duration handshake_timeout = std::chrono::seconds(5);
   /// Told why a client was refused, in words; called on the accepting thread.
   std::function<void(const std::string& reason)> on_refused{};
 };
@@ -46,7 +46,7 @@ struct ConnectOptions {
   /// The user to whom socket and listener must belong; default: this process's effective user.
   std::optional<uid_t> listener_user{};
   /// How long to wait for a listener and the handshake together.
-  std::chrono::nanoseconds timeout = std::chrono::seconds(10);
+  Duration timeout = std::chrono::seconds(10);
 };
 
 /// Accepts connections under one name; stops when destroyed. One that was moved from is closed. In a forked
@@ -68,14 +68,10 @@ class Listener {
 
   /// The same until a deadline: nothing if it passes.
   std::optional<Port> accept_until(Deadline deadline);
-  std::optional<Port> accept_for(std::chrono::nanoseconds timeout) {
-    return accept_until(deadline_in(timeout));
-  }
+  std::optional<Port> accept_for(Duration timeout) { return accept_until(deadline_in(timeout)); }
   /// errc::timed_out if it passes.
   Port accept_until(Deadline deadline, std::error_code& why);
-  Port accept_for(std::chrono::nanoseconds timeout, std::error_code& why) {
-    return accept_until(deadline_in(timeout), why);
-  }
+  Port accept_for(Duration timeout, std::error_code& why) { return accept_until(deadline_in(timeout), why); }
 
   /// Ends accept() in another thread, for good. The socket file goes when the listener is destroyed.
   void close() noexcept;

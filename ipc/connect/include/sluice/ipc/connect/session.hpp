@@ -74,9 +74,9 @@ struct SessionOptions {
   PortOptions port{};
   SessionHandler on_state{};
   /// How long to wait for the first connection; errc::timed_out.
-  std::chrono::nanoseconds timeout = std::chrono::seconds(10);
+  Duration timeout = std::chrono::seconds(10);
   /// How long this side keeps the session when its peer has died; then every call says peer_died.
-  std::chrono::nanoseconds resume_window = std::chrono::seconds(300);
+  Duration resume_window = std::chrono::seconds(300);
   /// Where this side's application really is: messages up to checkpoint->sequence are not received again,
   /// those after it are, as far as the ring still holds them, and none of them is marked as replayed. Without
   /// it receiving goes on behind the last message that was released, and messages that were posted before
@@ -84,7 +84,7 @@ struct SessionOptions {
   /// checkpoint_errc::bad_checkpoint.
   std::optional<StreamCheckpoint> checkpoint{};
   /// How long one handshake may take; more than 0.
-  std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(5);
+  Duration handshake_timeout = std::chrono::seconds(5);
   /// host_session() only: a second process that joins while the first still runs takes its place. Otherwise
   /// it is refused. The one that is replaced is told: its calls say superseded, and what it writes from then
   /// on nobody reads.

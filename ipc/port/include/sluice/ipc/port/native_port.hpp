@@ -16,6 +16,7 @@
 #include <span>
 #include <string>
 
+#include "sluice/base/deadline.hpp"
 #include "sluice/base/descriptor.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/ipc/port/message_port.hpp"
@@ -32,7 +33,7 @@ struct NativePortOptions {
   /// No message beyond this is sent or accepted (1 .. 2^32 - 1); memory is taken only for bytes that came.
   std::uint64_t max_message_bytes = 16U << 20U;
   /// How long a message that is partly written may wait for the peer to take more. Then the port is broken.
-  std::chrono::nanoseconds stall_timeout = std::chrono::seconds(30);
+  Duration stall_timeout = std::chrono::seconds(30);
 };
 
 /// Satisfies MessagePortLike and PullPort. Ends: closed if the other side closed or died (the kernel tells no

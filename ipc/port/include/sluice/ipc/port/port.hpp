@@ -94,7 +94,7 @@ class Port {
   Status post_message_until(BytesOrText message, Deadline deadline) noexcept {
     return core_->post(message.bytes(), &deadline);
   }
-  Status post_message_for(BytesOrText message, std::chrono::nanoseconds timeout) noexcept {
+  Status post_message_for(BytesOrText message, Duration timeout) noexcept {
     return post_message_until(message, deadline_in(timeout));
   }
   /// The same with `head` followed by `body` as one message.
@@ -108,7 +108,7 @@ class Port {
   Claim claim(std::size_t bytes) noexcept { return {*core_, bytes, &kNoDeadline}; }
   Claim try_claim(std::size_t bytes) noexcept { return {*core_, bytes, nullptr}; }
   Claim claim_until(std::size_t bytes, Deadline deadline) noexcept { return {*core_, bytes, &deadline}; }
-  Claim claim_for(std::size_t bytes, std::chrono::nanoseconds timeout) noexcept {
+  Claim claim_for(std::size_t bytes, Duration timeout) noexcept {
     return claim_until(bytes, deadline_in(timeout));
   }
 
@@ -138,9 +138,7 @@ class Port {
   Message receive() noexcept { return read(&kNoDeadline); }
   Message try_receive() noexcept { return read(nullptr); }
   Message receive_until(Deadline deadline) noexcept { return read(&deadline); }
-  Message receive_for(std::chrono::nanoseconds timeout) noexcept {
-    return receive_until(deadline_in(timeout));
-  }
+  Message receive_for(Duration timeout) noexcept { return receive_until(deadline_in(timeout)); }
 
   /// Whether messages can be received by calls: neither start() nor run() was called.
   bool can_receive() const noexcept { return receiver_.load(std::memory_order_relaxed) == core_; }

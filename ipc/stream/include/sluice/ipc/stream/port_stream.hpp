@@ -59,10 +59,10 @@ enum class StreamReading : std::uint8_t {
 
 struct PortStreamOptions {
   /// How long a sender waits without any block being answered, and for room to post one.
-  std::chrono::nanoseconds ack_timeout = std::chrono::seconds(30);
+  Duration ack_timeout = std::chrono::seconds(30);
   /// How long a receiver waits without a block; default: for ever. Also how long it waits for room to answer
   /// one, or ack_timeout if that is less.
-  std::chrono::nanoseconds idle_timeout = std::chrono::nanoseconds::max();
+  Duration idle_timeout = std::chrono::nanoseconds::max();
   /// Blocks are cut to this many bytes across the pieces that the source gives; 0: each piece is one block.
   std::size_t chunk_bytes = 0;
   /// Bytes that a peer may send ahead of our consumer; 0 turns credits off (one block at a time).
@@ -71,7 +71,7 @@ struct PortStreamOptions {
   /// refused. So is more than 8192 blocks.
   std::uint64_t tolerance_bytes = 1U << 16U;
   /// How long a stream that ends early waits for the other side to take note.
-  std::chrono::nanoseconds linger = std::chrono::seconds(1);
+  Duration linger = std::chrono::seconds(1);
   StreamReading reading = StreamReading::in_place;
 };
 
