@@ -124,14 +124,25 @@ std::size_t JournalDirectory::prune_to_bytes(std::uint64_t bytes) {
   return remove_oldest(count);
 }
 
-// A segment's records are all older than the creation of the next one.
 std::size_t JournalDirectory::prune_older_than(Duration age) {
-  const auto age_ns = static_cast<std::uint64_t>(age.count());
-  const std::uint64_t now = now_ns();
-  const std::uint64_t limit = now > age_ns ? now - age_ns : 0;
+  return remove_oldest(count_older_than(segments_, now_ns(), static_cast<std::uint64_t>(age.count())));
+}
+
+// A segment's records are all older than the creation of any later one. The clock may have been wrong meanwhile: a
+// time in the future says nothing, and one from before the segment itself was made is none of a later segment.
+std::size_t JournalDirectory::count_older_than(std::span<const Segment> segments, std::uint64_t now_ns,
+                                               std::uint64_t age_ns) {
+  const std::uint64_t limit = now_ns > age_ns ? now_ns - age_ns : 0;
+  const auto is_old = [&](std::size_t index) {
+    const std::uint64_t created = segments[index].created_ns;
+    const std::uint64_t since = created > now_ns ? 0 : created;
+    return std::ranges::any_of(segments.subspan(index + 1), [&](const Segment& later) {
+      return since <= later.created_ns && later.created_ns <= limit;
+    });
+  };
   std::size_t count = 0;
-  while (count + 1 < segments_.size() && segments_[count + 1].created_ns <= limit) ++count;
-  return remove_oldest(count);
+  while (count < segments.size() && is_old(count)) ++count;
+  return count;
 }
 
 std::size_t JournalDirectory::prune_before(std::uint64_t sequence) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,10 @@ class JournalDirectory {
   std::size_t prune_to_bytes(std::uint64_t bytes);
   std::size_t prune_older_than(Duration age);
   std::size_t prune_before(std::uint64_t sequence);
+
+  /// How many segments, from the oldest on, hold nothing younger than `age_ns`. Never all: the newest is written.
+  static std::size_t count_older_than(std::span<const Segment> segments, std::uint64_t now_ns,
+                                      std::uint64_t age_ns);
 
  private:
   void lock();

@@ -20,6 +20,7 @@
 
 #include "group_buffer.hpp"
 #include "hex.hpp"
+#include "journal_directory.hpp"
 #include "sluice/base/detail/file_io.hpp"
 #include "sluice/crypto/journal/journal_format.hpp"
 #include "sluice/crypto/journal/journal_reader.hpp"
@@ -242,6 +243,36 @@ TEST_F(Journal, RollsAndPrunesBySize) {
   journal.close();
   EXPECT_EQ(read_all(0, oldest), next - oldest);
   EXPECT_EQ(code_of([&] { read_all(oldest - 1); }), errc::gap);
+}
+
+/// Segments made at these times, as the clock showed them; which of them are an hour old at `now`?
+std::size_t an_hour_old(std::initializer_list<std::uint64_t> minutes, std::uint64_t now) {
+  constexpr std::uint64_t kMinute = 60'000'000'000;
+  std::vector<JournalDirectory::Segment> segments;
+  for (const std::uint64_t minute : minutes) segments.push_back({0, minute * kMinute, 0});
+  return JournalDirectory::count_older_than(segments, now * kMinute, 60 * kMinute);
+}
+
+TEST(JournalRetention, GoesByTheCreationOfTheNextSegment) {
+  EXPECT_EQ(an_hour_old({1000, 1010, 1020, 1080}, 1069), 0U);
+  EXPECT_EQ(an_hour_old({1000, 1010, 1020, 1080}, 1070), 1U);
+  EXPECT_EQ(an_hour_old({1000, 1010, 1020, 1080}, 1090), 2U);
+  EXPECT_EQ(an_hour_old({1000, 1010, 1020, 1080}, 9999), 3U) << "the newest stays";
+  EXPECT_EQ(an_hour_old({}, 1000), 0U);
+}
+
+TEST(JournalRetention, IsNotStoppedByAClockThatWasAheadOnce) {
+  constexpr std::uint64_t kFarAhead = 5'000'000;
+  EXPECT_EQ(an_hour_old({1000, kFarAhead, 1010, 1020, 1030}, 1079), 2U);
+  EXPECT_EQ(an_hour_old({1000, kFarAhead, 1010, 1020, 1030}, 1090), 4U);
+  EXPECT_EQ(an_hour_old({kFarAhead, kFarAhead + 1, 1010}, 1069), 0U);
+  EXPECT_EQ(an_hour_old({kFarAhead, kFarAhead + 1, 1010}, 1070), 2U);
+}
+
+TEST(JournalRetention, IsNotOverdoneAfterAClockThatWasBehindOnce) {
+  EXPECT_EQ(an_hour_old({1000, 1010, 1, 1020, 1030}, 1060), 0U);
+  EXPECT_EQ(an_hour_old({1000, 1010, 1, 1020, 1030}, 1079), 1U) << "when the third was made is not known";
+  EXPECT_EQ(an_hour_old({1000, 1010, 1, 1020, 1030}, 1080), 3U);
 }
 
 TEST_F(Journal, PrunesByAgeAndBySequenceButNeverTheNewest) {

@@ -38,7 +38,8 @@ struct JournalOptions {
   /// everything. What can't be removed is tried again with the next one; the error is thrown once, by the
   /// next call to the journal, which then did nothing else (close() does its work all the same).
   std::uint64_t retain_bytes = 0;
-  /// The same for segments whose records are all older than this; 0 keeps everything.
+  /// The same for segments whose records are all older than this by the system's clock; 0 keeps everything. If
+  /// that clock was wrong when a segment was made, none goes early for it, and none stays for good.
   Duration retain_age{};
   /// The number of the first record of a new journal.
   std::uint64_t first_sequence = 1;
