@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <csignal>
@@ -12,6 +13,7 @@
 #include <thread>
 #include <tuple>
 
+#include "kernel_counts.hpp"
 #include "two_processes.hpp"
 #include "watchdog.hpp"
 
@@ -152,6 +154,42 @@ INSTANTIATE_TEST_SUITE_P(Killed, PeerDeath,
                                             ::testing::Range<std::size_t>(0, std::size(kSurvivors)),
                                             ::testing::Range<std::size_t>(0, std::size(kStrategies))),
                          case_name);
+
+/// From the moment at which the kernel told somebody of the death until the survivor's wait ended, less what its
+/// threads waited for a CPU meanwhile.
+std::chrono::nanoseconds time_to_notice(const State& survivor) {
+  const TestChannel channel;
+  const PortOptions options{.ring_bytes = 8192, .wait = {.strategy = WaitStrategy::sleep}};
+  Listener listener = listen(channel.path(), {.port = options});
+  ChildProcess child = connecting_child(
+      channel, [](Port&) { ::pause(); }, options);
+  Port port = listener.accept();
+  Clock::time_point noticed;
+  std::chrono::nanoseconds waited_after{};
+  std::thread waiter([&] {
+    EXPECT_EQ(survivor.enter(port), Status::peer_died);
+    noticed = Clock::now();
+    waited_after = waited_for_a_cpu();
+  });
+  std::this_thread::sleep_for(20ms);  // asleep by then; every moment is right
+  const auto waited_before = waited_for_a_cpu();
+  child.signal(SIGKILL);
+  EXPECT_TRUE(child.ended_within(20s));
+  const Clock::time_point died = Clock::now();
+  waiter.join();
+  return noticed - died - (waited_after - waited_before);
+}
+
+TEST(PeerDeathDetails, IsNoticedWithinTenMilliseconds) {
+  const Watchdog watchdog(100s, "deaths in a row");
+  for (const State& survivor : kSurvivors) {
+    std::array<std::chrono::nanoseconds, 5> times{};
+    for (auto& time : times) time = time_to_notice(survivor);
+    std::sort(times.begin(), times.end());
+    // The one in the middle: a wait that only looked up now and then would need half of its period.
+    EXPECT_LT(times[2], 10ms) << survivor.name;
+  }
+}
 
 TEST(PeerDeathDetails, LeavesEverythingPublishedBeforeTheKillToBeReceived) {
   const Watchdog watchdog(60s, "a test of peer death");

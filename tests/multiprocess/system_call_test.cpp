@@ -17,6 +17,7 @@
 #include <ctime>
 #include <thread>
 
+#include "kernel_counts.hpp"
 #include "sluice/base/detail/cpu_pause.hpp"
 #include "sluice/ipc/port/port_pair.hpp"
 #include "two_processes.hpp"
@@ -119,6 +120,27 @@ TEST(Idleness, CostsNoCpu) {
   const std::clock_t before = std::clock();
   std::this_thread::sleep_for(1s);
   EXPECT_LT(std::clock() - before, CLOCKS_PER_SEC / 100);
+}
+
+// The kernel's own count: nothing looks up from time to time. (Without futex_waitv, ten times a second.)
+TEST(Idleness, WakesNoThread) {
+  if (::syscall(449, nullptr, 0, 0, nullptr, 0) != 0 && errno == ENOSYS)
+    GTEST_SKIP() << "this system has no futex_waitv, so sleeps are cut into slices";
+  const TestChannel channel;
+  ChildProcess peer = connecting_child(channel, [](Port&) { ::pause(); });
+  Port port = listen(channel.path(), {.port = {.ring_bytes = 4096}}).accept();
+  port.on_message([](std::span<const std::byte>) {});
+  port.start();
+  std::thread sender([&] {
+    Status status = Status::ok;
+    while (status == Status::ok) status = port.post_message(std::as_bytes(std::span("fills the ring")));
+  });
+  std::this_thread::sleep_for(100ms);  // until all have gone to sleep: delivery, sender, watcher
+  const std::uint64_t before = sleeps_of_other_threads();
+  std::this_thread::sleep_for(1s);
+  EXPECT_EQ(sleeps_of_other_threads(), before);
+  port.close();
+  sender.join();
 }
 
 }  // namespace

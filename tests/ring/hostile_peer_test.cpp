@@ -2,13 +2,14 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstring>
-#include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "ring_pair.hpp"
+#include "watchdog.hpp"
 
 namespace sluice::ring::testing {
 namespace {
@@ -82,7 +83,10 @@ TEST_F(HostileProducer, IsRefusedForATailThatMovesBackwards) {
 TEST_F(HostileProducer, CantMakeAWaitOutlastItsDeadline) {
   const RingPair pair({.capacity = 4096, .wait = kSleep});
   const auto consumer = pair.consumer();
+  const auto start = std::chrono::steady_clock::now();
   EXPECT_EQ(consumer->wait_for_record(deadline_in(5ms)), Status::timed_out);
+  EXPECT_GE(std::chrono::steady_clock::now() - start, 5ms);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 10s);
 }
 
 class HostileConsumer : public ::testing::Test {
@@ -118,18 +122,59 @@ TEST_F(HostileConsumer, IsRefusedForAPositionThatIsNoMultipleOfEight) {
   expect_refusal(4100, "multiple of 8");
 }
 
+/// The peer's wait word: it says all the time that somebody sleeps for what comes next, or nearly.
+class LyingSleeper {
+ public:
+  LyingSleeper(std::atomic<Position>& wait_position, const std::atomic<Position>& published)
+      : thread_([this, &wait_position, &published] {
+          for (Position lie = 0; !stop_; ++lie) wait_position.store(published.load() + lie % 3 * 8 - 8);
+        }) {}
+  LyingSleeper(const LyingSleeper&) = delete;
+  LyingSleeper& operator=(const LyingSleeper&) = delete;
+  ~LyingSleeper() {
+    stop_ = true;
+    thread_.join();
+  }
+
+ private:
+  std::atomic<bool> stop_ = false;
+  std::thread thread_;
+};
+
+constexpr std::uint64_t kWakeUps = 200;
+
 TEST_F(HostileConsumer, CostsAtMostOneWakeUpAPublication) {
-  const RingPair pair({.capacity = 1 << 20, .wait = kSleep});
+  const test::Watchdog watchdog(60s, "publications to a liar");
+  const RingPair pair({.capacity = 4096, .wait = kSleep});
   const auto producer = pair.producer();
-  std::atomic<bool> stop = false;
-  std::thread liar([&] {
-    std::mt19937_64 random(7);
-    while (!stop) pair.b().control->consumer_wait.wait_position.store(random() % (1 << 20));
-  });
-  for (int i = 0; i < 2000; ++i) publish_one(*producer);
-  stop = true;
-  liar.join();
-  EXPECT_LE(producer->wake_count(), 2000U);
+  const auto consumer = pair.consumer();
+  const LyingSleeper liar(pair.b().control->consumer_wait.wait_position, pair.a().control->tail.tail);
+  Record record;
+  while (producer->wake_count() < kWakeUps) {
+    const std::uint64_t before = producer->wake_count();
+    publish_one(*producer);
+    ASSERT_LE(producer->wake_count(), before + 1);
+    ASSERT_EQ(consumer->try_read(record), Status::ok);
+    consumer->release();
+    std::this_thread::yield();  // the liar's turn, if there is one CPU
+  }
+}
+
+TEST_F(HostileProducer, CostsAtMostOneWakeUpARelease) {
+  const test::Watchdog watchdog(60s, "releases to a liar");
+  const RingPair pair({.capacity = 4096, .wait = kSleep});
+  const auto producer = pair.producer();
+  const auto consumer = pair.consumer();
+  const LyingSleeper liar(pair.a().control->producer_wait.wait_position, pair.b().control->release.released);
+  Record record;
+  while (consumer->wake_count() < kWakeUps) {
+    ASSERT_EQ(producer->try_post({}), Status::ok);
+    ASSERT_EQ(consumer->try_read(record), Status::ok);
+    const std::uint64_t before = consumer->wake_count();
+    consumer->release();
+    ASSERT_LE(consumer->wake_count(), before + 1);
+    std::this_thread::yield();
+  }
 }
 
 TEST_F(HostileConsumer, ThatNeverReleasesCostsNoMoreThanTheRing) {
@@ -143,7 +188,10 @@ TEST_F(HostileConsumer, ThatNeverReleasesCostsNoMoreThanTheRing) {
     ++posted;
   }
   EXPECT_LE(posted, 4096 / 108);
+  const auto start = std::chrono::steady_clock::now();
   EXPECT_EQ(producer->wait_for_room(100, deadline_in(5ms)), Status::timed_out);
+  EXPECT_GE(std::chrono::steady_clock::now() - start, 5ms);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 10s);
 }
 
 }  // namespace

@@ -414,6 +414,22 @@ TEST_P(StreamFaults, UseTheWindowOfAnAnswerAndFallBackWithoutOne) {
   EXPECT_EQ(sending.get(), std::nullopt) << text_;
 }
 
+TEST_P(StreamFaults, SendNothingWhileMoreIsOnItsWayThanAWindowThatShrankHolds) {
+  auto sending = send(std::vector<Bytes>(5, Bytes(1)));
+  EXPECT_EQ(peer_.next(), "000000000000");
+  peer_.post("01000000000100000003");
+  for (const char* block : {"000000000100", "000000000200", "000000000300"}) EXPECT_EQ(peer_.next(), block);
+  peer_.post("01000000010100000001");  // one byte from now on, and two are on their way
+  EXPECT_EQ(peer_.next(20ms), "timed out");
+  peer_.post("01000000020100000001");
+  EXPECT_EQ(peer_.next(20ms), "timed out");  // one is
+  peer_.post("01000000030100000001");
+  EXPECT_EQ(peer_.next(), "000000000400");
+  peer_.post("010000000401");
+  EXPECT_EQ(peer_.next(), "0200000005");
+  EXPECT_EQ(sending.get(), std::nullopt) << text_;
+}
+
 TEST_P(StreamFaults, SayWhatToDoAboutABlockThatNoMessageCanHold) {
   auto sending = send({Bytes(4U << 20U)});
   EXPECT_EQ(peer_.next().substr(0, 10), "0300000001");
