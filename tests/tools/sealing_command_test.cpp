@@ -339,6 +339,19 @@ TEST_F(Command, AFileThatAppearsWhileItIsSealedIsNotReplacedEither) {
   EXPECT_EQ(read_file(scratch_ / "sealed"), to_bytes("other\n"));
 }
 
+TEST_F(Command, AFileThatMayGrowNoFurtherIsAnErrorAndLeavesTheOldOne) {
+  ASSERT_EQ(run("seal --key-file key plain sealed").status, 0);
+  for (const std::string command :
+       {"seal --force --key-file key plain old", "open --force --key-file key sealed old"}) {
+    SCOPED_TRACE(command);
+    write_file(scratch_ / "old", to_bytes("old"));
+    const auto limited = shell("ulimit -f 100; \"$sluice\" " + command);
+    EXPECT_EQ(limited.status, 1);
+    EXPECT_EQ(limited.text, "sluice: write old: File too large\n");
+    EXPECT_EQ(read_file(scratch_ / "old"), to_bytes("old"));
+  }
+}
+
 TEST_F(Command, SealAndKeygenTakeSizesWithASuffix) {
   ASSERT_EQ(run("seal -k key -b 8K -j 2 -c logs plain sealed").status, 0);
   EXPECT_NE(run("inspect sealed").text.find("8192 bytes"), std::string::npos);
