@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <optional>
 
 #include "sluice/base/detail/wait_for_events.hpp"
 
@@ -35,6 +37,20 @@ std::size_t go_on_until_done(std::span<Byte> bytes, Transfer transfer, int fd, s
   return done;
 }
 
+// A write beyond RLIMIT_FSIZE would end the process by SIGXFSZ, unless the program ignores that.
+void check_size_limit(int fd, std::size_t size, std::optional<std::uint64_t> offset,
+                      const std::string& name) {
+  rlimit limit{};
+  struct stat info {};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+  if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) return;
+  if (!offset) {
+    const bool appends = (::fcntl(fd, F_GETFL) & O_APPEND) != 0;
+    offset = static_cast<std::uint64_t>(appends ? info.st_size : ::lseek(fd, 0, SEEK_CUR));
+  }
+  if (size > limit.rlim_cur || *offset > limit.rlim_cur - size) throw_errno(EFBIG, "write " + name);
+}
+
 }  // namespace
 
 FileOps& file_ops() noexcept {
@@ -52,6 +68,7 @@ FileOps& file_ops() noexcept {
 }
 
 void write_all(int fd, std::span<const std::byte> bytes, const std::string& name) {
+  check_size_limit(fd, bytes.size(), std::nullopt, name);
   const auto write = [fd](std::span<const std::byte> rest, std::size_t) {
     return file_ops().write(fd, rest.data(), rest.size());
   };
@@ -59,6 +76,7 @@ void write_all(int fd, std::span<const std::byte> bytes, const std::string& name
 }
 
 void write_all_at(int fd, std::span<const std::byte> bytes, std::uint64_t offset, const std::string& name) {
+  check_size_limit(fd, bytes.size(), offset, name);
   const auto write = [&](std::span<const std::byte> rest, std::size_t done) {
     return ::pwrite(fd, rest.data(), rest.size(), static_cast<off_t>(offset + done));
   };

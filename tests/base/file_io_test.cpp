@@ -4,18 +4,23 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <chrono>
+#include <filesystem>
 #include <thread>
 
+#include "child_process.hpp"
 #include "scratch_files.hpp"
 
 namespace sluice::base {
 namespace {
 
 using namespace sluice::test::scratch;
+using sluice::test::ChildProcess;
 
 class FileIo : public testing::Test {
  protected:
@@ -94,6 +99,28 @@ TEST_F(FileIo, ForgivesOnlyWhatCannotBeSynced) {
   sync_if_possible(file_.get(), "the file");
   code = EROFS;
   sync_if_possible(file_.get(), "the file");
+}
+
+TEST_F(FileIo, SaysThatAFileMayGrowNoFurtherAndIsNotEndedByASignal) {
+  ChildProcess child([&] {
+    const rlimit limit{100'000, RLIM_INFINITY};
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+    write_all(file_.get(), pattern(99'999), "the file");
+    EXPECT_EQ(code_of([&] { write_all(file_.get(), pattern(2), "the file"); }), std::errc::file_too_large);
+    write_all(file_.get(), pattern(1), "the file");
+    EXPECT_EQ(code_of([&] { write_all(file_.get(), pattern(1), "the file"); }), std::errc::file_too_large);
+    write_all_at(file_.get(), pattern(10'000), 90'000, "the file");
+    EXPECT_EQ(code_of([&] { write_all_at(file_.get(), pattern(1), 100'000, "it"); }),
+              std::errc::file_too_large);
+    const Descriptor appending(::open((scratch_ / "file").c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+    EXPECT_EQ(code_of([&] { write_all(appending.get(), pattern(1), "it"); }), std::errc::file_too_large);
+    const Descriptor device(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+    write_all(device.get(), pattern(200'000), "a device");
+  });
+  const auto status = child.wait_for(std::chrono::seconds(30));
+  ASSERT_TRUE(status);
+  EXPECT_TRUE(status->ok()) << to_string(*status);
+  EXPECT_EQ(std::filesystem::file_size(scratch_ / "file"), 100'000U);
 }
 
 TEST_F(FileIo, LocksAFileForOneDescriptorAtATime) {
