@@ -4,6 +4,7 @@
 #include <sys/file.h>
 
 #include <mutex>
+#include <type_traits>
 #include <utility>
 
 namespace sluice::base {
@@ -13,15 +14,13 @@ struct UninheritedDescriptor::Registry {
   std::mutex mutex;
   UninheritedDescriptor* first = nullptr;
 
-  /// Never destroyed: files may be closed at the very end of the program.
   static Registry& instance() noexcept {
-    static auto* const registry = [] {
-      auto* const made = new Registry;
-      ::pthread_atfork([] { instance().mutex.lock(); }, [] { instance().mutex.unlock(); },
-                       [] { instance().close_all(); });
-      return made;
-    }();
-    return *registry;
+    static Registry registry;
+    static_assert(std::is_trivially_destructible_v<Registry>,
+                  "files may be closed at the program's very end");
+    [[maybe_unused]] static const int told = ::pthread_atfork(
+        [] { instance().mutex.lock(); }, [] { instance().mutex.unlock(); }, [] { instance().close_all(); });
+    return registry;
   }
 
   void add(UninheritedDescriptor& object) noexcept {
