@@ -1,15 +1,13 @@
 #include "stream_fuzz.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <deque>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "sluice/ipc/port/port_pair.hpp"
+#include "sluice/ipc/port/pull_port.hpp"
 #include "sluice/ipc/stream/port_stream.hpp"
 #include "sluice/ipc/stream/receive_state.hpp"
 #include "sluice/ipc/stream/send_state.hpp"
@@ -17,7 +15,6 @@
 namespace sluice::test {
 namespace {
 
-using namespace std::chrono_literals;
 using ipc::ReceiveState;
 using ipc::SendState;
 
@@ -148,6 +145,70 @@ void fuzz_receiver(Choices& choices) {
   }
 }
 
+/// Says what the input says, and is closed at its end. Never waits, so that no time passes.
+class HostilePort {
+ public:
+  explicit HostilePort(Choices& choices) : choices_(choices) {}
+
+  Status post_message(std::span<const std::byte> message) {
+    return post_parts_until(message, {}, kNoDeadline);
+  }
+  Status post_parts_until(std::span<const std::byte> head, std::span<const std::byte> body,
+                          Deadline /*deadline*/) {
+    const auto frame = ipc::decode_frame(head);
+    require(frame.has_value());
+    require(frame->type == ipc::FrameType::data || head.size() + body.size() <= 4 * ipc::kMaxTextBytes);
+    return !choices_.empty() && choices_.byte() % 16 == 0 ? Status::timed_out : Status::ok;
+  }
+  static MessageHandler on_message(MessageHandler /*handler*/) { return {}; }
+  static ErrorHandler on_error(ErrorHandler /*handler*/) { return {}; }
+  static CloseHandler on_close(CloseHandler /*handler*/) { return {}; }
+  static void start() noexcept {}
+  static void close() noexcept {}
+  bool is_open() const { return !choices_.empty(); }
+
+  static bool can_receive() noexcept { return true; }
+  Message try_receive() {
+    // The same again and again, for what only many messages do.
+    if (repeats_left_ != 0) {
+      --repeats_left_;
+    } else {
+      if (choices_.empty()) return Message::none(Status::closed);
+      const std::uint8_t kind = choices_.byte();
+      if (kind % 16 == 0) return Message::none(Status::would_block);
+      make_message();
+      if (kind % 16 == 1) repeats_left_ = choices_.byte() * 64U;
+    }
+    if (ipc::is_data(message_)) ++blocks_delivered_;
+    return Message::kept_by_port(message_);
+  }
+  Message receive_until(Deadline /*deadline*/) { return try_receive(); }
+
+  void block_consumed() { require(++blocks_consumed_ <= blocks_delivered_); }
+
+ private:
+  void make_message() {
+    const auto type = static_cast<std::byte>(choices_.byte() % 5);
+    if (type == std::byte{4}) {  // whatever it is
+      const auto bytes = choices_.bytes(choices_.byte() % 16U);
+      return message_.assign(bytes.begin(), bytes.end());
+    }
+    const ipc::FrameHead head(static_cast<ipc::FrameType>(type), near(choices_, next_id_));
+    next_id_ = type == std::byte{0} ? next_id_ + 1 : type == std::byte{1} ? next_id_ : 0;
+    message_.assign(head.bytes().begin(), head.bytes().end());
+    const auto payload = choices_.bytes(choices_.byte() % 32U);
+    message_.insert(message_.end(), payload.begin(), payload.end());
+  }
+
+  Choices& choices_;
+  std::vector<std::byte> message_;
+  unsigned repeats_left_ = 0;
+  std::uint32_t next_id_ = 0;
+  std::uint64_t blocks_delivered_ = 0;
+  std::uint64_t blocks_consumed_ = 0;
+};
+static_assert(PullPort<HostilePort>);
+
 }  // namespace
 
 void fuzz_frames(std::span<const std::byte> input) {
@@ -179,44 +240,31 @@ void fuzz_states(std::span<const std::byte> input) {
 
 void fuzz_stream(std::span<const std::byte> input) {
   Choices choices(input);
-  auto [peer, ours] = make_port_pair({.ring_bytes = 16384}, {.ring_bytes = 16384});
+  HostilePort port(choices);
   const std::uint8_t mode = choices.byte();
-  PortStreamOptions options{
-      .ack_timeout = 20ms,
-      .idle_timeout = 20ms,
-      .window_bytes = choices.byte() * 32U,
-      .tolerance_bytes = choices.byte() * std::uint64_t{4},
-      .linger = 1ms,
-      .reading = (mode & 128U) != 0 ? StreamReading::copied : StreamReading::in_place};
-  std::thread thread([&options, mode, port = std::move(ours)]() mutable {
+  auto stream = create_port_stream(
+      port, {.window_bytes = choices.byte() * 32U,
+             .tolerance_bytes = choices.byte() * std::uint64_t{4},
+             .reading = (mode & 1U) != 0 ? StreamReading::copied : StreamReading::in_place});
+  const auto send = [&] { stream.send(std::vector<std::string>(choices.byte() % 32U, "block")); };
+  constexpr int kMostStreams = 64;
+  for (int i = 0; i < kMostStreams && !choices.empty(); ++i) {
+    const std::uint8_t call = choices.byte();
+    std::size_t blocks_left = call >> 3U;
     try {
-      auto stream = create_port_stream(std::move(port), options);
-      if ((mode & 2U) != 0) {
-        stream.send(std::vector<std::string>(8, "block"));
-      } else {
-        std::size_t left = mode >> 3U;
-        stream.receive([&](auto /*block*/) {
-          if ((mode & 4U) != 0 && left-- == 0) throw std::runtime_error("enough");
-        });
+      if (call % 4 == 0) {
+        send();
+        continue;
       }
-    } catch (const std::exception&) {  // how it ends is the fuzzer's choice; that it ends is what counts
-    }
-  });
-  std::uint32_t id = 0;
-  while (!choices.empty()) {
-    std::vector<std::byte> message{static_cast<std::byte>(choices.byte() % 5)};
-    const std::uint32_t number = near(choices, id);
-    if (message[0] == std::byte{0} || (mode & 2U) != 0) ++id;
-    for (int shift = 24; shift >= 0; shift -= 8)
-      message.push_back(static_cast<std::byte>((number >> static_cast<unsigned>(shift)) & 0xffU));
-    const auto payload = choices.bytes(choices.byte() % 16U);
-    message.insert(message.end(), payload.begin(), payload.end());
-    if (peer.post_message_for(message, 5ms) != Status::ok) break;
-    while (peer.try_receive()) {
+      for ([[maybe_unused]] const auto block : stream.receive()) {
+        port.block_consumed();
+        if (call % 4 == 1 || blocks_left-- != 0) continue;
+        if (call % 4 == 2) break;
+        send();  // refused in place
+      }
+    } catch (const error&) {  // how it ends is the fuzzer's choice; that it ends is what counts
     }
   }
-  if ((mode & 64U) != 0) peer.close();
-  thread.join();
 }
 
 }  // namespace sluice::test

@@ -13,7 +13,8 @@ void fuzz_frames(std::span<const std::byte> input);
 /// Drives a SendState and a ReceiveState with arbitrary calls, and checks that what they count is bounded.
 void fuzz_states(std::span<const std::byte> input);
 
-/// Plays arbitrary frames, and a close, against a PortStream that receives or sends; it must end.
+/// Plays arbitrary messages to a PortStream that sends and receives one stream after another, on this thread.
+/// Every call must end.
 void fuzz_stream(std::span<const std::byte> input);
 
 }  // namespace sluice::test
