@@ -22,7 +22,7 @@ bool is_path(std::string_view text) {
   return text.starts_with('/') || text.starts_with("./") || text.starts_with("../");
 }
 
-fs::path resolve_path(std::string_view text) {
+fs::path resolve_path(std::string_view text, uid_t owner) {
   fs::path path(text);
   const auto file_name = path.filename();
   if (file_name.empty() || file_name == "." || file_name == "..") {
@@ -30,7 +30,7 @@ fs::path resolve_path(std::string_view text) {
                 "socket path " + base::quoted_text(text) + " ends in a directory; expected a file name");
   }
   SocketAddress{path};  // refuses a path that doesn't fit before the file system is asked about it
-  base::check_parent_directory(path.parent_path());
+  base::check_safe_directory(path.parent_path(), owner);
   return path;
 }
 
@@ -47,7 +47,11 @@ fs::path directory_without_xdg() {
 
 fs::path runtime_directory() {
   const char* const xdg = xdg_directory();
-  if (xdg == nullptr) return directory_without_xdg();
+  if (xdg == nullptr) {
+    fs::path directory = directory_without_xdg();
+    base::check_safe_directory(directory.parent_path());
+    return directory;
+  }
   const fs::path directory = xdg;
   try {
     base::check_safe_directory(directory);
@@ -58,7 +62,9 @@ fs::path runtime_directory() {
 }
 
 void make_private_directory(const fs::path& directory) {
-  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
+  // Whatever the umask took away: nobody else can replace it where it lies.
+  const bool made = ::mkdir(directory.c_str(), 0700) == 0 && ::chmod(directory.c_str(), 0700) == 0;
+  if (!made && errno != EEXIST)
     throw_errno("making the runtime directory " + base::quoted_text(directory.native()));
   struct stat info {};
   if (::lstat(directory.c_str(), &info) != 0)
@@ -79,8 +85,8 @@ void make_private_directory(const fs::path& directory) {
 
 }  // namespace
 
-fs::path resolve_channel_name(std::string_view name_or_path) {
-  if (is_path(name_or_path)) return resolve_path(name_or_path);
+fs::path resolve_channel_name(std::string_view name_or_path, uid_t owner) {
+  if (is_path(name_or_path)) return resolve_path(name_or_path, owner);
   base::check_name("channel name", name_or_path, " (a path begins with / or ./)");
   const fs::path directory = runtime_directory();
   fs::path path = directory / name_or_path;

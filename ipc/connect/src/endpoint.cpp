@@ -163,9 +163,10 @@ Listener listen(std::string_view name, ListenOptions options, std::error_code& w
 
 Port connect(std::string_view name, const ConnectOptions& options) {
   const ipc::Plan plan = plain_plan(options.port);
-  const std::filesystem::path path = ipc::resolve_channel_name(name);
-  ipc::Opened opened = ipc::knock(path, options.listener_user.value_or(::geteuid()), plan, options.timeout,
-                                  deadline_in(options.timeout), ipc::other_place(name, "a listener"));
+  const uid_t listener_user = options.listener_user.value_or(::geteuid());
+  const std::filesystem::path path = ipc::resolve_channel_name(name, listener_user);
+  ipc::Opened opened = ipc::knock(path, listener_user, plan, options.timeout, deadline_in(options.timeout),
+                                  ipc::other_place(name, "a listener"));
   return ipc::make_port(std::move(opened.connection), options.port);
 }
 

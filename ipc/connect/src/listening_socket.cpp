@@ -13,8 +13,10 @@
 #include <thread>
 
 #include "seqpacket.hpp"
+#include "sluice/base/detail/file_io.hpp"
 #include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/base/detail/quoted_text.hpp"
+#include "sluice/base/detail/safe_directory.hpp"
 #include "sluice/base/error.hpp"
 
 namespace sluice::ipc {
@@ -23,44 +25,59 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kBacklog = 128;
+constexpr mode_t kModeBits = 07777;
+constexpr mode_t kPrivate = 0600;
+constexpr mode_t kEverybody = 0666;
 constexpr std::chrono::seconds kLongestLockWait{2};
 
-Descriptor open_directory(const fs::path& path) {
-  const fs::path directory = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  Descriptor opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!opened) throw_errno("opening the directory " + base::quoted_text(directory.native()));
-  return opened;
-}
-
-// Holds the exclusive lock on an open directory. flock() can't wait for a limited time, so it is asked
-// repeatedly; the lock is held for microseconds only.
-class DirectoryLock {
+// Holds the exclusive lock on a socket's place: on a file beside it that only our user can open, so that no
+// other can keep us waiting. The file goes with the lock. flock() can't wait for a limited time, so it is
+// asked repeatedly; the lock is held for microseconds only.
+class PlaceLock {
  public:
-  explicit DirectoryLock(int directory) noexcept : directory_(directory) {
+  PlaceLock(int directory, const fs::path& path)
+      : directory_(directory), name_("." + path.filename().native() + ".lock") {
     using std::chrono::steady_clock;
     const auto give_up = steady_clock::now() + kLongestLockWait;
     std::chrono::milliseconds pause{1};
-    for (;;) {
-      held_ = ::flock(directory_, LOCK_EX | LOCK_NB) == 0;
-      code_ = held_ ? 0 : errno;
-      if (held_ || (code_ != EWOULDBLOCK && code_ != EINTR) || steady_clock::now() >= give_up) return;
+    while (!try_to_lock(path)) {
+      if (steady_clock::now() >= give_up) {
+        throw error(errc::timed_out,
+                    "another process kept " + base::quoted_text(path.native()) + " locked for 2 s");
+      }
       std::this_thread::sleep_for(pause);
       pause = std::min(pause * 2, std::chrono::milliseconds{20});
     }
   }
-  DirectoryLock(const DirectoryLock&) = delete;
-  DirectoryLock& operator=(const DirectoryLock&) = delete;
-  ~DirectoryLock() {
-    if (held_) ::flock(directory_, LOCK_UN);
-  }
-
-  bool held() const noexcept { return held_; }
-  int code() const noexcept { return code_; }
+  PlaceLock(const PlaceLock&) = delete;
+  PlaceLock& operator=(const PlaceLock&) = delete;
+  ~PlaceLock() { ::unlinkat(directory_, name_.c_str(), 0); }
 
  private:
+  bool try_to_lock(const fs::path& path) {
+    constexpr int kFlags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    const std::string what =
+        "the lock " + base::quoted_text(name_) + " beside " + base::quoted_text(path.native());
+    file_.reset(::openat(directory_, name_.c_str(), kFlags, kPrivate));
+    if (!file_ && (errno == EACCES || errno == EINTR)) return false;  // its mode is on its way
+    if (!file_) throw_errno(what);
+    struct stat info {};
+    if (::fstat(file_.get(), &info) != 0) throw_errno(what);
+    if (!S_ISREG(info.st_mode) || info.st_uid != ::geteuid())
+      throw error(errc::unsafe_place, what + " is none of this user's files");
+    if ((info.st_mode & kModeBits) != kPrivate && ::fchmod(file_.get(), kPrivate) != 0) throw_errno(what);
+    try {
+      return base::lock_file(file_.get(), LOCK_EX | LOCK_NB, what) &&
+             base::is_named(file_.get(), directory_, name_);
+    } catch (const error&) {
+      if (base::is_named(file_.get(), directory_, name_)) ::unlinkat(directory_, name_.c_str(), 0);
+      throw;
+    }
+  }
+
   int directory_;
-  bool held_ = false;
-  int code_ = 0;
+  std::string name_;
+  Descriptor file_;
 };
 
 const char* kind_of(mode_t mode) {
@@ -126,23 +143,19 @@ void clear_path(int directory, const fs::path& path, const SocketAddress& addres
 
 ListeningSocket::ListeningSocket(const fs::path& path, SocketAccess access)
     : path_(path),
-      directory_(open_directory(path)),
+      directory_(base::open_directory_of(AT_FDCWD, path)),
       socket_(make_socket()),
       generation_(base::fork_generation()) {
+  base::check_safe_directory(directory_.get(), path.parent_path());
   // bind() gives the file this mode (less the umask), so that it is never open to others, not even for a
   // moment.
-  if (::fchmod(socket_.get(), S_IRUSR | S_IWUSR) != 0) throw_errno("setting the mode of a Unix socket");
+  if (::fchmod(socket_.get(), kPrivate) != 0) throw_errno("setting the mode of a Unix socket");
   take_path(access);
 }
 
 void ListeningSocket::take_path(SocketAccess access) {
   const SocketAddress address(path_);
-  const DirectoryLock lock(directory_.get());
-  if (!lock.held()) {
-    const std::string directory = base::quoted_text(path_.parent_path().native());
-    if (lock.code() != EWOULDBLOCK) throw_errno(lock.code(), "locking the directory " + directory);
-    throw error(errc::timed_out, "another process kept the directory " + directory + " locked for 2 s");
-  }
+  const PlaceLock lock(directory_.get(), path_);
   clear_path(directory_.get(), path_, address);
   if (::bind(socket_.get(), address.get(), address.size_bytes()) != 0)
     throw_errno("binding a socket to " + base::quoted_text(path_.native()));
@@ -155,15 +168,17 @@ void ListeningSocket::take_path(SocketAccess access) {
 }
 
 void ListeningSocket::start_listening(SocketAccess access) {
+  const std::string what = "the new socket at " + base::quoted_text(path_.native());
+  const Descriptor file(
+      ::openat(directory_.get(), path_.filename().c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   struct stat info {};
-  if (::fstatat(directory_.get(), path_.filename().c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
-    throw_errno("looking up the new socket at " + base::quoted_text(path_.native()));
+  if (!file || ::fstat(file.get(), &info) != 0) throw_errno("looking up " + what);
+  if (!S_ISSOCK(info.st_mode) || info.st_uid != ::geteuid())
+    throw error(errc::unsafe_place, what + " was replaced by another file");
   device_ = info.st_dev;
   inode_ = info.st_ino;
-  constexpr mode_t kEverybody = S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH;
-  if (access == SocketAccess::everybody &&
-      ::fchmodat(directory_.get(), path_.filename().c_str(), kEverybody, 0) != 0)
-    throw_errno("opening the socket at " + base::quoted_text(path_.native()) + " to other users");
+  const mode_t mode = access == SocketAccess::everybody ? kEverybody : kPrivate;
+  if ((info.st_mode & kModeBits) != mode) base::set_mode(file.get(), mode, what);
   // Within the lock: until it listens, the socket looks like a stale one.
   if (::listen(socket_.get(), kBacklog) != 0)
     throw_errno("listening at " + base::quoted_text(path_.native()));
@@ -173,12 +188,16 @@ ListeningSocket::~ListeningSocket() {
   if (!socket_ || generation_ != base::fork_generation()) return;
   // Without the lock another listener could put its file there between look and removal. If it can't be had
   // the file stays, as after a crash, and the next listener takes it over.
-  const DirectoryLock lock(directory_.get());
-  if (!lock.held()) return;
-  struct stat info {};
-  const bool ours = ::fstatat(directory_.get(), path_.filename().c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-                    info.st_dev == device_ && info.st_ino == inode_;
-  if (ours) ::unlinkat(directory_.get(), path_.filename().c_str(), 0);
+  try {
+    const PlaceLock lock(directory_.get(), path_);
+    struct stat info {};
+    const bool ours =
+        ::fstatat(directory_.get(), path_.filename().c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+        info.st_dev == device_ && info.st_ino == inode_;
+    if (ours) ::unlinkat(directory_.get(), path_.filename().c_str(), 0);
+  } catch (const std::exception&) {
+    return;
+  }
 }
 
 AcceptResult ListeningSocket::accept() {

@@ -60,10 +60,13 @@ class ChannelName : public ::testing::Test {
 };
 
 TEST_F(ChannelName, LivesInThePrivateRuntimeDirectory) {
-  const auto old_mask = ::umask(0);
-  EXPECT_EQ(resolve_channel_name("orders"), home_.file("sluice") / "orders");
-  ::umask(old_mask);
-  EXPECT_EQ(mode_of(home_.file("sluice")), 0700U);
+  for (const mode_t mask : {0U, 0777U}) {
+    fs::remove(home_.file("sluice"));
+    const auto old_mask = ::umask(mask);
+    EXPECT_EQ(resolve_channel_name("orders"), home_.file("sluice") / "orders");
+    ::umask(old_mask);
+    EXPECT_EQ(mode_of(home_.file("sluice")), 0700U);
+  }
   EXPECT_EQ(resolve_channel_name("A.b_c-9"), home_.file("sluice") / "A.b_c-9");
 }
 
@@ -150,6 +153,17 @@ TEST_F(ChannelName, RefusesAPathInADirectoryThatOthersCanWrite) {
   EXPECT_NO_THROW(resolve()) << "the sticky bit keeps others from replacing our file";
   ASSERT_EQ(::chmod(home_.path().c_str(), 0755), 0);
   EXPECT_NO_THROW(resolve());
+}
+
+TEST_F(ChannelName, RefusesAPathInADirectoryOfAUserWhoHasNothingToDoWithIt) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to make a directory of another user";
+  ASSERT_EQ(::chown(home_.path().c_str(), 65534, 65534), 0);
+  const std::string path = home_.file("channel").native();
+  EXPECT_TRUE(throws(errc::unsafe_place, "belongs to user 65534; expected user 0",
+                     [&] { (void)resolve_channel_name(path); }));
+  EXPECT_TRUE(throws(errc::unsafe_place, "belongs to user 65534; expected user 1234",
+                     [&] { (void)resolve_channel_name(path, 1234); }));
+  EXPECT_NO_THROW((void)resolve_channel_name(path, 65534));
 }
 
 TEST_F(ChannelName, RefusesARuntimeDirectoryThatOthersCanEnter) {

@@ -76,13 +76,17 @@ TEST_F(Listening, AcceptsConnectionsAndRemovesItsFile) {
   EXPECT_FALSE(fs::exists(path_));
 }
 
-TEST_F(Listening, MakesItsFileForItsUserOnlyWhateverTheUmask) {
-  const auto old_mask = ::umask(0);
-  const ListeningSocket listener(path_);
-  ::umask(old_mask);
-  struct stat info {};
-  ASSERT_EQ(::lstat(path_.c_str(), &info), 0);
-  EXPECT_EQ(info.st_mode, S_IFSOCK | 0600U);
+TEST_F(Listening, MakesItsFileForThoseWhoMayConnectWhateverTheUmask) {
+  for (const mode_t mask : {0U, 022U, 077U, 0777U}) {
+    for (const auto access : {ipc::SocketAccess::owner, ipc::SocketAccess::everybody}) {
+      const auto old_mask = ::umask(mask);
+      const ListeningSocket listener(path_, access);
+      ::umask(old_mask);
+      struct stat info {};
+      ASSERT_EQ(::lstat(path_.c_str(), &info), 0);
+      EXPECT_EQ(info.st_mode, S_IFSOCK | (access == ipc::SocketAccess::owner ? 0600U : 0666U));
+    }
+  }
 }
 
 TEST_F(Listening, KnowsWhoConnected) {
@@ -227,12 +231,59 @@ TEST_F(Listening, RefusesASocketOfAnotherUser) {
   EXPECT_TRUE(fs::is_socket(path_));
 }
 
-TEST_F(Listening, ReportsADirectoryThatIsMissingOrLocked) {
+TEST_F(Listening, ReportsADirectoryThatIsMissing) {
   EXPECT_TRUE(throws(std::errc::no_such_file_or_directory, "missing",
                      [&] { const ListeningSocket listener(home_.file("missing") / "channel"); }));
+}
+
+// Whoever can read a directory can lock it; the lock beside the socket is its user's alone.
+TEST_F(Listening, IsStoppedByALockOfItsOwnUserOnly) {
   const Descriptor directory(::open(home_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   ASSERT_EQ(::flock(directory.get(), LOCK_EX), 0);
-  EXPECT_TRUE(throws(errc::timed_out, "locked for 2 s", [&] { const ListeningSocket listener(path_); }));
+  EXPECT_NO_THROW({ const ListeningSocket listener(path_); });
+  const fs::path lock = home_.file(".channel.lock");
+  EXPECT_FALSE(fs::exists(lock));
+  {
+    const Descriptor ours(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    ASSERT_EQ(::flock(ours.get(), LOCK_EX), 0);
+    EXPECT_TRUE(throws(errc::timed_out, "locked for 2 s", [&] { const ListeningSocket listener(path_); }));
+    EXPECT_FALSE(fs::exists(path_));
+  }
+  EXPECT_NO_THROW({ const ListeningSocket listener(path_); }) << "a file that nobody locks";
+  EXPECT_FALSE(fs::exists(lock));
+}
+
+TEST_F(Listening, RefusesWhatIsNoLockOfItsUsers) {
+  const fs::path lock = home_.file(".channel.lock");
+  ASSERT_EQ(::mkfifo(lock.c_str(), 0600), 0);
+  EXPECT_TRUE(throws(errc::unsafe_place, "none of this user's files",
+                     [&] { const ListeningSocket listener(path_); }));
+  fs::remove(lock);
+  fs::create_symlink(home_.file("target"), lock);
+  EXPECT_TRUE(throws(std::errc::too_many_symbolic_link_levels, "lock",
+                     [&] { const ListeningSocket listener(path_); }));
+  EXPECT_FALSE(fs::exists(home_.file("target")));
+  fs::remove(lock);
+  if (::geteuid() != 0) return;  // no right to make a file of another user
+  std::ofstream(lock) << "";
+  ASSERT_EQ(::lchown(lock.c_str(), 65534, 65534), 0);
+  EXPECT_TRUE(throws(errc::unsafe_place, "none of this user's files",
+                     [&] { const ListeningSocket listener(path_); }));
+}
+
+// Its owner could put a link in place of the socket, and have another file's mode changed.
+TEST_F(Listening, RefusesADirectoryInWhichAnotherUserCanReplaceFiles) {
+  const auto listen = [&] { const ListeningSocket listener(path_, ipc::SocketAccess::everybody); };
+  ASSERT_EQ(::chmod(home_.path().c_str(), 0777), 0);
+  EXPECT_TRUE(throws(errc::unsafe_place, "can be written by others", listen));
+  ASSERT_EQ(::chmod(home_.path().c_str(), 01777), 0);
+  EXPECT_NO_THROW(listen());
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root for a directory of another user";
+  ASSERT_EQ(::chown(home_.path().c_str(), 65534, 65534), 0);
+  for (const mode_t mode : {0755U, 01777U}) {
+    ASSERT_EQ(::chmod(home_.path().c_str(), mode), 0);
+    EXPECT_TRUE(throws(errc::unsafe_place, "belongs to user 65534", listen));
+  }
   EXPECT_FALSE(fs::exists(path_));
 }
 

@@ -90,7 +90,7 @@ class Listener {
 /// directory ($XDG_RUNTIME_DIR/sluice, or /tmp/sluice-UID); or at a path that begins with "/", "./" or "../",
 /// of at most 107 bytes, for containers that share a volume. Takes over the socket of a listener that died.
 /// Throws errc::bad_name, connect_errc::name_taken, errc::unsafe_place, errc::bad_option, errc::timed_out
-/// (somebody keeps the directory locked), or a system error.
+/// (another process of this user keeps the name locked), or a system error.
 Listener listen(std::string_view name, ListenOptions options = {});
 Listener listen(std::string_view name, ListenOptions options, std::error_code& why);
 
