@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "patience.hpp"
 #include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/ring/detail/barrier.hpp"
 
@@ -65,8 +66,11 @@ Status HistoryReader::check_header(std::uint64_t& payload_bytes) const noexcept 
 /// race.
 template <typename Found>
 Status HistoryReader::walk(Found found) noexcept {
-  // Without its consumer, whose releases it needs, a producer can win only so many.
+  // Without its consumer, whose releases it needs, a producer can win only so many; and only so many bytes.
   constexpr std::uint64_t kAttempts = 2 * kMarksPerLap;
+  constexpr std::uint64_t kMostLaps = 4;
+  Patience patience(deadline_);
+  std::uint64_t bytes_left = kMostLaps * peer_.header.capacity;
   Status status = Status::overwritten;
   for (std::uint64_t attempt = 0; attempt < kAttempts && status == Status::overwritten; ++attempt) {
     place_ = oldest();
@@ -77,7 +81,11 @@ Status HistoryReader::walk(Found found) noexcept {
       if (status != Status::ok && status != Status::would_block) break;
       if (found(place_)) return Status::ok;
       if (status == Status::would_block) break;
-      place_ = {place_.position + record_bytes(bytes), place_.sequence + 1};
+      const std::uint64_t step = record_bytes(bytes);
+      place_ = {place_.position + step, place_.sequence + 1};
+      if (patience.is_over()) return Status::timed_out;
+      if (bytes_left < step) return Status::overwritten;
+      bytes_left -= step;
       // A producer that writes fitting headers in front of us for ever would keep us here.
       if (before(end, place_.position)) return Status::broken;
     }

@@ -244,8 +244,8 @@ OwnedRegion OwnedRegion::create_open(const RegionOptions& options) {
   if (options.file.empty()) {
     region.descriptor_ = create_memfd();
   } else {
-    region.draft_ =
-        std::make_unique<base::AtomicFile>(options.file, base::AtomicFileOptions{.durable = false});
+    region.draft_ = std::make_unique<base::AtomicFile>(
+        options.file, base::AtomicFileOptions{.mode = 0600, .durable = false});
     region.file_ = options.file;
   }
   const int writable = region.draft_ ? region.draft_->fd() : region.descriptor();
@@ -275,11 +275,13 @@ PeerRegion PeerRegion::open_file(const std::filesystem::path& file) {
   // O_NONBLOCK: a FIFO in its place must not hang us.
   Descriptor descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (!descriptor) throw_errno("opening the region in " + file.string());
-  const struct stat status = status_of_file(descriptor.get());
-  if (status.st_uid != ::geteuid()) {
-    throw error(sluice::errc::unsafe_place, "the region in " + file.string() + ": expected a file of user " +
-                                                std::to_string(::geteuid()) + ", got one of " +
-                                                std::to_string(status.st_uid));
+  struct stat status {};
+  if (::fstat(descriptor.get(), &status) != 0) throw_errno("fstat of the region in " + file.string());
+  if (status.st_uid != ::geteuid() || !S_ISREG(status.st_mode)) {
+    throw error(sluice::errc::unsafe_place,
+                "the region in " + file.string() + ": expected a regular file of user " +
+                    std::to_string(::geteuid()) + ", got one of " + std::to_string(status.st_uid) +
+                    " with mode " + std::to_string(status.st_mode));
   }
   const RegionHeader header = check_region(descriptor.get(), Backing::file);
   return map(std::move(descriptor), header);

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -132,6 +133,30 @@ TEST_F(PidNamespace, HidesNoDeathFromTheConnectorInside) {
   });
   const auto status = inside.wait_for(60s);
   EXPECT_TRUE(status && status->ok());
+}
+
+TEST(WithoutProc, TwoProcessesMeetAllTheSame) {
+  const auto hide_proc = [] {
+    return ::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+           ::mount("none", "/proc", "tmpfs", 0, nullptr) == 0;
+  };
+  ChildProcess probe([&] { return hide_proc() ? 0 : 1; });
+  if (!probe.wait_for(20s)->ok()) GTEST_SKIP() << "needs the right to make a mount namespace";
+  const Watchdog watchdog(60s, "two processes without /proc");
+  const TestChannel channel;
+  ChildProcess client([&] {
+    EXPECT_TRUE(hide_proc());
+    Port port = connect(channel.path(), {.port = kSmall});
+    EXPECT_EQ(port.post_message({}), Status::ok);
+    EXPECT_EQ(port.receive_for(20s).status(), Status::peer_died);
+  });
+  ChildProcess listener([&] {
+    EXPECT_TRUE(hide_proc());
+    Port port = listen(channel.path(), small_listener()).accept();
+    EXPECT_TRUE(port.receive());
+    ::raise(SIGKILL);
+  });
+  EXPECT_TRUE(client.wait_for(30s)->ok());
 }
 
 std::set<int> open_descriptor_numbers() {

@@ -119,12 +119,39 @@ TEST_F(KeptSession, IsRefusedByAPeerThatDidNotChooseIt) {
       throws(ring::errc::bad_region, "without seals", [&] { (void)join_session(channel_.path(), sealed); }));
 }
 
-TEST_F(KeptSession, RefusesADirectoryThatOthersCanWrite) {
-  ASSERT_EQ(::chmod(channel_.directory().c_str(), 0777), 0);
+TEST_F(KeptSession, RefusesADirectoryThatOthersCanWriteAlsoIfItIsSticky) {
   SessionOptions options;
   options.directory = channel_.directory();
-  EXPECT_TRUE(throws(errc::unsafe_place, "can be written by others",
-                     [&] { (void)host_session("some-name", options); }));
+  for (const mode_t mode : {0777U, 01777U, 01770U}) {
+    ASSERT_EQ(::chmod(channel_.directory().c_str(), mode), 0);
+    EXPECT_TRUE(throws(errc::unsafe_place, "can be written by others",
+                       [&] { (void)host_session("some-name", options); }));
+    EXPECT_TRUE(throws(errc::unsafe_place, "can be written by others",
+                       [&] { (void)join_session("some-name", options); }));
+  }
+}
+
+TEST_F(KeptSession, RefusesWhatIsNoFileOfItsUserAtOnce) {
+  ASSERT_EQ(::mkfifo((channel_.path() + ".host.ring").c_str(), 0600), 0);
+  EXPECT_TRUE(
+      throws(errc::unsafe_place, "regular file", [&] { (void)host_session(channel_.path(), options()); }));
+}
+
+TEST_F(KeptSession, HasFilesForItsUserOnlyWhateverTheUmask) {
+  for (const mode_t mask : {0U, 0777U}) {
+    ChildProcess host = process(Role::host, [](Port& port) { EXPECT_TRUE(port.receive()); });
+    {
+      const mode_t before = ::umask(mask);
+      Port port = join_session(channel_.path(), options());
+      ::umask(before);
+      struct stat info {};
+      ASSERT_EQ(::stat((channel_.path() + ".join.ring").c_str(), &info), 0);
+      EXPECT_EQ(info.st_mode, S_IFREG | 0600U);
+      EXPECT_EQ(port.post_message({}), Status::ok);
+      EXPECT_EQ(port.wait_until_consumed(), Status::ok);
+    }
+    EXPECT_TRUE(host.wait_for(20s)->ok());
+  }
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ring_pair.hpp"
+#include "throws.hpp"
 
 namespace sluice::ring::testing {
 namespace {
@@ -157,6 +158,22 @@ TEST(History, NeverHandsOutATornRecordWhileItIsBeingOverwritten) {
   stop = true;
   writer.join();
   EXPECT_GT(read, 0U);
+}
+
+TEST(History, IsSearchedNoLongerThanItsDeadline) {
+  const RingPair pair({.capacity = 1U << 20U, .wait = kSleep});
+  const auto producer = pair.producer();
+  for (int i = 0; i < 50'000; ++i) ASSERT_EQ(producer->try_post({}), Status::ok);
+  HistoryReader history(pair.a_seen());
+  EXPECT_EQ(history.seek_end(), Status::ok);
+  history.give_up_at(Deadline{});
+  EXPECT_EQ(history.seek_end(), Status::timed_out);
+  EXPECT_EQ(history.seek(50'000), Status::timed_out);
+  EXPECT_EQ(history.seek_position(400'000), Status::timed_out);
+  const RegionOptions options{.capacity = 1U << 20U};
+  EXPECT_NO_THROW((void)OwnedRegion::continue_from(pair.a_seen(), options, 0));
+  EXPECT_TRUE(test::throws(sluice::errc::timed_out, "in time",
+                           [&] { (void)OwnedRegion::continue_from(pair.a_seen(), options, 0, Deadline{}); }));
 }
 
 TEST(History, RefusesALyingProducer) {

@@ -311,7 +311,7 @@ TEST(RegionInAFile, IsNeitherAFifoNorALink) {
   const test::TempDirectory directory;
   const auto file = directory.file("ring");
   ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);
-  EXPECT_TRUE(throws(errc::bad_region, "file type", [&] { (void)PeerRegion::open_file(file); }));
+  EXPECT_TRUE(throws(sluice::errc::unsafe_place, "regular file", [&] { (void)PeerRegion::open_file(file); }));
   std::filesystem::remove(file);
   const OwnedRegion target = OwnedRegion::create(small_in(directory.file("target")));
   std::filesystem::create_symlink(directory.file("target"), file);

@@ -63,7 +63,10 @@ void check_kind(ConnectionKind wanted, ConnectionKind offered) {
 
 void try_refuse(int socket, const error& why) noexcept {
   try {
-    send_packet(socket, encode_refusal(why.code(), why.detail()), {}, steady_clock::now());
+    // The code goes along as one of two; what the system said would be lost.
+    const bool system = why.code().category() == std::system_category();
+    send_packet(socket, encode_refusal(why.code(), system ? why.what() : why.detail()), {},
+                steady_clock::now());
   } catch (const std::exception&) {
     // Nobody listens any more; the reason goes to our own caller.
     return;
@@ -201,7 +204,7 @@ void Handshake::take_answer(Packet packet) {
   } else {
     peer = std::make_shared<const ring::PeerRegion>(
         ring::PeerRegion::open(std::move(region), next.id, next.epoch, backing_));
-    check_successor(peer->view(), keeping_.old->view(), keeping_.own->view(), floor_);
+    check_successor(peer->view(), keeping_.old->view(), keeping_.own->view(), floor_, deadline_);
   }
   adopt(std::move(peer), std::move(pidfd));
   step_ = Step::done;

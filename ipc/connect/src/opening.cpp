@@ -38,16 +38,18 @@ void Opening::begin_anew(const SessionInfo& session) {
 }
 
 /// [COPY] `old` is the region of this side's predecessor, `peer` the ring that it received from.
-void Opening::go_on_from(const ring::PeerView& old, const ring::PeerView& peer, const SessionInfo& session) {
+void Opening::go_on_from(const ring::PeerView& old, const ring::PeerView& peer, const SessionInfo& session,
+                         std::uint64_t most_ring_bytes) {
   info_ = session;
   const ring::Position released = floor_of(old).released;
-  start_ = find_start(peer, released, session.id, plan_.options.checkpoint);
+  start_ = find_start(peer, released, session.id, plan_.options.checkpoint, deadline());
   ring::RegionOptions region;
+  region.capacity = most_ring_bytes;
   region.session = session.id;
   region.epoch = session.epoch;
   region.features = features(plan_.options.port.wait);
   region.file = plan_.own_file;
-  own_ = ring::OwnedRegion::continue_from(old, region, start_->consumer.released);
+  own_ = ring::OwnedRegion::continue_from(old, region, start_->consumer.released, deadline());
 }
 
 Keeping Opening::keep() {
@@ -57,7 +59,8 @@ Keeping Opening::keep() {
   }
   const ring::PeerView& old = stored_->own.view();
   const ring::PeerView& peer = stored_->peer.view();
-  go_on_from(old, peer, {old.header.session, std::max(old.header.epoch, peer.header.epoch) + 1});
+  go_on_from(old, peer, {old.header.session, std::max(old.header.epoch, peer.header.epoch) + 1},
+             old.header.capacity);
   return {info_, &*own_, &stored_->peer};
 }
 
@@ -78,7 +81,8 @@ const ring::OwnedRegion& Opening::join(const SessionInfo& session, Descriptor& r
     peer_ = std::make_shared<const ring::PeerRegion>(
         ring::PeerRegion::open(std::move(region), session.id, epochs, plan_.backing()));
     const auto mine = ring::PeerRegion::open(std::move(*old), session.id, epochs, plan_.backing());
-    go_on_from(mine.view(), peer_->view(), session);
+    // What the peer says is ours may be of any size.
+    go_on_from(mine.view(), peer_->view(), session, plan_.options.port.ring_bytes);
   }
   return *own_;
 }

@@ -13,31 +13,40 @@ namespace {
 using ring::before;
 
 [[noreturn]] void refuse_region(const char* what, Status status) {
+  if (status == Status::timed_out)
+    throw error(errc::timed_out, "resuming a session: the peer's ring couldn't be read in time");
   throw error(ring::errc::bad_region, "resuming a session: expected " + std::string(what) +
                                           " in the peer's ring, got a record that is " +
                                           std::string(to_string(status)));
 }
 
-ring::RecordPlace place_of(const ring::PeerView& ring, ring::Position released) {
+ring::HistoryReader reader_of(const ring::PeerView& ring, Deadline deadline) {
   ring::HistoryReader reader(ring);
+  reader.give_up_at(deadline);
+  return reader;
+}
+
+ring::RecordPlace place_of(const ring::PeerView& ring, ring::Position released, Deadline deadline) {
+  ring::HistoryReader reader = reader_of(ring, deadline);
   const Status status = reader.seek_position(released);
   if (status != Status::ok) refuse_region("the record at the released position", status);
   return reader.place();
 }
 
-ring::RecordPlace end_of(const ring::PeerView& ring) {
-  ring::HistoryReader reader(ring);
+ring::RecordPlace end_of(const ring::PeerView& ring, Deadline deadline) {
+  ring::HistoryReader reader = reader_of(ring, deadline);
   const Status status = reader.seek_end();
   if (status != Status::ok) refuse_region("records up to the tail", status);
   return reader.place();
 }
 
 /// The first record that stays readable until something new is released.
-ring::RecordPlace first_kept(const ring::PeerView& ring, ring::Position released) {
-  ring::HistoryReader reader(ring);
+ring::RecordPlace first_kept(const ring::PeerView& ring, ring::Position released, Deadline deadline) {
+  ring::HistoryReader reader = reader_of(ring, deadline);
   const Status status = reader.seek_position(released - ring.header.replay_window);
   // overwritten, broken: that is no boundary, and the reader stands at the first one behind it.
-  if (status == Status::would_block || before(released, reader.place().position))
+  if (status == Status::would_block || status == Status::timed_out ||
+      before(released, reader.place().position))
     refuse_region("the replay window", status);
   return reader.place();
 }
@@ -45,7 +54,7 @@ ring::RecordPlace first_kept(const ring::PeerView& ring, ring::Position released
 /// Behind what the application says it has handled, or, if that is no longer there, at the first record
 /// that is.
 Start start_behind(ring::Sequence handled, const ring::PeerView& ring, const ring::RecordPlace& released,
-                   const ring::RecordPlace& end) {
+                   const ring::RecordPlace& end, Deadline deadline) {
   const ring::Sequence wanted = handled + 1;
   if (before(end.sequence, wanted)) {
     throw error(checkpoint_errc::bad_checkpoint,
@@ -53,19 +62,19 @@ Start start_behind(ring::Sequence handled, const ring::PeerView& ring, const rin
                     std::to_string(end.sequence - 1) + ", got " + std::to_string(handled));
   }
   if (!before(wanted, released.sequence)) {
-    ring::HistoryReader reader(ring);
+    ring::HistoryReader reader = reader_of(ring, deadline);
     if (const Status status = reader.seek(wanted); status != Status::ok)
       refuse_region("the record behind the checkpoint", status);
     return {{reader.place(), reader.place().position, wanted}, {}};
   }
-  const ring::RecordPlace kept = first_kept(ring, released.position);
+  const ring::RecordPlace kept = first_kept(ring, released.position, deadline);
   if (before(wanted, kept.sequence)) {
     SessionEvent gap{.state = SessionState::gap};
     gap.first = wanted;
     gap.last = kept.sequence - 1;
     return {{kept, released.position, kept.sequence}, {gap}};
   }
-  ring::HistoryReader reader(ring);
+  ring::HistoryReader reader = reader_of(ring, deadline);
   if (const Status status = reader.seek(wanted); status != Status::ok)
     refuse_region("the record behind the checkpoint", status);
   return {{reader.place(), released.position, wanted}, {}};
@@ -74,12 +83,12 @@ Start start_behind(ring::Sequence handled, const ring::PeerView& ring, const rin
 }  // namespace
 
 Start find_start(const ring::PeerView& ring, ring::Position released_position, const ring::SessionId& session,
-                 const std::optional<StreamCheckpoint>& checkpoint) {
-  const ring::RecordPlace released = place_of(ring, released_position);
-  const ring::RecordPlace end = end_of(ring);
+                 const std::optional<StreamCheckpoint>& checkpoint, Deadline deadline) {
+  const ring::RecordPlace released = place_of(ring, released_position, deadline);
+  const ring::RecordPlace end = end_of(ring, deadline);
   Start start{{released, released.position, end.sequence}, {}};
   if (checkpoint && checkpoint->session == session) {
-    start = start_behind(checkpoint->sequence, ring, released, end);
+    start = start_behind(checkpoint->sequence, ring, released, end, deadline);
   } else if (checkpoint) {
     start.events.push_back({.state = SessionState::restarted});
   }
@@ -96,7 +105,7 @@ CopyFloor floor_of(const ring::PeerView& ring) noexcept {
 }
 
 void check_successor(const ring::PeerView& fresh, const ring::PeerView& old, const ring::PeerView& own,
-                     const CopyFloor& floor) {
+                     const CopyFloor& floor, Deadline deadline) {
   if (fresh.header.capacity != old.header.capacity ||
       fresh.header.replay_window != old.header.replay_window) {
     throw error(ring::errc::bad_region, "the peer's new region: expected a ring of " +
@@ -115,19 +124,19 @@ void check_successor(const ring::PeerView& fresh, const ring::PeerView& old, con
                                             std::to_string(floor.released) + ", got " +
                                             std::to_string(now.released));
   }
-  if (const ring::Position end = end_of(fresh).position; end != now.tail) {
+  if (const ring::Position end = end_of(fresh, deadline).position; end != now.tail) {
     throw error(ring::errc::bad_region, "the peer's new region: expected a tail behind its last record at " +
                                             std::to_string(end) + ", got " + std::to_string(now.tail));
   }
-  if (ring::HistoryReader(own).seek_position(now.released) != Status::ok) {
+  if (reader_of(own, deadline).seek_position(now.released) != Status::ok) {
     throw error(ring::errc::bad_region,
                 "the peer's new region: expected one of our records at the released position " +
                     std::to_string(now.released));
   }
   // What we receive next has to be what we would have received from the old one.
   const ring::Position own_released = floor_of(own).released;
-  const ring::Sequence expected = place_of(old, own_released).sequence;
-  if (const ring::Sequence next = place_of(fresh, own_released).sequence; next != expected) {
+  const ring::Sequence expected = place_of(old, own_released, deadline).sequence;
+  if (const ring::Sequence next = place_of(fresh, own_released, deadline).sequence; next != expected) {
     throw error(ring::errc::bad_region, "the peer's new region: expected message " +
                                             std::to_string(expected) + " to be the next, got " +
                                             std::to_string(next));
@@ -145,14 +154,18 @@ std::optional<StoredSession> find_stored_session(const std::filesystem::path& ow
     if (stored.own.view().header.session != stored.peer.view().header.session) return std::nullopt;
     if (closed(stored.own) || closed(stored.peer)) return std::nullopt;
     return stored;
-  } catch (const error&) {
-    // No files, or such as no session could have left behind: there's nothing to go on from.
-    return std::nullopt;
+  } catch (const error& why) {
+    // No files, or such as no session could have left behind: there's nothing to go on from. Whatever else
+    // it is, a session may be there.
+    if (why.code() == std::errc::no_such_file_or_directory || why.code() == ring::errc::bad_region ||
+        why.code() == ring::errc::bad_version)
+      return std::nullopt;
+    throw;
   }
 }
 
-WaitingMessages waiting_messages(const ring::PeerView& ring, ring::Position released) {
-  return {place_of(ring, released).sequence, end_of(ring).sequence - 1};
+WaitingMessages waiting_messages(const ring::PeerView& ring, ring::Position released, Deadline deadline) {
+  return {place_of(ring, released, deadline).sequence, end_of(ring, deadline).sequence - 1};
 }
 
 }  // namespace sluice::ipc

@@ -19,9 +19,9 @@ struct Start {
   std::vector<SessionEvent> events;
 };
 /// From the peer's ring and the position that the predecessor had released there. Throws
-/// ring::errc::bad_region, checkpoint_errc::bad_checkpoint.
+/// ring::errc::bad_region, checkpoint_errc::bad_checkpoint, errc::timed_out.
 Start find_start(const ring::PeerView& ring, ring::Position released, const ring::SessionId& session,
-                 const std::optional<StreamCheckpoint>& checkpoint);
+                 const std::optional<StreamCheckpoint>& checkpoint, Deadline deadline);
 
 /// What the words of a ring said at least when the joiner began to copy it.
 struct CopyFloor {
@@ -34,7 +34,7 @@ CopyFloor floor_of(const ring::PeerView& ring) noexcept;
 /// `old`: it takes nothing back, its records are whole and carry the same numbers, and it has released
 /// records of `own`.
 void check_successor(const ring::PeerView& fresh, const ring::PeerView& old, const ring::PeerView& own,
-                     const CopyFloor& floor);
+                     const CopyFloor& floor, Deadline deadline);
 
 /// The messages of a ring from `released` on that are there now.
 struct WaitingMessages {
@@ -42,14 +42,15 @@ struct WaitingMessages {
   ring::Sequence last;  ///< first - 1 if there are none
 };
 /// Throws ring::errc::bad_region if no record starts at `released`.
-WaitingMessages waiting_messages(const ring::PeerView& ring, ring::Position released);
+WaitingMessages waiting_messages(const ring::PeerView& ring, ring::Position released, Deadline deadline);
 
 /// What both sides left in their files.
 struct StoredSession {
   ring::PeerRegion own;
   ring::PeerRegion peer;
 };
-/// Nothing if there are no files, or none of one session that could go on.
+/// Nothing if there are no files, or none of one session that could go on. Throws if they can't be looked at,
+/// and errc::unsafe_place for what is no file of this user's.
 std::optional<StoredSession> find_stored_session(const std::filesystem::path& own_file,
                                                  const std::filesystem::path& peer_file);
 

@@ -45,10 +45,11 @@ ipc::ListeningSocket listen_in_place_of_the_dead(const std::filesystem::path& pa
   }
 }
 
-/// Whether the failure of one handshake is this side's own, and no other peer would help.
+/// Whether the failure of one handshake is this side's own, and no other peer would help. A lack of memory or
+/// descriptors may pass.
 bool is_ours(const error& why) {
   return why.code() == checkpoint_errc::bad_checkpoint || why.code() == errc::bad_option ||
-         why.code().category() == std::system_category();
+         why.code() == errc::unsafe_place;
 }
 
 /// The host's way: lets in one process after the other until one makes it. A process that has a session's
@@ -57,7 +58,7 @@ ipc::Opened wait_for_peer(ipc::ListeningSocket& listener, const ipc::Plan& plan,
                           const std::string& hint) {
   const auto stored = ipc::find_stored_session(plan.own_file, plan.peer_file);
   std::optional<ipc::Opened> opened;
-  std::string refused;
+  std::optional<error> refused;
   ipc::Reception::Rules rules;
   rules.users = {plan.peer_user()};
   rules.shake_hands = [&](base::PeerSocket client) {
@@ -68,15 +69,18 @@ ipc::Opened wait_for_peer(ipc::ListeningSocket& listener, const ipc::Plan& plan,
   };
   rules.on_failed = [&](const error& why, ipc::Handshake::Step) {
     if (is_ours(why)) throw error(why);
-    refused = std::string("; refused: ") + why.what();
+    refused = why;
   };
   ipc::Reception reception(&listener, std::move(rules));
   while (!reception.advance()) {
     // One that has begun in time comes to its own end, so that the other side is told.
     if (reception.empty() && steady_clock::now() >= deadline) {
-      throw error(errc::timed_out, "nobody joined the session at " +
-                                       base::quoted_text(listener.path().native()) + " in time" +
-                                       (refused.empty() ? hint : refused));
+      const std::string nobody =
+          "nobody joined the session at " + base::quoted_text(listener.path().native()) + " in time";
+      if (!refused) throw error(errc::timed_out, nobody + hint);
+      if (refused->code().category() == std::system_category())
+        throw error(refused->code(), nobody + ": " + refused->detail());
+      throw error(errc::timed_out, nobody + "; refused: " + refused->what());
     }
     std::vector<pollfd> polled;
     Deadline until = reception.empty() ? deadline : kNoDeadline;
@@ -97,7 +101,7 @@ ipc::Plan make_plan(const std::filesystem::path& path, SessionOptions options, c
   ipc::Plan plan{.options = std::move(options)};
   const std::filesystem::path& directory = plan.options.directory;
   if (directory.empty()) return plan;
-  base::check_safe_directory(directory);
+  base::check_safe_directory(directory, ::geteuid(), base::OthersMay::read);
   const std::string name = path.filename().string();
   plan.own_file = directory / (name + "." + own_role + ".ring");
   plan.peer_file = directory / (name + "." + peer_role + ".ring");
@@ -139,7 +143,7 @@ Port host_session(std::string_view name, SessionOptions options, std::error_code
 }
 
 Port join_session(std::string_view name, SessionOptions options) {
-  const std::filesystem::path path = ipc::resolve_channel_name(name);
+  const std::filesystem::path path = ipc::resolve_channel_name(name, options.peer_user.value_or(::geteuid()));
   const ipc::Plan plan = make_plan(path, std::move(options), "join", "host");
   const Deadline deadline = deadline_in(plan.options.timeout);
   const std::string hint = ipc::other_place(name, "a host");
@@ -152,6 +156,7 @@ Port join_session(std::string_view name, SessionOptions options) {
       // A host that died during the handshake may be back in a moment.
       if (why.code() != connect_errc::peer_gone || steady_clock::now() >= deadline) throw;
     }
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
 }
 

@@ -35,6 +35,7 @@ void SessionPort::run_session() {
     thread_ =
         std::thread([self = std::static_pointer_cast<SessionPort>(shared_from_this())] { self->run(); });
   } catch (const std::system_error& failure) {
+    abandon();  // the peer keeps the session for the next process
     throw error(failure.code(), "starting a session's thread");
   }
   ::pthread_setname_np(thread_.native_handle(), "sluice-session");

@@ -117,13 +117,11 @@ void SessionPort::look_at_peer() {
 
 bool SessionPort::peer_hung_up() {
   try {
-    while (const std::optional<Packet> packet = try_receive_packet(connection_.socket.get())) {
-      if (packet_type(packet->bytes) == HandshakeType::superseded) {
-        end(Status::superseded, "the peer has gone on with another process");
-        return true;
-      }
-    }
-    return false;
+    const std::optional<Packet> packet = try_receive_packet(connection_.socket.get());
+    if (!packet) return false;
+    if (packet_type(packet->bytes) == HandshakeType::superseded)
+      end(Status::superseded, "the peer has gone on with another process");
+    return true;  // a peer that says anything else breaks a rule, and is let go
   } catch (const error&) {
     return true;
   }
@@ -172,7 +170,8 @@ void SessionPort::tell(SessionEvent event) {
 SessionEvent SessionPort::resumed_with(const ring::PeerView& fresh) const {
   const ring::Position released =
       connection_.own.view().control->release.released.load(std::memory_order_relaxed);
-  const WaitingMessages waiting = waiting_messages(fresh, released);
+  const WaitingMessages waiting =
+      waiting_messages(fresh, released, deadline_in(plan_.options.handshake_timeout));
   SessionEvent event{.state = SessionState::resumed};
   event.first = waiting.first;
   event.last = waiting.last;

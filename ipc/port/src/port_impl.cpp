@@ -73,6 +73,12 @@ void PortImpl::close() noexcept {
   delivery_.interrupt();
 }
 
+void PortImpl::abandon() noexcept {
+  closed_here_.store(true, std::memory_order_release);
+  end_waits(Status::closed);
+  hang_up();
+}
+
 void PortImpl::finish() noexcept {
   delivery_.finish();
   if (producer_.claim_open()) kept_for_claim_ = shared_from_this();

@@ -78,6 +78,8 @@ class PortImpl : public PortCore, public std::enable_shared_from_this<PortImpl> 
  protected:
   void set_failure_text(std::string text) noexcept;
   void end_waits(Status reason) noexcept;
+  /// Ends this side as a death would: the peer isn't told that it was closed.
+  void abandon() noexcept;
   /// Ends the connection for both sides. Any thread.
   virtual void hang_up() noexcept;
 

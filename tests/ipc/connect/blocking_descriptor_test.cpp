@@ -11,6 +11,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "child_process.hpp"
@@ -50,7 +51,9 @@ class BlockingClose : public ::testing::Test {
     return ChildProcess([&] {
       BlockingDescriptor blocking;
       body(blocking);
-      blocking.let_go();
+      // It waits here if the victim was done first.
+      std::thread closer([&] { blocking.let_go(); });
+      std::this_thread::sleep_for(50ms);
       stand_still();
     });
   }

@@ -10,11 +10,14 @@
 #include <string>
 #include <thread>
 
+#include "child_process.hpp"
 #include "open_descriptors.hpp"
 #include "running_threads.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/ipc/connect/endpoint.hpp"
+#include "sluice/ipc/connect/session.hpp"
 #include "temp_directory.hpp"
+#include "throws.hpp"
 #include "watchdog.hpp"
 
 namespace sluice::test {
@@ -98,6 +101,27 @@ TEST_P(FailingCalls, AreRetriedOrReportedAndLeaveNothingBehind) {
   meet_and_part(path_);  // what is made once in a process is made now
   descriptors_ = open_descriptors();
   for (const int code : {ENOMEM, EINTR, EMFILE, ENOSPC}) fail_each(code);
+}
+
+// The handshake is done when it fails: to the host that is the death of a joiner, not its farewell.
+TEST(SessionsThread, ThatCantBeStartedLeavesTheSessionToTheNextProcess) {
+  const Watchdog watchdog(60s, "a session's thread");
+  const TempDirectory directory;
+  const std::string path = directory.file("channel").string();
+  ChildProcess host([&] {
+    Port port = host_session(path);
+    EXPECT_EQ(port.post_message({}), Status::ok);
+    EXPECT_EQ(port.wait_until_consumed(deadline_in(30s)), Status::ok);
+  });
+  {
+    const FailingCall failing("pthread_create", 0, EAGAIN);
+    EXPECT_TRUE(throws(std::errc::resource_unavailable_try_again, "starting a session's thread",
+                       [&] { (void)join_session(path); }));
+  }
+  Port port = join_session(path);
+  EXPECT_EQ(port.session()->epoch, 2U);
+  EXPECT_TRUE(port.receive());
+  EXPECT_TRUE(host.wait_for(30s)->ok());
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, FailingCalls, ::testing::ValuesIn(failing_call_names()),

@@ -19,6 +19,7 @@
 #include "handshake_messages.hpp"
 #include "listening_socket.hpp"
 #include "open_descriptors.hpp"
+#include "opening.hpp"
 #include "packet_pair.hpp"
 #include "process_signal.hpp"
 #include "session_parts.hpp"
@@ -331,6 +332,59 @@ TEST_F(HostileJoiner, IsTurnedAwayWhenItWantsAPlainConnection) {
   expect_next_goes_on();
 }
 
+// What it says waits for the session's thread, which has more to do than to listen.
+TEST_F(HostileJoiner, ThatNeverStopsTalkingHoldsUpNobody) {
+  ChildProcess talker([this] {
+    const ipc::Plan plan{.options = {.port = {.ring_bytes = kRingBytes}}};
+    const ipc::Opened opened = ipc::knock(path_, ::geteuid(), plan, 10s, deadline_in(10s), {});
+    released_.notify();
+    try {
+      for (;;) {
+        ipc::send_packet(opened.connection.socket.get(), encode_packet(ipc::Welcome{}), {}, deadline_in(10s));
+      }
+    } catch (const error& why) {
+      EXPECT_EQ(why.code(), connect_errc::peer_gone);
+    }
+  });
+  released_.wait();
+  EXPECT_TRUE(talker.wait_for(20s)->ok()) << "it was let go";
+  EXPECT_TRUE(events_.wait_for(SessionState::resumed));
+  EXPECT_TRUE(events_.wait_for(SessionState::waiting_for_peer));
+}
+
+/// A process that says to a host that is started anew that it has the state of a session.
+TEST(FreshHost, TakesNoMoreMemoryThanItsOptionsSayAndGoesOnWithTheNext) {
+  const Watchdog watchdog(60s, "a joiner that claims much");
+  const TempDirectory directory;
+  const std::string path = directory.file("channel");
+  ChildProcess joiners([&] {
+    ring::RegionOptions options;
+    options.capacity = 16 * kRingBytes;
+    options.replay_window = 0;
+    options.session = {1, 2, 3};
+    options.epoch = 1;
+    const OwnedRegion region = OwnedRegion::create(options);
+    PacketSocket joiner = ipc::connect_until(path, ::geteuid(), deadline_in(10s));
+    Hello hello = kHello;
+    hello.has_state = 1;
+    hello.session = options.session;
+    hello.epoch = 1;
+    joiner.send(encode_packet(hello), {}, deadline_in(10s));
+    (void)ipc::decode_packet<ipc::Request>(joiner.receive(deadline_in(10s)).bytes);
+    const Offer offer{.session = options.session, .epoch = 2, .has_old_region = 1};
+    const std::vector<int> regions{region.descriptor(), region.descriptor()};
+    joiner.send(encode_packet(offer), regions, deadline_in(10s));
+    EXPECT_TRUE(throws(connect_errc::refused, "at most the 4096 bytes that are wanted here, got 65536",
+                       [&] { (void)ipc::decode_packet<Answer>(joiner.receive(deadline_in(10s)).bytes); }));
+    Port port = join_session(path, {.port = {.ring_bytes = 16 * kRingBytes}});
+    EXPECT_TRUE(port.receive());
+  });
+  Port port = host_session(path, {.port = {.ring_bytes = kRingBytes}});
+  EXPECT_EQ(port.session()->epoch, 1U);
+  EXPECT_EQ(port.post_message({}), Status::ok);
+  EXPECT_TRUE(joiners.wait_for(20s)->ok());
+}
+
 /// A joiner in this process, and a keeper that lies.
 class HostileKeeper : public ::testing::Test {
  protected:
@@ -402,6 +456,15 @@ TEST_F(HostileKeeper, IsRefusedForABadOffer) {
   const Descriptor null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   expect_refusal(ring::errc::bad_region, "expected a memfd", offer(true), {null.get(), region});
   expect_refusal(ring::errc::bad_region, "expected a memfd", offer(true), {region, null.get()});
+}
+
+TEST_F(HostileKeeper, DoesNotDecideHowMuchMemoryAJoinerTakes) {
+  ring::RegionOptions large = options_;
+  large.capacity = 1024 * kRingBytes;
+  const OwnedRegion own = OwnedRegion::create(options_);
+  const OwnedRegion old = OwnedRegion::create(large);
+  expect_refusal(ring::errc::bad_region, "at most the 4096 bytes that are wanted here, got 4194304",
+                 offer(true), {own.descriptor(), old.descriptor()});
 }
 
 TEST_F(HostileKeeper, IsRefusedForRegionsThatLie) {

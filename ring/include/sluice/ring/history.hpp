@@ -14,6 +14,7 @@
 #include <memory>
 #include <vector>
 
+#include "sluice/base/deadline.hpp"
 #include "sluice/base/status.hpp"
 #include "sluice/ring/layout.hpp"
 #include "sluice/ring/region.hpp"
@@ -34,6 +35,10 @@ class HistoryReader {
  public:
   /// This reader keeps `mapping` while it lives: the peer's region may be replaced meanwhile.
   explicit HistoryReader(const PeerView& peer, std::shared_ptr<const void> mapping = {}) noexcept;
+
+  /// The searches below end at this time at the latest, with timed_out. Without it a producer that writes
+  /// against us can make one last for several seconds.
+  void give_up_at(Deadline deadline) noexcept { deadline_ = deadline; }
 
   /// Where the oldest intact record starts, or where the next one will if there is none.
   RecordPlace oldest() const noexcept;
@@ -68,6 +73,7 @@ class HistoryReader {
   PeerView peer_;
   std::uint64_t max_payload_bytes_;
   RecordPlace place_;
+  Deadline deadline_ = kNoDeadline;
 };
 
 }  // namespace sluice::ring

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 
+#include "sluice/base/deadline.hpp"
 #include "sluice/base/descriptor.hpp"
 #include "sluice/ring/error.hpp"
 #include "sluice/ring/layout.hpp"
@@ -81,9 +82,11 @@ class OwnedRegion {
 
   /// A region that continues `old`, whose owner has died or was replaced: the same ring,
   /// its retained records at the same positions, the producer at the true end of what was published, and
-  /// `released` as the consumer's position. Only session, epoch and features are taken from `options`. Throws
-  /// as create(), and errc::bad_region for a region that breaks a rule.
-  static OwnedRegion continue_from(const PeerView& old, const RegionOptions& options, Position released);
+  /// `released` as the consumer's position. Session, epoch and features are taken from `options`, and the
+  /// capacity as the largest that it may have. Throws as create(), errc::bad_region for a region that breaks a
+  /// rule, and sluice::errc::timed_out.
+  static OwnedRegion continue_from(const PeerView& old, const RegionOptions& options, Position released,
+                                   Deadline deadline = kNoDeadline);
 
   OwnedRegion(OwnedRegion&&) noexcept;
   OwnedRegion& operator=(OwnedRegion&&) noexcept;
