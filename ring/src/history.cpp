@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "patience.hpp"
-#include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/ring/detail/barrier.hpp"
 
 namespace sluice::ring {
@@ -27,8 +26,7 @@ Sequence nearest_sequence(Sequence about, std::uint32_t low) noexcept {
 }  // namespace
 
 HistoryReader::HistoryReader(const PeerView& peer, std::shared_ptr<const void> mapping) noexcept
-    : generation_(base::fork_generation()),
-      mapping_(std::move(mapping)),
+    : mapping_(std::move(mapping)),
       peer_(peer),
       max_payload_bytes_(ring::max_payload_bytes(peer.header.capacity, peer.header.replay_window)),
       place_(oldest()) {}
@@ -51,7 +49,7 @@ bool HistoryReader::still_intact() const noexcept {
 }
 
 Status HistoryReader::check_header(std::uint64_t& payload_bytes) const noexcept {
-  if (generation_ != base::fork_generation()) return Status::forked;
+  if (owner_.inherited()) return Status::forked;
   const std::uint64_t header = load_header(peer_, place_.position);
   const std::uint64_t bytes = header ^ make_header(0, place_.sequence);
   if (!still_intact()) return Status::overwritten;

@@ -18,7 +18,6 @@
 #include "region_mapping.hpp"
 #include "sluice/base/atomic_file.hpp"
 #include "sluice/base/detail/file_io.hpp"
-#include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/ring/error.hpp"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -209,7 +208,7 @@ void check_region_sizes(std::uint64_t capacity, std::uint64_t replay_window) {
   check_replay_window(capacity, replay_window, sluice::errc::bad_option);
 }
 
-OwnedRegion::OwnedRegion() noexcept : generation_(base::fork_generation()) {}
+OwnedRegion::OwnedRegion() noexcept = default;
 OwnedRegion::OwnedRegion(OwnedRegion&&) noexcept = default;
 OwnedRegion& OwnedRegion::operator=(OwnedRegion&&) noexcept = default;
 OwnedRegion::~OwnedRegion() = default;
@@ -233,7 +232,7 @@ void OwnedRegion::close_up() {
 }
 
 void OwnedRegion::remove_file() noexcept {
-  if (generation_ != base::fork_generation()) return;
+  if (owner_.inherited()) return;
   if (!file_.empty() && base::is_named(descriptor(), AT_FDCWD, file_.string())) ::unlink(file_.c_str());
 }
 

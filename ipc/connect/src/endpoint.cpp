@@ -45,10 +45,10 @@ class Listener::Impl {
         socket_(path, access_for(options_.allowed_users)),
         reception_(&socket_, rules()) {}
 
-  bool inherited() const noexcept { return generation_ != base::fork_generation(); }
+  bool inherited() const noexcept { return owner_.inherited(); }
 
   std::optional<Port> accept_until(Deadline deadline) {
-    if (inherited()) throw error(errc::misuse, "accept() on a listener that was inherited through fork()");
+    owner_.check("a listener");
     for (;;) {
       if (stop_.is_set()) throw error(connect_errc::closed, "the listener at " + path() + " was closed");
       if (reception_.advance()) {
@@ -99,7 +99,7 @@ class Listener::Impl {
     if (options_.on_refused) options_.on_refused(why.what());
   }
 
-  const std::uint64_t generation_ = base::fork_generation();  // of the process that made it
+  const base::OwnerProcess owner_;
   const ListenOptions options_;
   const ipc::Plan plan_;
   ipc::ListeningSocket socket_;

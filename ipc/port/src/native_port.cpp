@@ -20,7 +20,7 @@ class NativePortImpl final {
                  const NativePortOptions& options)
       : channel_(std::move(input), std::move(output), framing, options), delivery_({}) {}
 
-  bool inherited() const noexcept { return generation_ != base::fork_generation(); }
+  const base::OwnerProcess& owner() const noexcept { return owner_; }
   NativeChannel& channel() noexcept { return channel_; }
   const NativeChannel& channel() const noexcept { return channel_; }
   Delivery<NativePortImpl>& delivery() noexcept { return delivery_; }
@@ -64,7 +64,7 @@ class NativePortImpl final {
   void note_failure(std::string text) { channel_.note_failure(std::move(text)); }
 
  private:
-  const std::uint64_t generation_ = base::fork_generation();  // of the process that made it
+  const base::OwnerProcess owner_;
   NativeChannel channel_;
   // Of the delivering thread: a message that was read and not delivered yet.
   std::span<const std::byte> message_;
@@ -105,7 +105,7 @@ NativePort::~NativePort() {
 
 void NativePort::finish() noexcept {
   if (!impl_) return;
-  if (impl_->inherited()) return ipc::leave_to_parent(std::move(impl_));
+  if (impl_->owner().inherited()) return ipc::leave_to_parent(std::move(impl_));
   impl_->close();
   impl_->delivery().finish();
 }
@@ -113,13 +113,12 @@ void NativePort::finish() noexcept {
 /// ok, or why no call does anything.
 Status NativePort::may_use() const noexcept {
   if (!impl_) return Status::closed;
-  return impl_->inherited() ? Status::forked : Status::ok;
+  return impl_->owner().inherited() ? Status::forked : Status::ok;
 }
 
 /// Throws errc::misuse in a forked child.
-bool NativePort::connected(const char* call) const {
-  if (may_use() == Status::forked)
-    throw error(errc::misuse, std::string(call) + " on a port that was inherited through fork()");
+bool NativePort::connected() const {
+  if (impl_) impl_->owner().check("a port");
   return impl_ != nullptr;
 }
 
@@ -133,21 +132,21 @@ Status NativePort::post_parts_until(std::span<const std::byte> head, std::span<c
 }
 
 MessageHandler NativePort::on_message(MessageHandler handler) {
-  return connected("on_message()") ? impl_->delivery().on_message(std::move(handler)) : MessageHandler();
+  return connected() ? impl_->delivery().on_message(std::move(handler)) : MessageHandler();
 }
 ErrorHandler NativePort::on_error(ErrorHandler handler) {
-  return connected("on_error()") ? impl_->delivery().on_error(std::move(handler)) : ErrorHandler();
+  return connected() ? impl_->delivery().on_error(std::move(handler)) : ErrorHandler();
 }
 CloseHandler NativePort::on_close(CloseHandler handler) {
-  return connected("on_close()") ? impl_->delivery().on_close(std::move(handler)) : CloseHandler();
+  return connected() ? impl_->delivery().on_close(std::move(handler)) : CloseHandler();
 }
 void NativePort::start() {
-  if (!connected("start()")) return;
+  if (!connected()) return;
   impl_->check_may_deliver("start()");
   impl_->delivery().start(impl_);
 }
 Status NativePort::run() {
-  if (!connected("run()")) return Status::closed;
+  if (!connected()) return Status::closed;
   const std::shared_ptr<ipc::NativePortImpl> kept = impl_;  // a handler may destroy this
   kept->check_may_deliver("run()");
   return kept->delivery().run(kept);

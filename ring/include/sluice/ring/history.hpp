@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "sluice/base/deadline.hpp"
+#include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/base/status.hpp"
 #include "sluice/ring/layout.hpp"
 #include "sluice/ring/region.hpp"
@@ -68,7 +69,7 @@ class HistoryReader {
   Status check_header(std::uint64_t& payload_bytes) const noexcept;
   bool still_intact() const noexcept;
 
-  std::uint64_t generation_;  // of the process that made it, see base::fork_generation()
+  base::OwnerProcess owner_;
   std::shared_ptr<const void> mapping_;
   PeerView peer_;
   std::uint64_t max_payload_bytes_;

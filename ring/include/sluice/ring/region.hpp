@@ -14,6 +14,7 @@
 
 #include "sluice/base/deadline.hpp"
 #include "sluice/base/descriptor.hpp"
+#include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/ring/error.hpp"
 #include "sluice/ring/layout.hpp"
 
@@ -108,7 +109,7 @@ class OwnedRegion {
   std::unique_ptr<RegionMapping> mapping_;
   std::unique_ptr<base::AtomicFile> draft_;  // until the region is complete; null for anonymous memory
   std::filesystem::path file_;               // empty for anonymous memory
-  std::uint64_t generation_;                 // of the process that made it, see base::fork_generation()
+  base::OwnerProcess owner_;
   OwnView view_;
 };
 

@@ -76,7 +76,7 @@ class NativePort {
   explicit NativePort(std::shared_ptr<ipc::NativePortImpl> impl) noexcept;
   void finish() noexcept;
   Status may_use() const noexcept;
-  bool connected(const char* call) const;
+  bool connected() const;
 
   std::shared_ptr<ipc::NativePortImpl> impl_;
 };
