@@ -42,7 +42,9 @@ class PortHandlers {
  private:
   template <typename Handler>
   struct Previous {
-    std::mutex mutex;  // held until it is known
+    // Held until it is known. Recursive: a port that has ended calls a close handler inside of the call that
+    // sets it, if it had none before.
+    std::recursive_mutex mutex;
     Handler handler;
   };
 
