@@ -11,6 +11,20 @@ std::span<const std::byte> as_bytes_of(std::string_view text) {
 
 }  // namespace
 
+bool Arrivals::on_data(BlockId id, std::span<const std::byte> block) {
+  const auto verdict = state_.on_data(id, block.size());
+  if (verdict == Verdict::accept) {
+    queue_.push(Kind::block, block);
+  } else {
+    refuse_arriving(id, block.size(), verdict);
+  }
+  return verdict == Verdict::accept;
+}
+
+void Arrivals::keep_in_place_block() {
+  queue_.push(Kind::block, *std::exchange(in_place_, std::nullopt));
+}
+
 void Arrivals::on_end(const Frame& frame) {
   const bool is_error = frame.type == FrameType::error;
   const BlockId came = state_.expected_id();
@@ -46,6 +60,16 @@ void Arrivals::refuse_arriving(BlockId id, std::uint64_t bytes, Verdict verdict)
   (void)state_.refuse(dropped.blocks, dropped.bytes, false);
   refusal_json_ = to_json_string(text);
   queue_.push(Kind::violation, as_bytes_of(text));
+}
+
+Arrivals::Kind Arrivals::next_queued(std::span<const std::byte>& bytes) {
+  const Kind kind = queue_.take(bytes);
+  if (kind == Kind::block) {
+    take_in_hand(bytes.size(), false);
+  } else {
+    state_.end_taken();
+  }
+  return kind;
 }
 
 void Arrivals::refuse(std::string_view reason) {

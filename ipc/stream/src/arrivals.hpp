@@ -40,15 +40,7 @@ class Arrivals {
     in_place_ = block;
     return true;
   }
-  bool on_data(BlockId id, std::span<const std::byte> block) {
-    const auto verdict = state_.on_data(id, block.size());
-    if (verdict != ReceiveState::Verdict::accept) {
-      refuse_arriving(id, block.size(), verdict);
-      return false;
-    }
-    queue_.push(Kind::block, block);
-    return true;
-  }
+  bool on_data(BlockId id, std::span<const std::byte> block);
   /// END or ERROR.
   void on_end(const Frame& frame);
   /// More streams than are kept have ended: the peer broke a rule.
@@ -56,7 +48,7 @@ class Arrivals {
 
   bool waits_in_place() const noexcept { return in_place_.has_value(); }
   /// The port's memory is about to be given back: copies the block that waits there.
-  void keep_in_place_block() { queue_.push(Kind::block, *std::exchange(in_place_, std::nullopt)); }
+  void keep_in_place_block();
 
   // To the consumer.
 
@@ -68,17 +60,10 @@ class Arrivals {
 
   /// Takes out what waits first. A block is in hand from then on; of an end, the bytes say why.
   Kind next(std::span<const std::byte>& bytes) {
-    const bool in_place = in_place_.has_value();
-    if (in_place) [[likely]] {
-      bytes = *std::exchange(in_place_, std::nullopt);
-    } else if (const Kind kind = queue_.take(bytes); kind != Kind::block) {
-      state_.end_taken();
-      return kind;
-    }
-    in_hand_ = true;
-    in_hand_in_place_ = in_place;
-    in_hand_answered_ = false;
-    in_hand_bytes_ = bytes.size();
+    if (!in_place_) [[unlikely]]
+      return next_queued(bytes);
+    bytes = *std::exchange(in_place_, std::nullopt);
+    take_in_hand(bytes.size(), true);
     return Kind::block;
   }
 
@@ -115,6 +100,13 @@ class Arrivals {
   const std::string& refusal_json() const noexcept { return refusal_json_; }
 
  private:
+  void take_in_hand(std::uint64_t bytes, bool in_place) noexcept {
+    in_hand_ = true;
+    in_hand_in_place_ = in_place;
+    in_hand_answered_ = false;
+    in_hand_bytes_ = bytes;
+  }
+  Kind next_queued(std::span<const std::byte>& bytes);
   void refuse_arriving(BlockId id, std::uint64_t bytes, ReceiveState::Verdict verdict);
 
   ReceiveState state_;

@@ -214,8 +214,8 @@ inline bool StreamReader::take(Message message) {
   if (leaves_in_place_ && arrivals_.queue_empty() && is_data(bytes)) {
     // Apart from the other frames, so that nothing of it goes through memory on its way.
     if (arrivals_.on_data_in_place(id_of(bytes), bytes.subspan(kFrameHeaderBytes))) [[likely]] {
-      useless_ = 0;
       in_place_ = std::move(message);
+      useless_ = 0;
     } else {
       count_message(false);
     }

@@ -31,11 +31,8 @@ inline void StreamReceiver::finish_block(Lock& lock, const std::stop_token& stop
 }
 
 bool StreamReceiver::next_block(std::span<const std::byte>& block, const std::stop_token& stop) {
-  if (reader_.closing() || stop.stop_requested()) [[unlikely]] {
-    reader_.check_process();
-    Lock lock(reader_.mutex(), Party::receiver);
-    fail_wait(lock, Wake::cancelled);
-  }
+  if (reader_.closing() || stop.stop_requested()) [[unlikely]]
+    stopped();
   Lock lock(reader_.mutex(), Party::receiver);
   if (reader_.arrivals().in_hand()) finish_block(lock, stop);
   if (!reader_.arrivals().something_waits()) wait_for_item(lock, stop);
@@ -45,6 +42,12 @@ bool StreamReceiver::next_block(std::span<const std::byte>& block, const std::st
   blocks_.store(blocks_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   bytes_.store(bytes_.load(std::memory_order_relaxed) + block.size(), std::memory_order_relaxed);
   return true;
+}
+
+void StreamReceiver::stopped() {
+  reader_.check_process();
+  Lock lock(reader_.mutex(), Party::receiver);
+  fail_wait(lock, Wake::cancelled);
 }
 
 /// False, or throws what ended the stream.
@@ -101,9 +104,16 @@ void StreamReceiver::answer_block(Lock& lock, std::uint64_t bytes, const std::st
 
 /// A peer that reads no answers holds us up no longer than one that sends nothing.
 void StreamReceiver::answer(Lock& lock, BlockId id, const std::stop_token& stop) {
-  const auto& options = reader_.options();
-  const Deadline deadline = deadline_in(std::min(options.ack_timeout, options.idle_timeout));
-  if (StreamReader::is_full(post_handled(lock, id, deadline, stop)))
+  const FrameHead head = FrameHead::handled(id, reader_.arrivals().grant());
+  lock.unlock();
+  Status status = reader_.try_post(lock.party(), head, {});
+  if (StreamReader::is_full(status)) [[unlikely]] {  // the clock is read only now
+    const auto& options = reader_.options();
+    const Deadline deadline = deadline_in(std::min(options.ack_timeout, options.idle_timeout));
+    status = reader_.post_slowly(lock.party(), head, {}, deadline, stop);
+  }
+  lock.lock();
+  if (StreamReader::is_full(status)) [[unlikely]]
     fail_wait(lock, reader_.closing() || stop.stop_requested() ? Wake::cancelled : Wake::timed_out);
 }
 
