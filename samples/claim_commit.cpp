@@ -1,4 +1,5 @@
-// Messages written and read in place: claim() gives memory of the ring itself, commit() posts it. Nothing is copied.
+// Messages written and read in place: claim() gives memory of the ring itself, commit() posts it. Nothing is
+// copied.
 //
 //   build/release/bin/claim_commit read &      expected output:   1000 frames of 640 x 480, brightest point 255
 //   build/release/bin/claim_commit write

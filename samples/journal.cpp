@@ -1,5 +1,5 @@
-// A sealed journal: numbered records in an append-only log that can't be read, changed, cut or reordered unnoticed
-// without its key.
+// A sealed journal: numbered records in an append-only log that can't be read, changed, cut or reordered
+// unnoticed without its key.
 //
 //   build/release/bin/sluice keygen KEY
 //   build/release/bin/journal KEY DIRECTORY add first second    expected output:   1: first

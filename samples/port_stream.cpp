@@ -1,5 +1,5 @@
-// A whole stream over a port, with backpressure: the sender is never further ahead than the receiver allows, and both
-// learn how it ended.
+// A whole stream over a port, with backpressure: the sender is never further ahead than the receiver allows,
+// and both learn how it ended.
 //
 //   build/release/bin/port_stream receive copy &     expected output:   received N bytes in M blocks
 //   build/release/bin/port_stream send FILE                             sent N bytes, all of them consumed

@@ -1,5 +1,5 @@
-// A session that survives kill -9. The worker adds up numbers; kill it and start it again as often as you like: it goes
-// on at the next number, and the sum is right.
+// A session that survives kill -9. The worker adds up numbers; kill it and start it again as often as you
+// like: it goes on at the next number, and the sum is right.
 //
 //   build/release/bin/survivor work &        (kill -9 it, and run it again)
 //   build/release/bin/survivor feed 100      expected output:   sum of 1 to 100: 5050, expected 5050
@@ -37,8 +37,8 @@ bool feed(Number last) {
   return sum == last * (last + 1) / 2;
 }
 
-// The side that is killed. It keeps nothing: message k of the host holds k, so the sum before it is known. A message
-// comes again if it wasn't released, and is answered again only if its answer wasn't posted.
+// The side that is killed. It keeps nothing: message k of the host holds k, so the sum before it is known. A
+// message comes again if it wasn't released, and is answered again only if its answer wasn't posted.
 bool work() {
   sluice::Port port = sluice::join_session("survivor");
   for (;;) {

@@ -1,4 +1,5 @@
-// What the sluice command exits with. A signal ends it as that signal does: a shell then says 128 + its number.
+// What the sluice command exits with. A signal ends it as that signal does: a shell then says 128 + its
+// number.
 #pragma once
 
 namespace sluice::tools {

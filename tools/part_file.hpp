@@ -13,8 +13,8 @@
 
 namespace sluice::tools {
 
-/// Where an output goes that takes the place of what is there, as a shell's ">" does. Throws the system's error,
-/// or says that `name` names no file.
+/// Where an output goes that takes the place of what is there, as a shell's ">" does. Throws the system's
+/// error, or says that `name` names no file.
 struct OutputPlace {
   explicit OutputPlace(const std::string& name);
 
@@ -23,9 +23,10 @@ struct OutputPlace {
   bool replaceable = true;     // there is a regular file, or nothing
 };
 
-/// .FILE.sluice-part (mode 0600, in FILE's directory), until commit() makes it FILE, with the permissions of the
-/// FILE that it replaces. What is in it when it is opened may be of any content: the sender checks the digest.
-/// One process at a time: it is locked while it is open. Without commit() it stays, unless it is empty.
+/// .FILE.sluice-part (mode 0600, in FILE's directory), until commit() makes it FILE, with the permissions of
+/// the FILE that it replaces. What is in it when it is opened may be of any content: the sender checks the
+/// digest. One process at a time: it is locked while it is open. Without commit() it stays, unless it is
+/// empty.
 class PartFile {
  public:
   /// `file` must be a regular file or not exist. Waits a second for a process that is about to end.

@@ -8,9 +8,10 @@
 
 namespace sluice::tools {
 
-/// Draws bytes, rate and, if the total is known, percentage and remaining time, in the width of the terminal and
-/// at most ten times a second. Elsewhere than on a terminal, and with -v only: a line a second. With -q nothing.
-/// On a terminal the line is ended when the object is destroyed, so that what follows has a line of its own.
+/// Draws bytes, rate and, if the total is known, percentage and remaining time, in the width of the terminal
+/// and at most ten times a second. Elsewhere than on a terminal, and with -v only: a line a second. With -q
+/// nothing. On a terminal the line is ended when the object is destroyed, so that what follows has a line of
+/// its own.
 class Progress {
  public:
   /// `total`: the bytes to expect, if known.

@@ -27,8 +27,8 @@ class Sha256 {
   void update(std::span<const std::byte> bytes) {
     must(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()));
   }
-  /// Adds the beginning of a file, `most` bytes if it has as many. Returns how many it had. Throws the system's
-  /// error, with the file's name.
+  /// Adds the beginning of a file, `most` bytes if it has as many. Returns how many it had. Throws the
+  /// system's error, with the file's name.
   std::uint64_t update_from(int fd, std::uint64_t most, const std::string& name) {
     std::vector<std::byte> room(std::min<std::uint64_t>(most, 1U << 20U));
     for (std::uint64_t done = 0;;) {

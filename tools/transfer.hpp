@@ -38,8 +38,8 @@ struct TransferArguments {
 /// Waits this long at most for the other side; throws if it doesn't come.
 using Meeting = std::function<Port(std::chrono::nanoseconds patience)>;
 
-/// Meets the other side and runs `transfer`; with --resume again, each time that the other side dies. Every other
-/// end of the other side is its verdict.
+/// Meets the other side and runs `transfer`; with --resume again, each time that the other side dies. Every
+/// other end of the other side is its verdict.
 void transfer_over_memory(const TransferArguments& arguments, const Meeting& meet,
                           const std::function<void(Port& port)>& transfer);
 

@@ -55,7 +55,8 @@ std::span<const std::byte> bytes_of(const Message& message) {
   return std::as_bytes(std::span(&message, 1));
 }
 
-/// Throws std::runtime_error if it is another message. The bytes may be the peer's memory: they are read once.
+/// Throws std::runtime_error if it is another message. The bytes may be the peer's memory: they are read
+/// once.
 template <class Message>
 Message decoded(std::span<const std::byte> bytes, const std::string& peer) {
   Message message;

@@ -9,7 +9,8 @@
 
 namespace sluice::base {
 
-/// Every object that owns something. The mutex is held over each fork(), so that the child finds the list whole.
+/// Every object that owns something. The mutex is held over each fork(), so that the child finds the list
+/// whole.
 struct UninheritedDescriptor::Registry {
   std::mutex mutex;
   UninheritedDescriptor* first = nullptr;

@@ -1,5 +1,5 @@
-// The futex calls on the low half of a 64-bit word. Words in a region are process-shared: the C++ library's own
-// waits are private to one process and would lose wake-ups.
+// The futex calls on the low half of a 64-bit word. Words in a region are process-shared: the C++ library's
+// own waits are private to one process and would lose wake-ups.
 #pragma once
 
 #include <atomic>
@@ -9,9 +9,10 @@
 
 namespace sluice::ring {
 
-/// Sleeps while the low half of `shared` equals `expected` and that of `own` equals `own_expected`: until a wake-up
-/// of either, a signal, or the deadline. `own` lies in memory of this process alone, so that no other can take its
-/// wake-up away. False, at once, if the system can't wait for two words: Linux before 5.16, an emulator, a sandbox.
+/// Sleeps while the low half of `shared` equals `expected` and that of `own` equals `own_expected`: until a
+/// wake-up of either, a signal, or the deadline. `own` lies in memory of this process alone, so that no other
+/// can take its wake-up away. False, at once, if the system can't wait for two words: Linux before 5.16, an
+/// emulator, a sandbox.
 bool futex_wait_either(const std::atomic<std::uint64_t>& shared, std::uint32_t expected,
                        const std::atomic<std::uint64_t>& own, std::uint32_t own_expected,
                        Deadline deadline) noexcept;

@@ -6,9 +6,9 @@
 
 namespace sluice::ring {
 
-/// The bytes that this process's group and those above it leave: the limit less what is in use, of which the page cache
-/// can be given back. UINT64_MAX if there's no limit, or nothing can be found out. The kernel's cgroup v2 and v1
-/// (Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst).
+/// The bytes that this process's group and those above it leave: the limit less what is in use, of which the
+/// page cache can be given back. UINT64_MAX if there's no limit, or nothing can be found out. The kernel's
+/// cgroup v2 and v1 (Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst).
 std::uint64_t room_in_memory_group();
 
 /// The same for a group by its folder, up to `top`.

@@ -15,8 +15,8 @@ bool spinning_helps() noexcept;
 
 /// Leaves the other side alone for about 2 us on the CPUs of today, less than what a full ring holds: for a
 /// side that has found nothing, or no room, while the other is likely to be busy; each look would take away
-/// the line that the other is about to write. Does nothing under WaitStrategy::non_blocking, or if spinning is
-/// of no help.
+/// the line that the other is about to write. Does nothing under WaitStrategy::non_blocking, or if spinning
+/// is of no help.
 inline void leave_other_side_alone(WaitStrategy strategy) noexcept {
   constexpr unsigned kPauses = 100;
   if (strategy == WaitStrategy::non_blocking || !spinning_helps()) return;

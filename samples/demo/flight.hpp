@@ -17,9 +17,10 @@ struct PortEnded {
   sluice::Status status;
 };
 
-/// One turn of a process that sends records and takes what comes back: sends if it may and the ring has room, and takes
-/// everything that is there; else waits for something to take. Posting never waits: the worker could be waiting for room
-/// too, for its answers. Both functions say whether there was anything to do. Throws PortEnded.
+/// One turn of a process that sends records and takes what comes back: sends if it may and the ring has room,
+/// and takes everything that is there; else waits for something to take. Posting never waits: the worker
+/// could be waiting for room too, for its answers. Both functions say whether there was anything to do.
+/// Throws PortEnded.
 bool post(sluice::Port& port, std::span<const std::byte> record);
 bool came(const sluice::Message& message);
 template <class Send, class Take>
@@ -52,7 +53,8 @@ struct FlightResult {
 /// Called after every answer with the bytes answered for and the time since the start.
 using Progress = std::function<void(std::uint64_t bytes, std::chrono::nanoseconds elapsed)>;
 
-/// Streams the lap over and over. Throws PortEnded, and std::runtime_error if an answer isn't the expected one.
+/// Streams the lap over and over. Throws PortEnded, and std::runtime_error if an answer isn't the expected
+/// one.
 FlightResult fly(sluice::Port& port, const Lap& lap, const Flight& flight, const Progress& progress);
 
 }  // namespace demo

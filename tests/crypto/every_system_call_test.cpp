@@ -1,5 +1,6 @@
-// Each system call of sealing, opening, rekeying, saving a key and journaling fails once, in every way that it can: the
-// old file stays or the new one is there as a whole, no durable record is lost, and the next try works.
+// Each system call of sealing, opening, rekeying, saving a key and journaling fails once, in every way that
+// it can: the old file stays or the new one is there as a whole, no durable record is lost, and the next try
+// works.
 #include <gtest/gtest.h>
 
 #include <array>

@@ -1,4 +1,5 @@
-// Writes the inputs that the kept corpora began with: one valid thing of every kind that a fuzzer's body takes.
+// Writes the inputs that the kept corpora began with: one valid thing of every kind that a fuzzer's body
+// takes.
 //
 //   fuzz_seeds FOLDER     writes FOLDER/crypto/* and FOLDER/stream/*
 #include <array>

@@ -1,5 +1,6 @@
-// Each system call of a session, a plain port and a stream fails once, in every way that it can: the call is retried or
-// the failure is told, no message is lost or altered, nothing is left open, and the next try works.
+// Each system call of a session, a plain port and a stream fails once, in every way that it can: the call is
+// retried or the failure is told, no message is lost or altered, nothing is left open, and the next try
+// works.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -41,7 +42,8 @@ bool hears(Port& port, std::string_view text, std::chrono::nanoseconds patience)
   ::_exit(10);
 }
 
-/// The side whose calls fail: true if everything went well; false, or an exception, if something was reported.
+/// The side whose calls fail: true if everything went well; false, or an exception, if something was
+/// reported.
 using Act = std::function<bool(const std::string& path, std::chrono::nanoseconds patience)>;
 /// The other side, in a process of its own: tries until it is killed.
 using Counterpart = std::function<void(const std::string& path)>;

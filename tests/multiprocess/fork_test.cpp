@@ -1,5 +1,5 @@
-// Objects that a forked child has inherited: every call says so, nothing hangs, and neither their use nor their
-// destruction touches what is the parent's.
+// Objects that a forked child has inherited: every call says so, nothing hangs, and neither their use nor
+// their destruction touches what is the parent's.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>

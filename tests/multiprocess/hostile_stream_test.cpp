@@ -1,4 +1,5 @@
-// A peer that floods a stream with frames that mean nothing, or mean it badly: nothing of ours hangs or grows.
+// A peer that floods a stream with frames that mean nothing, or mean it badly: nothing of ours hangs or
+// grows.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 

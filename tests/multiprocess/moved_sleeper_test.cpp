@@ -1,5 +1,5 @@
-// A hostile peer plays with the futexes that we sleep on: it moves our sleeping threads to a word of its own, or
-// wakes them without end. Both need no more than the mapping that every peer has.
+// A hostile peer plays with the futexes that we sleep on: it moves our sleeping threads to a word of its own,
+// or wakes them without end. Both need no more than the mapping that every peer has.
 #include <gtest/gtest.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>

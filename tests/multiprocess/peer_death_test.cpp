@@ -155,8 +155,8 @@ INSTANTIATE_TEST_SUITE_P(Killed, PeerDeath,
                                             ::testing::Range<std::size_t>(0, std::size(kStrategies))),
                          case_name);
 
-/// From the moment at which the kernel told somebody of the death until the survivor's wait ended, less what its
-/// threads waited for a CPU meanwhile.
+/// From the moment at which the kernel told somebody of the death until the survivor's wait ended, less what
+/// its threads waited for a CPU meanwhile.
 std::chrono::nanoseconds time_to_notice(const State& survivor) {
   const TestChannel channel;
   const PortOptions options{.ring_bytes = 8192, .wait = {.strategy = WaitStrategy::sleep}};

@@ -110,8 +110,8 @@ TEST(SLUICE_FLIPS_SUITE, NeverMakeTheProducerWriteOutOfBounds) {
   EXPECT_GT(refused, 0U);
 }
 
-/// Flips, while it lives, what a producer writes for those who read old records: headers along a chain that is
-/// mostly whole, so that readers come far, and the oldest record's place and number.
+/// Flips, while it lives, what a producer writes for those who read old records: headers along a chain that
+/// is mostly whole, so that readers come far, and the oldest record's place and number.
 class HistoryFlipper {
  public:
   explicit HistoryFlipper(const OwnView& region) : region_(region) {

@@ -21,8 +21,8 @@
 namespace sluice::test {
 namespace {
 
-/// Which calls can fail how. Left out: those that can't, memory for malloc (see counts()), closing, and getrandom, without
-/// which libsodium ends the program.
+/// Which calls can fail how. Left out: those that can't, memory for malloc (see counts()), closing, and
+/// getrandom, without which libsodium ends the program.
 const std::map<int, std::set<long>> kCalls = {
     {EINTR,
      {SYS_accept4, SYS_connect, SYS_epoll_pwait, SYS_fallocate, SYS_flock, SYS_fsync, SYS_ftruncate,

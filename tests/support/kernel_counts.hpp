@@ -9,7 +9,8 @@
 
 namespace sluice::test {
 
-/// How long the threads of this process have waited for a CPU, altogether: what a busy machine adds to any delay.
+/// How long the threads of this process have waited for a CPU, altogether: what a busy machine adds to any
+/// delay.
 inline std::chrono::nanoseconds waited_for_a_cpu() {
   std::chrono::nanoseconds all{0};
   for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {

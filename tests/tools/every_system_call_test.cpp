@@ -1,5 +1,6 @@
-// Each system call of the command fails once, in every way that it can: exit code 0 is only said when the output stands
-// under its name, on both sides of a transfer; otherwise one line says why, and what was there before stays.
+// Each system call of the command fails once, in every way that it can: exit code 0 is only said when the
+// output stands under its name, on both sides of a transfer; otherwise one line says why, and what was there
+// before stays.
 #include <cstring>
 #include <tuple>
 

@@ -1,5 +1,5 @@
-// sluice send and recv over standard input and output, also with an endpoint of the published protocol in another
-// language.
+// sluice send and recv over standard input and output, also with an endpoint of the published protocol in
+// another language.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -128,8 +128,9 @@ std::size_t JournalDirectory::prune_older_than(Duration age) {
   return remove_oldest(count_older_than(segments_, now_ns(), static_cast<std::uint64_t>(age.count())));
 }
 
-// A segment's records are all older than the creation of any later one. The clock may have been wrong meanwhile: a
-// time in the future says nothing, and one from before the segment itself was made is none of a later segment.
+// A segment's records are all older than the creation of any later one. The clock may have been wrong
+// meanwhile: a time in the future says nothing, and one from before the segment itself was made is none of a
+// later segment.
 std::size_t JournalDirectory::count_older_than(std::span<const Segment> segments, std::uint64_t now_ns,
                                                std::uint64_t age_ns) {
   const std::uint64_t limit = now_ns > age_ns ? now_ns - age_ns : 0;

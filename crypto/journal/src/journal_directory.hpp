@@ -52,7 +52,8 @@ class JournalDirectory {
   std::size_t prune_older_than(Duration age);
   std::size_t prune_before(std::uint64_t sequence);
 
-  /// How many segments, from the oldest on, hold nothing younger than `age_ns`. Never all: the newest is written.
+  /// How many segments, from the oldest on, hold nothing younger than `age_ns`. Never all: the newest is
+  /// written.
   static std::size_t count_older_than(std::span<const Segment> segments, std::uint64_t now_ns,
                                       std::uint64_t age_ns);
 

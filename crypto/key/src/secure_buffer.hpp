@@ -18,8 +18,8 @@ class SecureBuffer {
   std::span<std::byte> bytes() noexcept { return {memory_.get(), size_}; }
   std::span<const std::byte> bytes() const noexcept { return {memory_.get(), size_}; }
 
-  /// Whether the pages are locked in memory (RLIMIT_MEMLOCK permitting): reported, not assumed. A forked child's
-  /// copy never is.
+  /// Whether the pages are locked in memory (RLIMIT_MEMLOCK permitting): reported, not assumed. A forked
+  /// child's copy never is.
   bool locked() const noexcept { return locked_ && !owner_.inherited(); }
 
   /// From now on a write into this memory is a fault.

@@ -28,8 +28,8 @@ struct StreamKeys {
 /// Seals or opens chunk number i under nonce = base_nonce XOR big-endian(i). The EVP context is kept; only
 /// the nonce changes from chunk to chunk. One direction an object; one thread at a time.
 ///
-/// Invariant of the caller: under one (key, base nonce) no number is ever sealed twice with different bytes. A
-/// forked child would do just that: there both calls are sluice::errc::misuse, whoever makes them.
+/// Invariant of the caller: under one (key, base nonce) no number is ever sealed twice with different bytes.
+/// A forked child would do just that: there both calls are sluice::errc::misuse, whoever makes them.
 class ChunkCipher {
  public:
   enum class Direction { seal, open };

@@ -97,7 +97,8 @@ class PlaintextSource final : public ByteSource {
   DigestSink* digest_;
 };
 
-/// Opens `input`, lets `move` transfer it into a new file, and gives that the name `output` once it is complete.
+/// Opens `input`, lets `move` transfer it into a new file, and gives that the name `output` once it is
+/// complete.
 template <typename Move>
 std::uint64_t into_new_file(const std::filesystem::path& input, const std::filesystem::path& output,
                             Move move) {

@@ -31,16 +31,16 @@ struct AcceptResult {
 };
 
 /// A Unix SOCK_SEQPACKET listener (at most 128 waiting connections) and the socket file it made.
-/// Taking a path, probing what is there and removing it happen under an exclusive lock, on the file .NAME.lock
-/// in the same directory, so that of several listeners one wins and a stale file is never confused with a live
-/// one. Any thread may
+/// Taking a path, probing what is there and removing it happen under an exclusive lock, on the file
+/// .NAME.lock in the same directory, so that of several listeners one wins and a stale file is never confused
+/// with a live one. Any thread may
 /// accept; the rest one thread.
 class ListeningSocket {
  public:
   /// Listens at `path`; takes over the file of a listener that has died. Throws connect_errc::name_taken if
-  /// one is alive, errc::unsafe_place if the file is a symbolic link or belongs to another user, or others can
-  /// replace files in the directory, errc::bad_name if it is no socket, errc::timed_out if another process of
-  /// this user holds the lock for 2 s.
+  /// one is alive, errc::unsafe_place if the file is a symbolic link or belongs to another user, or others
+  /// can replace files in the directory, errc::bad_name if it is no socket, errc::timed_out if another
+  /// process of this user holds the lock for 2 s.
   explicit ListeningSocket(const std::filesystem::path& path, SocketAccess access = SocketAccess::owner);
 
   ListeningSocket(ListeningSocket&&) noexcept = default;

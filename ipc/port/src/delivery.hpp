@@ -229,8 +229,8 @@ Status Delivery<Source>::call_handler_for_each_message(Source& source) {
   return status == Status::would_block ? Status::ok : status;
 }
 
-/// Tells the handlers why the port has ended. Returns that reason; handler_failed if one of them threw, or the
-/// executor, and nobody took it; ok if it was abandoned.
+/// Tells the handlers why the port has ended. Returns that reason; handler_failed if one of them threw, or
+/// the executor, and nobody took it; ok if it was abandoned.
 template <typename Source>
 Status Delivery<Source>::report_end(Source& source, Status reason) noexcept {
   Status reported = reason;

@@ -27,9 +27,9 @@ class HandlerSlot {
   ~HandlerSlot() { delete current_.load(std::memory_order_relaxed); }  // relaxed: nobody else is left
 
   /// Sets `next` and returns what was there. Afterwards the old handler neither runs nor will run, unless
-  /// this is called from inside it, or from inside a handler that it waits for in its turn. Any thread, several
-  /// at once: no lock is held while one waits for the call, since that call may be about to replace the handler
-  /// itself.
+  /// this is called from inside it, or from inside a handler that it waits for in its turn. Any thread,
+  /// several at once: no lock is held while one waits for the call, since that call may be about to replace
+  /// the handler itself.
   Function exchange(Function next) {
     auto* fresh = next ? new Function(std::move(next)) : nullptr;
     // Sequentially consistent, and with the barriers: either the caller sees the new handler, or we see it

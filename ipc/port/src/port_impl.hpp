@@ -40,8 +40,8 @@ class PortImpl : public PortCore, public std::enable_shared_from_this<PortImpl> 
   /// Starts noticing the peer's end.
   void watch();
 
-  /// Throws errc::misuse in a forked child, under a strategy that never waits, and while messages are received
-  /// by calls.
+  /// Throws errc::misuse in a forked child, under a strategy that never waits, and while messages are
+  /// received by calls.
   void check_may_deliver(const char* call) const;
   void start() { delivery_.start(shared_from_this()); }
   Status run() { return delivery_.run(shared_from_this()); }

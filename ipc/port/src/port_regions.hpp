@@ -25,7 +25,8 @@ std::uint32_t features(const WaitOptions& wait);
 ring::OwnedRegion make_region(const PortOptions& options, const SessionInfo& session,
                               const std::filesystem::path& file = {});
 
-/// Maps the region of a peer whose ring is at its beginning, and takes its descriptor. Throws as PeerRegion::open.
+/// Maps the region of a peer whose ring is at its beginning, and takes its descriptor. Throws as
+/// PeerRegion::open.
 std::shared_ptr<const ring::PeerRegion> open_new_region(Descriptor&& descriptor, const SessionInfo& session,
                                                         ring::Backing backing = ring::Backing::sealed_memory);
 

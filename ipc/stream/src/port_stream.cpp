@@ -11,8 +11,8 @@ namespace {
 
 constexpr std::string_view kConsumerFailed = "the consumer failed";
 
-/// In a forked child they stay as they are: to destroy a lock that a thread of the parent waits for would never
-/// end, and the port's peer is the parent's.
+/// In a forked child they stay as they are: to destroy a lock that a thread of the parent waits for would
+/// never end, and the port's peer is the parent's.
 std::shared_ptr<ipc::StreamEnds> make_ends(AnyPort port, const PortStreamOptions& options) {
   return {new ipc::StreamEnds(std::move(port), options), [](ipc::StreamEnds* ends) {
             if (!ends->reader.forked()) delete ends;

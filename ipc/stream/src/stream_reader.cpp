@@ -10,8 +10,8 @@
 namespace sluice::ipc {
 namespace {
 
-/// How soon a stop or a close is noticed by a wait on a port, which can't be woken for it: in the first second
-/// of a wait, and then, so that a long wait costs next to nothing.
+/// How soon a stop or a close is noticed by a wait on a port, which can't be woken for it: in the first
+/// second of a wait, and then, so that a long wait costs next to nothing.
 constexpr auto kLook = std::chrono::milliseconds(50);
 constexpr auto kLaterLook = std::chrono::milliseconds(200);
 constexpr unsigned kFirstLooks = 20;

@@ -1,9 +1,9 @@
 // Who reads the port of a stream, and who posts to it: the part that both directions share.
 //
 // A message goes from the port through take() to where its frame belongs: DATA, END and ERROR to Arrivals,
-// for the receiver; ACKs to PeerAnswers, for the sender. The port is read by whichever thread waits, in send()
-// or in the receiving loop, for both directions. One that can't be read by calls hands its messages over on its
-// delivery thread, which waits for nothing but the lock.
+// for the receiver; ACKs to PeerAnswers, for the sender. The port is read by whichever thread waits, in
+// send() or in the receiving loop, for both directions. One that can't be read by calls hands its messages
+// over on its delivery thread, which waits for nothing but the lock.
 //
 // Frames are posted by the threads inside send() and the receiving loop. Nothing is posted or waited for with
 // the lock held. A caller who finds no room to post reads meanwhile: so two endpoints that send to each other
@@ -34,8 +34,8 @@ namespace sluice::ipc {
 /// What a stream's sender is told of a receiver that doesn't want more.
 inline constexpr std::string_view kReceiverClosed = "Receiver closed the stream";
 
-/// So many messages in a row may come that have no effect: blocks of a refused stream, answers to nothing, what
-/// is no frame. Twice what a peer that obeys can have on its way.
+/// So many messages in a row may come that have no effect: blocks of a refused stream, answers to nothing,
+/// what is no frame. Twice what a peer that obeys can have on its way.
 inline constexpr std::size_t kMaxUselessMessages = 2 * kMaxBlocksInFlight;
 
 /// What ended a stream early.

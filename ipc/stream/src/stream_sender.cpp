@@ -46,8 +46,8 @@ void StreamSender::cut(std::span<const std::byte> piece) {
   }
 }
 
-/// Before each block: a rejection stops the sender at once. In a dense run of small blocks, while the last look
-/// found nothing, at every sixteenth only: to look would cost more than a third of the block.
+/// Before each block: a rejection stops the sender at once. In a dense run of small blocks, while the last
+/// look found nothing, at every sixteenth only: to look would cost more than a third of the block.
 inline bool StreamSender::time_to_look(std::size_t block_bytes) noexcept {
   constexpr std::size_t kSmallBytes = 4096;
   if (reader_.news()) return true;

@@ -179,8 +179,8 @@ TEST(Secrets, OfAPassphraseAreGoneOnceTheKeyIsGone) {
   EXPECT_EQ(scan.count(needle), 0U);
 }
 
-/// The memory of a stopped process that the kernel would write into a core file: every mapping without the flag
-/// "dd" of MADV_DONTDUMP (proc_pid_smaps(5)).
+/// The memory of a stopped process that the kernel would write into a core file: every mapping without the
+/// flag "dd" of MADV_DONTDUMP (proc_pid_smaps(5)).
 Bytes memory_for_a_core_of(pid_t process) {
   const auto folder = std::filesystem::path("/proc") / std::to_string(process);
   const Descriptor memory(::open((folder / "mem").c_str(), O_RDONLY | O_CLOEXEC));

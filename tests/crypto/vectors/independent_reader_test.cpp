@@ -1,4 +1,5 @@
-// What we seal, Python opens, and refuses once it is damaged: the formats stand in the documents, not in our code.
+// What we seal, Python opens, and refuses once it is damaged: the formats stand in the documents, not in our
+// code.
 #include <gtest/gtest.h>
 
 #include <iostream>

@@ -1,4 +1,5 @@
-// Streams of AGCM version 1, which we never write: read on request only, damaged ones as far as they are authentic.
+// Streams of AGCM version 1, which we never write: read on request only, damaged ones as far as they are
+// authentic.
 #include <gtest/gtest.h>
 
 #include "sluice/crypto/seal/random_access_decryptor.hpp"

@@ -1,4 +1,5 @@
-// Known answers that lie in the project: made by the independent scripts of tests/vectors, printed in the documents.
+// Known answers that lie in the project: made by the independent scripts of tests/vectors, printed in the
+// documents.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// A process that runs out of descriptors at any step, or may make no files of the size: an error with its true
-// cause, and later clients are served.
+// A process that runs out of descriptors at any step, or may make no files of the size: an error with its
+// true cause, and later clients are served.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>

@@ -66,7 +66,8 @@ inline std::string name_of(StreamReading reading) {
   return reading == StreamReading::in_place ? "InPlace" : "Copied";
 }
 
-/// The ways in which a stream gets its messages: by calls, or from the delivery thread of a port that was started.
+/// The ways in which a stream gets its messages: by calls, or from the delivery thread of a port that was
+/// started.
 enum class StreamWay { in_place, copied, by_handler };
 
 inline constexpr std::array kStreamWays{StreamWay::in_place, StreamWay::copied, StreamWay::by_handler};

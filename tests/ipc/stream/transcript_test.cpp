@@ -1,5 +1,5 @@
-// Replays exchanges recorded outside the project, and exchanges of two independent endpoints recorded now, playing each
-// side in turn: what ours posts must agree byte for byte.
+// Replays exchanges recorded outside the project, and exchanges of two independent endpoints recorded now,
+// playing each side in turn: what ours posts must agree byte for byte.
 #include <gtest/gtest.h>
 
 #include <filesystem>

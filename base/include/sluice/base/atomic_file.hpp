@@ -42,9 +42,9 @@ struct AtomicFileOptions {
   int directory = AT_FDCWD;
 };
 
-/// Writes one file, or nothing. A symbolic link is refused: who wants to follow it resolves the path before. Not
-/// thread-safe. Move only between uses. In a forked child every call is errc::misuse, and nothing is removed.
-/// Throws sluice::error.
+/// Writes one file, or nothing. A symbolic link is refused: who wants to follow it resolves the path before.
+/// Not thread-safe. Move only between uses. In a forked child every call is errc::misuse, and nothing is
+/// removed. Throws sluice::error.
 class AtomicFile {
  public:
   using Options = AtomicFileOptions;

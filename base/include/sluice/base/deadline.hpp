@@ -12,8 +12,9 @@
 
 namespace sluice {
 
-/// Nanoseconds, made from whole numbers of any unit that is a multiple of them. What doesn't fit becomes the longest
-/// time there is, which means for ever: so std::chrono::hours::max() does. As does the shortest, downwards.
+/// Nanoseconds, made from whole numbers of any unit that is a multiple of them. What doesn't fit becomes the
+/// longest time there is, which means for ever: so std::chrono::hours::max() does. As does the shortest,
+/// downwards.
 struct Duration : std::chrono::nanoseconds {
   constexpr Duration() noexcept : duration(0) {}
 
@@ -36,7 +37,8 @@ struct Duration : std::chrono::nanoseconds {
 using Deadline = std::chrono::steady_clock::time_point;
 inline constexpr Deadline kNoDeadline = Deadline::max();
 
-/// The deadline that lies `timeout` from now; a timeout too far away to add is kNoDeadline, a negative one is 0.
+/// The deadline that lies `timeout` from now; a timeout too far away to add is kNoDeadline, a negative one is
+/// 0.
 Deadline deadline_in(Duration timeout) noexcept;
 
 }  // namespace sluice

@@ -33,8 +33,8 @@
 namespace sluice::ring {
 
 /// Once its gate has a final reason, every call that would write returns that; in a forked child that is
-/// Status::forked. Thread-safety: one thread at a time; gate(), publish_last(), mark_closed() and wake_count()
-/// from any. The mappings must outlive it.
+/// Status::forked. Thread-safety: one thread at a time; gate(), publish_last(), mark_closed() and
+/// wake_count() from any. The mappings must outlive it.
 class Producer {
  public:
   Producer(const OwnView& own, const PeerView& peer, const WaitOptions& wait) noexcept;
@@ -57,8 +57,8 @@ class Producer {
     return Status::ok;
   }
 
-  /// Ends the record of the open claim with its first `bytes` bytes. misuse: no claim is open; too_large: more
-  /// than were claimed, and the claim stays open.
+  /// Ends the record of the open claim with its first `bytes` bytes. misuse: no claim is open; too_large:
+  /// more than were claimed, and the claim stays open.
   Status commit(std::uint64_t bytes) noexcept {
     const BatchUse use(*this);
     if (!gate_.open()) [[unlikely]] {
@@ -130,8 +130,8 @@ class Producer {
     const std::uint64_t needed = record_bytes(bytes) + kRecordHeaderBytes;
     // Read once: the compiler can't know that the stores into the ring change no member.
     const Position start = tail_;
-    // The first comparison: there is room, the message isn't too large for the ring, and neither a batch nor a
-    // claim is open.
+    // The first comparison: there is room, the message isn't too large for the ring, and neither a batch nor
+    // a claim is open.
     if (needed > post_end_ - start || !gate_.open()) [[unlikely]]
       return append_and_publish(head, body);
     const Sequence sequence = tail_sequence_;

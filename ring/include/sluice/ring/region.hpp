@@ -84,8 +84,8 @@ class OwnedRegion {
   /// A region that continues `old`, whose owner has died or was replaced: the same ring,
   /// its retained records at the same positions, the producer at the true end of what was published, and
   /// `released` as the consumer's position. Session, epoch and features are taken from `options`, and the
-  /// capacity as the largest that it may have. Throws as create(), errc::bad_region for a region that breaks a
-  /// rule, and sluice::errc::timed_out.
+  /// capacity as the largest that it may have. Throws as create(), errc::bad_region for a region that breaks
+  /// a rule, and sluice::errc::timed_out.
   static OwnedRegion continue_from(const PeerView& old, const RegionOptions& options, Position released,
                                    Deadline deadline = kNoDeadline);
 
@@ -93,7 +93,8 @@ class OwnedRegion {
   OwnedRegion& operator=(OwnedRegion&&) noexcept;
   ~OwnedRegion();
 
-  /// Removes the region's file, if it has one and that is still the one under its name. Not in a forked child.
+  /// Removes the region's file, if it has one and that is still the one under its name. Not in a forked
+  /// child.
   void remove_file() noexcept;
 
   /// The descriptor to hand to the peer.
@@ -128,9 +129,9 @@ struct EpochRange {
 /// checked. Thread-safety: immutable after opening.
 class PeerRegion {
  public:
-  /// Checks and maps; takes the descriptor if all is well. Throws sluice::error: errc::bad_region (not a memfd, seals missing, holes, sizes
-  /// that contradict each other, another session or epoch), errc::bad_version, or the errno of the system
-  /// call.
+  /// Checks and maps; takes the descriptor if all is well. Throws sluice::error: errc::bad_region (not a
+  /// memfd, seals missing, holes, sizes that contradict each other, another session or epoch),
+  /// errc::bad_version, or the errno of the system call.
   static PeerRegion open(Descriptor&& descriptor, const SessionId& session, EpochRange epochs,
                          Backing backing = Backing::sealed_memory);
 

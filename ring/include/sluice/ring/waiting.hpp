@@ -61,10 +61,11 @@ class WaitGate {
   bool interrupted() const noexcept { return (load() & kInterrupted) != 0; }
   bool forked() const noexcept { return load() == encode(Status::forked); }
 
-  /// Sleeps while *word == expected, until woken, a signal, the deadline, raise() or interrupt(). Returns false
-  /// only when the deadline has passed. `word` may lie in read-only memory of the peer, which can move whoever
-  /// sleeps there to another word (FUTEX_REQUEUE): so the sleep is one on the gate's own word, too. If the
-  /// system can't wait for two words, it is done in slices of 100 ms at most, each of which looks at the gate.
+  /// Sleeps while *word == expected, until woken, a signal, the deadline, raise() or interrupt(). Returns
+  /// false only when the deadline has passed. `word` may lie in read-only memory of the peer, which can move
+  /// whoever sleeps there to another word (FUTEX_REQUEUE): so the sleep is one on the gate's own word, too.
+  /// If the system can't wait for two words, it is done in slices of 100 ms at most, each of which looks at
+  /// the gate.
   bool sleep(const std::atomic<std::uint64_t>& word, std::uint32_t expected, Deadline deadline) noexcept;
 
  private:
@@ -82,8 +83,8 @@ class WaitGate {
   void sleep_in_slices(const std::atomic<std::uint64_t>& word, std::uint32_t expected,
                        Deadline deadline) noexcept;
 
-  // Publishes why waiting is over: release in raise and interrupt, acquire in load(). Its low half is the futex
-  // that they wake; whether the sleeper sees the change or the waker the sleeper, the kernel sees to.
+  // Publishes why waiting is over: release in raise and interrupt, acquire in load(). Its low half is the
+  // futex that they wake; whether the sleeper sees the change or the waker the sleeper, the kernel sees to.
   base::WipedWord word_{encode(Status::ok)};
   // The word of a sleep in slices, or null: for a wake-up, which needs no memory to be there. Relaxed: it
   // publishes nothing, and the end of a slice makes up for a wake-up that comes too early.

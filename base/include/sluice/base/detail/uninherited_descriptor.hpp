@@ -10,10 +10,10 @@
 
 namespace sluice::base {
 
-/// Owns a descriptor whose copy in a forked child is closed before fork() returns there; the child's object is
-/// then empty. For files that are locked (flock): the lock would otherwise last as long as any child that has a
-/// copy. A child that is made without libc's fork() (clone, _Fork) keeps it until it ends or calls exec.
-/// Thread-safety: one thread an object; a fork() may come at any time.
+/// Owns a descriptor whose copy in a forked child is closed before fork() returns there; the child's object
+/// is then empty. For files that are locked (flock): the lock would otherwise last as long as any child that
+/// has a copy. A child that is made without libc's fork() (clone, _Fork) keeps it until it ends or calls
+/// exec. Thread-safety: one thread an object; a fork() may come at any time.
 class UninheritedDescriptor {
  public:
   UninheritedDescriptor() noexcept = default;

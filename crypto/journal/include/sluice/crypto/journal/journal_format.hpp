@@ -1,7 +1,7 @@
 // The files of a sealed journal: the contract with every journal ever written. All numbers are little-endian.
 //
-// A journal is a directory of segments "NNNNNNNNNNNNNNNNNNNN.agcj". A segment's name is the sequence number of
-// its first record.
+// A journal is a directory of segments "NNNNNNNNNNNNNNNNNNNN.agcj". A segment's name is the sequence number
+// of its first record.
 //
 //   segment header
 //   offset  bytes  field

@@ -38,8 +38,8 @@ struct JournalOptions {
   /// everything. What can't be removed is tried again with the next one; the error is thrown once, by the
   /// next call to the journal, which then did nothing else (close() does its work all the same).
   std::uint64_t retain_bytes = 0;
-  /// The same for segments whose records are all older than this by the system's clock; 0 keeps everything. If
-  /// that clock was wrong when a segment was made, none goes early for it, and none stays for good.
+  /// The same for segments whose records are all older than this by the system's clock; 0 keeps everything.
+  /// If that clock was wrong when a segment was made, none goes early for it, and none stays for good.
   Duration retain_age{};
   /// The number of the first record of a new journal.
   std::uint64_t first_sequence = 1;
@@ -62,8 +62,8 @@ struct JournalRecovery {
 /// Thread-safe. A failed write or fsync of records, or of a segment to put them in, is kept: every later call
 /// throws it again, because nobody can know what is on the disk; opening the journal anew finds out. If
 /// anything else fails (memory for a record, the removal of old segments), the journal goes on, and append()
-/// has added nothing if it throws. The destructor writes what is buffered but can't report; close() does. In a
-/// forked child every call but recovery() is sluice::errc::misuse, and the destructor writes nothing.
+/// has added nothing if it throws. The destructor writes what is buffered but can't report; close() does. In
+/// a forked child every call but recovery() is sluice::errc::misuse, and the destructor writes nothing.
 class SealedJournal {
  public:
   static constexpr std::size_t kMaxRecordBytes = (std::size_t{64} << 20) - 4;

@@ -17,8 +17,8 @@ namespace sluice::crypto {
 
 /// Opens only the chunks that a read touches, and keeps the last one. The constructor verifies the header and
 /// the last chunk, so size() is authentic; a chunk in the middle is verified when it is read. One thread at a
-/// time; several objects on one file are independent. The source must outlive it. In a forked child reading is
-/// sluice::errc::misuse.
+/// time; several objects on one file are independent. The source must outlive it. In a forked child reading
+/// is sluice::errc::misuse.
 class RandomAccessDecryptor {
  public:
   /// Errors as StreamingDecryptor; version 1 is always refused.

@@ -28,8 +28,8 @@ namespace sluice::crypto {
 /// No byte is handed out before its chunk is verified; only the end proves that the stream is whole. Whole
 /// chunks are opened in the caller's memory and wiped from there if they fail, so don't give memory that
 /// others watch. One thread at a time. The keys are needed only by the constructor; the source must outlive
-/// the last read. The first error is kept: every later call throws it again. In a forked child, which shares the
-/// source's place, reading is sluice::errc::misuse.
+/// the last read. The first error is kept: every later call throws it again. In a forked child, which shares
+/// the source's place, reading is sluice::errc::misuse.
 class StreamingDecryptor {
  public:
   /// Reads and verifies the header. Errors: short_header, bad_magic, bad_version, legacy_refused,

@@ -25,8 +25,8 @@ namespace sluice::crypto {
 ///     encryptor.close();           // writes the last chunk; without it no reader accepts the stream
 ///
 /// One thread at a time. The key is needed only by the constructor; the sink must outlive close(). The first
-/// error is kept: every later call throws it again. The destructor writes nothing. In a forked child every call
-/// is sluice::errc::misuse: it would seal with nonces that the parent uses.
+/// error is kept: every later call throws it again. The destructor writes nothing. In a forked child every
+/// call is sluice::errc::misuse: it would seal with nonces that the parent uses.
 class StreamingEncryptor {
  public:
   /// Writes the header. Errors: sluice::errc::bad_option, and what the sink throws.

@@ -17,7 +17,8 @@ namespace sluice::crypto {
 ///
 /// Source and sink may be called from other threads than the caller's, and the one while the other is at
 /// work: never two calls of one object at once, but the two objects must not share anything that isn't
-/// thread-safe. A fork() inside one of them leaves a child that writes nothing, and that may never return. StreamingEncryptor and StreamingDecryptor stay in their caller's thread.
+/// thread-safe. A fork() inside one of them leaves a child that writes nothing, and that may never return.
+/// StreamingEncryptor and StreamingDecryptor stay in their caller's thread.
 std::uint64_t seal(ByteSource& source, ByteSink& sink, const SecretKey& key, const SealOptions& options = {},
                    const TransferOptions& transfer = {});
 

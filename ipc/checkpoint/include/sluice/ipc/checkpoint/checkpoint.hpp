@@ -81,8 +81,8 @@ struct CheckpointOptions {
 };
 
 /// Where checkpoints are kept. Keys follow the rules of channel names: 1 to 64 bytes of A-Z a-z 0-9 . _ -,
-/// not beginning with a dot (errc::bad_name). Implementations may be called from any thread. In a forked child
-/// those of this header throw errc::misuse: what the parent stored is the parent's.
+/// not beginning with a dot (errc::bad_name). Implementations may be called from any thread. In a forked
+/// child those of this header throw errc::misuse: what the parent stored is the parent's.
 class CheckpointStorage {
  public:
   CheckpointStorage() = default;

@@ -50,8 +50,8 @@ struct ConnectOptions {
 };
 
 /// Accepts connections under one name; stops when destroyed. One that was moved from is closed. In a forked
-/// child accept() throws errc::misuse, and nothing else does anything. Threads: one accepts at a time; close()
-/// any.
+/// child accept() throws errc::misuse, and nothing else does anything. Threads: one accepts at a time;
+/// close() any.
 class Listener {
  public:
   /// Closed.

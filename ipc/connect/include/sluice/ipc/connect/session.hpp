@@ -93,9 +93,9 @@ struct SessionOptions {
   /// Where the rings are kept as files, NAME.host.ring and NAME.join.ring, so that the session is resumed
   /// even if both processes are gone: by the next pair that names the same directory (which must exist).
   /// Files can't be sealed against their peer: only for two processes that trust each other, and both must
-  /// choose it. A directory of its own in a tmpfs such as /dev/shm keeps them in memory; elsewhere they outlast
-  /// the processes, but not a power failure. Empty: anonymous memory. Throws errc::unsafe_place if others can
-  /// write there, also if the sticky bit is set.
+  /// choose it. A directory of its own in a tmpfs such as /dev/shm keeps them in memory; elsewhere they
+  /// outlast the processes, but not a power failure. Empty: anonymous memory. Throws errc::unsafe_place if
+  /// others can write there, also if the sticky bit is set.
   std::filesystem::path directory{};
   /// The user of the peer's process; default: this process's effective user. A host of another user's peer
   /// must be named by a path.

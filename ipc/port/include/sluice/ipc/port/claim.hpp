@@ -42,9 +42,9 @@ class [[nodiscard]] Claim {
   explicit operator bool() const noexcept { return status_ == Status::ok; }
   std::span<std::byte> bytes() const noexcept { return room_; }
 
-  /// Posts the first `count` bytes. Anything but ok posts nothing: too_large, if that is more than was claimed;
-  /// closed, peer_died, broken, forked: the port has ended meanwhile. A claim that has no room answers with
-  /// status(), which is misuse once it was committed or aborted.
+  /// Posts the first `count` bytes. Anything but ok posts nothing: too_large, if that is more than was
+  /// claimed; closed, peer_died, broken, forked: the port has ended meanwhile. A claim that has no room
+  /// answers with status(), which is misuse once it was committed or aborted.
   Status commit(std::size_t count) noexcept {
     const Status status = append(count);
     if (status == Status::ok) core_->publish();

@@ -26,7 +26,8 @@ class MessageHandler : public base::MoveOnlyFunction<void(std::span<const std::b
   // NOLINTNEXTLINE(google-explicit-constructor): as std::function
   MessageHandler(std::nullptr_t) noexcept {}
 
-  // Not inherited: clang 14 takes an inherited constructor for hidden by the one below, whatever they require.
+  // Not inherited: clang 14 takes an inherited constructor for hidden by the one below, whatever they
+  // require.
   template <typename F>
   requires(!std::is_base_of_v<MoveOnlyFunction, std::remove_cvref_t<F>> &&
            std::is_invocable_v<std::decay_t<F>&, std::span<const std::byte>>)
@@ -65,13 +66,13 @@ using CloseHandler = base::MoveOnlyFunction<void(Status reason)>;
 /// before, messages wait. close ends the port for both sides after what was posted has been delivered. One
 /// thread sends at a time; everything else may be called from any thread, handlers included.
 ///
-/// Handlers of two ports may replace each other's handlers, or destroy each other's ports, at the same time: the
-/// one that would close the circle doesn't wait for the other to return.
+/// Handlers of two ports may replace each other's handlers, or destroy each other's ports, at the same time:
+/// the one that would close the circle doesn't wait for the other to return.
 ///
-/// A message or close handler may throw. on_error is told, with handler_failed; the message counts as handled,
-/// and delivery goes on. If no error handler is set, or that throws, too, nobody is left to decide: run() passes
-/// the exception on to its caller, and a port that was started closes, with handler_failed as its end's reason
-/// and the exception's text as its failure text. What an executor throws is treated so, too.
+/// A message or close handler may throw. on_error is told, with handler_failed; the message counts as
+/// handled, and delivery goes on. If no error handler is set, or that throws, too, nobody is left to decide:
+/// run() passes the exception on to its caller, and a port that was started closes, with handler_failed as
+/// its end's reason and the exception's text as its failure text. What an executor throws is treated so, too.
 template <typename P>
 concept MessagePortLike = requires(P& port, const P& const_port, std::span<const std::byte> message,
                                    MessageHandler on_message, ErrorHandler on_error, CloseHandler on_close) {

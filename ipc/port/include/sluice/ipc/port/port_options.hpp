@@ -12,8 +12,9 @@
 namespace sluice {
 
 /// Runs a piece of work, now or later, on whatever thread it likes; work handed over in order runs in order.
-/// Work that it throws away ends the delivery; an exception of its own ends the port (handler_failed); work that it runs after the port was destroyed does nothing.
-/// Copyable, unlike handlers, since it goes with its options to every port that a listener accepts.
+/// Work that it throws away ends the delivery; an exception of its own ends the port (handler_failed); work
+/// that it runs after the port was destroyed does nothing. Copyable, unlike handlers, since it goes with its
+/// options to every port that a listener accepts.
 using Executor = std::function<void(std::function<void()> work)>;
 
 /// One end's own choices; the two ends need not agree.

@@ -14,10 +14,10 @@
 // the receiver's window. Both ends learn why a stream ended; see StreamError. The wire format is in
 // stream_frame.hpp, the protocol in docs/port-streams.md.
 //
-// The peer isn't trusted. Whatever it sends, deadlines and stops are kept, and a stream keeps no more of it than
-// the blocks that PortStreamOptions allow and 1024 ends of streams that nobody received, each with 4 KiB of
-// words at most; buffers take up to four times that. A peer that sends more than that, or 8192 messages in a
-// row that have no effect, ends the stream for good with stream_errc::protocol.
+// The peer isn't trusted. Whatever it sends, deadlines and stops are kept, and a stream keeps no more of it
+// than the blocks that PortStreamOptions allow and 1024 ends of streams that nobody received, each with 4 KiB
+// of words at most; buffers take up to four times that. A peer that sends more than that, or 8192 messages in
+// a row that have no effect, ends the stream for good with stream_errc::protocol.
 #pragma once
 
 #include <chrono>
@@ -45,13 +45,13 @@ class StreamEnds;  // not exported
 
 namespace sluice {
 
-/// Where a received block lies. The port is read by whichever thread waits, in send() or in the receiving loop;
-/// it reads for both. A port that can't be read by calls (one that was started, for example) is read by its
-/// delivery thread, and its blocks are copied: the port's handlers are set while the stream uses it.
+/// Where a received block lies. The port is read by whichever thread waits, in send() or in the receiving
+/// loop; it reads for both. A port that can't be read by calls (one that was started, for example) is read by
+/// its delivery thread, and its blocks are copied: the port's handlers are set while the stream uses it.
 enum class StreamReading : std::uint8_t {
   /// In the peer's memory while nothing is sent; copied once while something is. A send that begins while
-  /// another thread's loop has a block in place gets no answer until that loop comes back, so don't wait for it
-  /// inside the loop; send() and receive() by the very thread that has the block throw errc::misuse.
+  /// another thread's loop has a block in place gets no answer until that loop comes back, so don't wait for
+  /// it inside the loop; send() and receive() by the very thread that has the block throw errc::misuse.
   in_place,
   /// In memory of this process: sending and receiving go on inside the receiving loop, too, by any thread.
   copied,
@@ -67,8 +67,8 @@ struct PortStreamOptions {
   std::size_t chunk_bytes = 0;
   /// Bytes that a peer may send ahead of our consumer; 0 turns credits off (one block at a time).
   std::uint32_t window_bytes = 1U << 20U;
-  /// Bytes beyond that, or beyond one block if that is larger, which are tolerated before the peer's stream is
-  /// refused. So is more than 8192 blocks.
+  /// Bytes beyond that, or beyond one block if that is larger, which are tolerated before the peer's stream
+  /// is refused. So is more than 8192 blocks.
   std::uint64_t tolerance_bytes = 1U << 16U;
   /// How long a stream that ends early waits for the other side to take note.
   Duration linger = std::chrono::seconds(1);

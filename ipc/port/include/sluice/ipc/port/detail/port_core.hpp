@@ -131,8 +131,8 @@ class PortCore {
       release_all();
   }
 
-  /// The same for a message that goes without a word of whoever received it. In a session not while an exception
-  /// passes: it may be what ended the handling.
+  /// The same for a message that goes without a word of whoever received it. In a session not while an
+  /// exception passes: it may be what ended the handling.
   [[gnu::always_inline]] void drop(ring::Sequence sequence) noexcept {
     if (!peer_may_change_) [[likely]] {
       release(sequence);
