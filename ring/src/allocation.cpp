@@ -27,7 +27,7 @@ void check_size_of_files(std::uint64_t bytes) {
 }
 
 void check_memory_group(std::uint64_t all_bytes, std::uint64_t bytes) {
-  const std::uint64_t room = room_in_memory_group();
+  const std::uint64_t room = room_in_memory_group(bytes);
   if (bytes > room)
     refuse(ENOMEM, all_bytes, ", while the memory group allows " + std::to_string(room) + " more");
 }

@@ -201,7 +201,10 @@ class ForkingSource final : public ByteSource {
   std::size_t read(std::span<std::byte> into) override {
     constexpr std::size_t kBytes = 1'000'000;
     if (child_ < 0 && done_ > kBytes / 2) child_ = ::fork();
-    if (child_ == 0) ::alarm(1);  // its threads are missing: it may wait for them
+    if (child_ == 0) {  // its threads are missing: it may wait for them
+      std::signal(SIGALRM, SIG_DFL);
+      ::alarm(1);
+    }
     const std::size_t count = std::min(into.size(), kBytes - done_);
     std::fill_n(into.begin(), count, child_ == 0 ? std::byte{'B'} : std::byte{'A'});
     done_ += count;

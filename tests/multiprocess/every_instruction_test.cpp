@@ -37,7 +37,7 @@ using namespace std::chrono_literals;
 constexpr std::uint64_t kStride = 1;
 constexpr std::uint64_t kStrideOfClosing = 1;
 constexpr std::uint64_t kStrideOfOpeningCalls = 1;
-constexpr std::uint64_t kStrideOfOpening = 101;  // of some 30,000
+constexpr std::uint64_t kStrideOfOpening = 301;  // of some 84,000
 constexpr auto kTimeLimit = 3600s;
 #elif defined(__SANITIZE_ADDRESS__)  // each instruction becomes many
 constexpr std::uint64_t kStride = 101;
@@ -49,7 +49,7 @@ constexpr auto kTimeLimit = 240s;
 constexpr std::uint64_t kStride = 3;  // some windows are no wider
 constexpr std::uint64_t kStrideOfClosing = 61;
 constexpr std::uint64_t kStrideOfOpeningCalls = 3;
-constexpr std::uint64_t kStrideOfOpening = 7001;
+constexpr std::uint64_t kStrideOfOpening = 15'001;  // of some 84,000
 constexpr auto kTimeLimit = 120s;
 #endif
 

@@ -51,12 +51,13 @@ TEST(MemoryGroup, AllowsItsLimitLessWhatIsUsedAndCanNotBeGivenBack) {
   const auto folder = groups.add("a");
   GroupFolder::write(folder / "memory.max", "1000000\n");
   GroupFolder::write(folder / "memory.current", "700000\n");
-  EXPECT_EQ(room_in_memory_group(folder, groups.top()), 300'000U);
+  EXPECT_EQ(room_in_memory_group(folder, groups.top().string(), kUnlimited), 300'000U);
   GroupFolder::write(folder / "memory.stat",
                      "anon 1\ninactive_file 100000\nactive_file 50000\nslab_reclaimable 7\n");
-  EXPECT_EQ(room_in_memory_group(folder, groups.top()), 450'007U);
+  EXPECT_EQ(room_in_memory_group(folder, groups.top().string(), kUnlimited), 450'007U);
+  EXPECT_EQ(room_in_memory_group(folder, groups.top().string(), 300'000), 300'000U) << "enough without";
   GroupFolder::write(folder / "memory.current", "1200007\n");
-  EXPECT_EQ(room_in_memory_group(folder, groups.top()), 0U) << "more than all";
+  EXPECT_EQ(room_in_memory_group(folder, groups.top().string(), kUnlimited), 0U) << "more than all";
 }
 
 TEST(MemoryGroup, OfTheOlderInterfaceIsReadToo) {
@@ -66,17 +67,17 @@ TEST(MemoryGroup, OfTheOlderInterfaceIsReadToo) {
   GroupFolder::write(folder / "memory.usage_in_bytes", "700000\n");
   GroupFolder::write(folder / "memory.stat",
                      "inactive_file 5\ntotal_inactive_file 10\ntotal_active_file 1\n");
-  EXPECT_EQ(room_in_memory_group(folder, groups.top()), 300'011U);
+  EXPECT_EQ(room_in_memory_group(folder, groups.top().string(), kUnlimited), 300'011U);
 }
 
 TEST(MemoryGroup, IsBoundByTheGroupsAboveIt) {
   const GroupFolder groups;
   const auto folder = groups.add("a/b/c");
   GroupFolder::write(folder / "memory.max", "max\n");
-  EXPECT_EQ(room_in_memory_group(folder, groups.top()), kUnlimited);
+  EXPECT_EQ(room_in_memory_group(folder, groups.top().string(), kUnlimited), kUnlimited);
   GroupFolder::write(groups.top() / "a" / "memory.max", "5000\n");
-  EXPECT_EQ(room_in_memory_group(folder, groups.top()), 5000U);
-  EXPECT_EQ(room_in_memory_group(groups.top() / "gone" / "b", groups.top()), kUnlimited);
+  EXPECT_EQ(room_in_memory_group(folder, groups.top().string(), kUnlimited), 5000U);
+  EXPECT_EQ(room_in_memory_group(groups.top() / "gone" / "b", groups.top().string(), kUnlimited), kUnlimited);
 }
 
 /// A memory group with a limit, which ends with this object; nothing if this user can't make one.
