@@ -1,7 +1,6 @@
 #include "crypto_fuzz.hpp"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -10,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "scratch.hpp"
 #include "segment_file.hpp"
 #include "sluice/crypto/inspect/inspect.hpp"
 #include "sluice/crypto/journal/journal_format.hpp"
@@ -26,38 +26,14 @@
 namespace sluice::crypto::fuzz {
 namespace {
 
+using sluice::test::scratch;
+
 const SecretKey& key() {
   static const SecretKey instance = [] {
     std::array<std::byte, SecretKey::kSize> bytes{};
     for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i);
     return SecretKey::from_bytes(bytes);
   }();
-  return instance;
-}
-
-/// Where a journal or key file can be put; in memory where the system has such a place.
-class Scratch {
- public:
-  Scratch() {
-    std::string name =
-        std::filesystem::exists("/dev/shm") ? "/dev/shm/sluice-fuzz-XXXXXX" : "/tmp/sluice-fuzz-XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) throw_errno(name);
-    path_ = name;
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  ~Scratch() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
-const Scratch& scratch() {
-  static const Scratch instance;
   return instance;
 }
 
@@ -82,7 +58,7 @@ bool accepted(Work work) {
 void run_headers(std::span<const std::byte> bytes) {
   accepted([&] { AgcmHeader::decode(bytes); });
   accepted([&] { SegmentHeader::decode(bytes); });
-  const auto file = scratch().path() / "key";
+  const auto file = scratch() / "key";
   write_file(file, bytes);
   ::chmod(file.c_str(), 0600);
   // A passphrase file may ask for much memory and time, within its bounds: don't go that far.
@@ -124,7 +100,7 @@ bool run_stream(std::span<const std::byte> bytes) {
 }
 
 bool run_journal(std::span<const std::byte> bytes) {
-  const auto place = scratch().path() / "journal";
+  const auto place = scratch() / "journal";
   std::filesystem::create_directories(place);
   for (const auto first : list_segments(place)) std::filesystem::remove(place / segment_name(first));
   write_file(place / segment_name(1), bytes);

@@ -1,7 +1,7 @@
 // Writes the inputs that the kept corpora began with: one valid thing of every kind that a fuzzer's body
 // takes.
 //
-//   fuzz_seeds FOLDER     writes FOLDER/crypto/* and FOLDER/stream/*
+//   fuzz_seeds FOLDER     writes FOLDER/NAME/* for each fuzzer NAME
 #include <array>
 #include <cstdio>
 #include <filesystem>
@@ -29,7 +29,7 @@ void write_crypto(const std::filesystem::path& folder) {
   const auto key = test_key();
   for (const std::size_t size : {0U, 100U, 5000U}) {
     const auto name = std::to_string(size);
-    const auto agcm = seal_bytes(pattern(size), key, {.chunk_size = 4096});
+    const auto agcm = seal_bytes(pattern(size), key, {.chunk_bytes = 4096});
     write_seed(folder / ("agcm-" + name), Body::stream, agcm);
     write_seed(folder / ("agcm-header-" + name), Body::headers, agcm);
     write_seed(folder / ("c2sp-" + name), Body::stream,
@@ -84,6 +84,13 @@ void write_stream(const std::filesystem::path& folder) {
   }
 }
 
+/// Of these fuzzers zeros are what is right, and the first byte says what happens.
+void write_zeros(const std::filesystem::path& folder, unsigned char kinds) {
+  const Bytes zeros(40);
+  for (unsigned char kind = 0; kind < kinds; ++kind)
+    write_seed(folder / ("right-" + std::to_string(kind)), kind, zeros);
+}
+
 }  // namespace
 }  // namespace sluice::crypto::test
 
@@ -95,5 +102,7 @@ int main(int argc, char** argv) {
   const std::filesystem::path folder(argv[1]);
   sluice::crypto::test::write_crypto(folder / "crypto");
   sluice::crypto::test::write_stream(folder / "stream");
+  sluice::crypto::test::write_zeros(folder / "handshake", 8);
+  sluice::crypto::test::write_zeros(folder / "checkpoint", 5);
   return 0;
 }

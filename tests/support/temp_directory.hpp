@@ -11,13 +11,12 @@
 
 namespace sluice::test {
 
-/// A fresh directory of mode 0700 under the system's temporary directory; its name contains the process
-/// number. Only the process that made it removes it.
+/// A fresh directory of mode 0700, usually under the system's temporary directory; its name contains the
+/// process number. Only the process that made it removes it.
 class TempDirectory {
  public:
-  TempDirectory() {
-    std::string name =
-        std::filesystem::temp_directory_path() / ("sluice-test-" + std::to_string(owner_) + "-XXXXXX");
+  explicit TempDirectory(const std::filesystem::path& parent = std::filesystem::temp_directory_path()) {
+    std::string name = parent / ("sluice-test-" + std::to_string(owner_) + "-XXXXXX");
     if (::mkdtemp(name.data()) == nullptr)
       throw std::system_error(errno, std::system_category(), "mkdtemp " + name);
     path_ = name;
