@@ -30,6 +30,11 @@ constinit const base::ErrorCategory kCategory("sluice", text_of);
 
 }  // namespace
 
+std::string words_of(const std::exception& failure) {
+  const char* const words = failure.what();
+  return words == nullptr ? "an exception without words" : words;
+}
+
 namespace base {
 
 std::string ErrorCategory::Category::message(int code) const {

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -67,6 +68,14 @@ TEST(ErrorCategory, IsStillThereAtTheVeryEndOfTheProgram) {
         std::exit(0);
       },
       testing::ExitedWithCode(0), "");
+}
+
+TEST(WordsOf, AnExceptionThatHasNoneAreSome) {
+  struct Silent : std::exception {
+    const char* what() const noexcept override { return nullptr; }
+  };
+  EXPECT_EQ(words_of(Silent()), "an exception without words");
+  EXPECT_EQ(words_of(std::runtime_error("full")), "full");
 }
 
 }  // namespace

@@ -29,8 +29,10 @@ std::string segment_name(std::uint64_t first_sequence) {
 
 std::vector<std::uint64_t> list_segments(const std::filesystem::path& directory) {
   std::vector<std::uint64_t> segments;
-  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
-    const std::string name = entry.path().filename().string();
+  std::error_code why;
+  for (std::filesystem::directory_iterator entry(directory, why);
+       entry != std::filesystem::directory_iterator(); entry.increment(why)) {
+    const std::string name = entry->path().filename().string();
     std::uint64_t first = 0;
     const auto [end, failure] =
         std::from_chars(name.data(), name.data() + std::min(name.size(), kDigits), first);
@@ -38,6 +40,7 @@ std::vector<std::uint64_t> list_segments(const std::filesystem::path& directory)
       segments.push_back(first);
     }
   }
+  if (why) throw error(why, "listing the journal " + directory.string());
   std::ranges::sort(segments);
   return segments;
 }

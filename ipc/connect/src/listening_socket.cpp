@@ -63,7 +63,8 @@ class PlaceLock {
     if (!file_) throw_errno(what);
     struct stat info {};
     if (::fstat(file_.get(), &info) != 0) throw_errno(what);
-    if (!S_ISREG(info.st_mode) || info.st_uid != ::geteuid())
+    // With a second name it may be another file of ours, whose mode isn't to be changed.
+    if (!S_ISREG(info.st_mode) || info.st_uid != ::geteuid() || info.st_nlink > 1)
       throw error(errc::unsafe_place, what + " is none of this user's files");
     if ((info.st_mode & kModeBits) != kPrivate && ::fchmod(file_.get(), kPrivate) != 0) throw_errno(what);
     try {

@@ -6,7 +6,7 @@ std::string text_of(const std::exception_ptr& failure) {
   try {
     std::rethrow_exception(failure);
   } catch (const std::exception& known) {
-    return known.what();
+    return words_of(known);
   } catch (...) {
     return "an exception that is no std::exception";
   }

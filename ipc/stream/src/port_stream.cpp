@@ -83,7 +83,7 @@ StreamTotals PortStream::receive(const BlockConsumer& consumer, const ReceiveOpt
       try {
         consumer(block);
       } catch (const std::exception& failure) {
-        reason = failure.what();
+        reason = words_of(failure);
         throw;
       }
     }

@@ -66,7 +66,7 @@ void StreamReader::on_delivery(std::span<const std::byte> message) {
   try {
     handle(message);
   } catch (const std::exception& failure) {  // no memory for the block
-    ended_text_ = failure.what();
+    ended_text_ = words_of(failure);
     end(Status::broken);
   }
   if (waiters_ != 0) notice();

@@ -193,7 +193,7 @@ void StreamSender::fail(const std::exception_ptr& failure) noexcept {
     patience = reader_.options().linger;  // it was stopped, or has waited already
     stop = {};
   } catch (const std::exception& known) {
-    text = known.what();
+    text = words_of(known);
   } catch (...) {  // something else: the text says no more
   }
   try {

@@ -810,5 +810,12 @@ TEST_F(JournalFaults, KilledAtEveryWriteLosesNoDurableRecord) {
   }
 }
 
+TEST(JournalReading, OfADirectoryThatIsMissingIsAnErrorOfTheLibrary) {
+  const ScratchDirectory scratch;
+  const SecretKey key = test_key();
+  EXPECT_THROW((void)verify_journal(scratch.path() / "missing", key), error);
+  EXPECT_THROW(JournalReader(scratch.path() / "missing", key), error);
+}
+
 }  // namespace
 }  // namespace sluice::crypto::test

@@ -264,6 +264,14 @@ TEST_F(Listening, RefusesWhatIsNoLockOfItsUsers) {
                      [&] { const ListeningSocket listener(path_); }));
   EXPECT_FALSE(fs::exists(home_.file("target")));
   fs::remove(lock);
+  const fs::path another = home_.file("another");
+  std::ofstream(another) << "";
+  ASSERT_EQ(::chmod(another.c_str(), 0644), 0);
+  fs::create_hard_link(another, lock);
+  EXPECT_TRUE(throws(errc::unsafe_place, "none of this user's files",
+                     [&] { const ListeningSocket listener(path_); }));
+  EXPECT_EQ(fs::status(another).permissions(), fs::perms{0644}) << "the mode of a file with another name";
+  fs::remove(lock);
   if (::geteuid() != 0) return;  // no right to make a file of another user
   std::ofstream(lock) << "";
   ASSERT_EQ(::lchown(lock.c_str(), 65534, 65534), 0);

@@ -5,6 +5,7 @@
 // `catch (const sluice::error&)` catches all of them.
 #pragma once
 
+#include <exception>
 #include <string>
 #include <system_error>
 
@@ -41,6 +42,9 @@ class error : public std::system_error {
   /// The same code and detail, with the name of the file or object that it is about in front.
   error about(const std::string& name) const;
 };
+
+/// What an exception of anybody's says: what() may be null there.
+std::string words_of(const std::exception& failure);
 
 /// Throws sluice::error with the system category and the current errno; `what` names the call and its object.
 [[noreturn]] void throw_errno(const std::string& what);
