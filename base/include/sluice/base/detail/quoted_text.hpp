@@ -11,7 +11,7 @@ namespace sluice::base {
 
 /// `text` without anything that a terminal obeys or a reader can't see: each byte of a control character
 /// (line ends, too), of what isn't UTF-8, and of a character that is invisible or turns the direction of
-/// writing is escaped as \xNN. After `max_bytes` bytes of it comes "..." with the full length. What is
+/// writing is escaped as \\xNN. After `max_bytes` bytes of it comes "..." with the full length. What is
 /// printable already stays as it is, so that a text may pass through here twice.
 std::string printable(std::string_view text, std::size_t max_bytes = 1024);
 

@@ -39,7 +39,7 @@ class StreamError : public error {
       : error(make_error_code(code), what), reason_(std::move(reason)) {}
 
   /// The peer's own words (rejected, sender_failed), or empty. As in what(), they are fit for a terminal or a
-  /// log: control characters and the like are escaped as \xNN, and at most 1024 bytes of them are kept.
+  /// log: control characters and the like are escaped as \\xNN, and at most 1024 bytes of them are kept.
   const std::string& reason() const noexcept { return reason_; }
 
  private:

@@ -106,7 +106,7 @@ class FrameHead {
 /// `text` as a JSON string of at most about kMaxTextBytes bytes; what isn't UTF-8 is replaced.
 std::string to_json_string(std::string_view text);
 
-/// What a peer's JSON string says, made printable: what a terminal would obey is escaped as \xNN, and what is
+/// What a peer's JSON string says, made printable: what a terminal would obey is escaped as \\xNN, and what is
 /// beyond 1024 bytes is cut. If the payload is something else or too long: the payload itself, in quotes.
 /// Never throws for what is in the payload.
 std::string text_of_peer(std::span<const std::byte> payload);
