@@ -43,7 +43,7 @@ constexpr auto kTimeLimit = 3600s;
 constexpr std::uint64_t kStride = 101;
 constexpr std::uint64_t kStrideOfClosing = 301;
 constexpr std::uint64_t kStrideOfOpeningCalls = 7;
-constexpr std::uint64_t kStrideOfOpening = 50'001;
+constexpr std::uint64_t kStrideOfOpening = 500'001;
 constexpr auto kTimeLimit = 240s;
 #else
 constexpr std::uint64_t kStride = 3;  // some windows are no wider

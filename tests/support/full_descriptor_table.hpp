@@ -10,6 +10,14 @@
 
 namespace sluice::test {
 
+/// UndefinedBehaviorSanitizer finds out by a pipe whether an object's memory is there: without descriptors it takes
+/// every exception for no object.
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool kCanThrowWithoutDescriptors = false;
+#else
+inline constexpr bool kCanThrowWithoutDescriptors = true;
+#endif
+
 /// While it lives, this process can open nothing more (EMFILE). Lowers the limit of open files and fills it.
 class FullDescriptorTable {
  public:

@@ -309,6 +309,7 @@ TEST_F(Watching, TellsAPidfdFromOtherDescriptors) {
   for (const int other : {pair.left.fd(), event.get(), memory.get(), -1})
     EXPECT_EQ(ipc::is_pidfd(other), std::optional(false)) << other;
   EXPECT_EQ(ipc::is_pidfd(999999), std::nullopt);
+  if (!kCanThrowWithoutDescriptors) return;
   const FullDescriptorTable full;
   EXPECT_TRUE(throws(std::errc::too_many_files_open, "pidfd", [&] { (void)ipc::is_pidfd(pidfd.get()); }));
 }
