@@ -76,6 +76,9 @@ class EverySystemCallOfTheCommand : public TransferTest,
 };
 
 TEST_P(EverySystemCallOfTheCommand, MayFailOnceAndTheExitCodeIsStillTrue) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "LeakSanitizer, which looks at the command's end, doesn't work under ptrace";
+#endif
   const auto& [scene, code] = GetParam();
   for (std::uint64_t nth = 0;; nth += kStride) {
     SCOPED_TRACE("call " + std::to_string(nth) + ", " + std::strerror(code));
