@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <memory>
 #include <new>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -77,6 +78,13 @@ Descriptor create_memfd() {
   if (fd < 0 && errno == EINVAL) fd = ::memfd_create("sluice", kFlags);  // kernels before 6.3
   if (fd < 0) throw_errno("memfd_create for a region");
   return Descriptor(fd);
+}
+
+/// An allocated page that nobody has touched counts as a hole: see check_allocated(). Mapping touches them all,
+/// but not on every system (qemu-user).
+void touch_every_page(std::span<std::byte> memory) {
+  constexpr std::size_t kSmallestPage = 4096;
+  for (std::size_t at = 0; at < memory.size(); at += kSmallestPage) memory[at] = std::byte{};
 }
 
 RegionHeader make_region_header(const RegionOptions& options) {
@@ -252,6 +260,7 @@ OwnedRegion OwnedRegion::create_open(const RegionOptions& options) {
   region.mapping_ =
       std::make_unique<RegionMapping>(writable, bip::read_write, header.data_offset, header.capacity);
   std::byte* base = region.mapping_->base();
+  touch_every_page({base, header.data_offset + header.capacity});
   new (base) RegionHeader(header);
   region.view_ = {header, new (base + kControlOffset) ControlPage{}, base + header.data_offset};
   write_control_page(*region.view_.control, options);
