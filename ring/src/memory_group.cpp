@@ -84,6 +84,7 @@ std::uint64_t room_in_memory_group(std::string folder, std::string_view top, std
 
 std::uint64_t room_in_memory_group(std::uint64_t wanted) {
   const std::string mount = "/sys/fs/cgroup";
+  const std::string older_mount = "/sys/fs/cgroup/memory";
   const std::string groups = content_of("/proc/self/cgroup");  // lines of number:controllers:path
   std::uint64_t room = kUnlimited;
   for (std::size_t begin = 0; begin < groups.size();) {
@@ -94,8 +95,10 @@ std::uint64_t room_in_memory_group(std::uint64_t wanted) {
     if (path_at == std::string::npos) continue;
     const std::string path = line.size() == path_at + 2 ? "" : line.substr(path_at + 1);
     if (line.starts_with("0::")) room = std::min(room, room_in_memory_group(mount + path, mount, wanted));
-    if (line.find(":memory:") != std::string::npos)
-      room = std::min(room, room_in_memory_group(mount + "/memory" + path, mount + "/memory", wanted));
+    if (line.find(":memory:") != std::string::npos) {
+      std::string folder = older_mount;
+      room = std::min(room, room_in_memory_group(folder.append(path), older_mount, wanted));
+    }
   }
   return room;
 }
