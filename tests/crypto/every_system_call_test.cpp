@@ -173,7 +173,8 @@ int act_twice(const Scene& scene, const std::filesystem::path& folder) {
 class EverySystemCallAtRest : public ::testing::TestWithParam<std::tuple<Scene, int>> {};
 
 TEST_P(EverySystemCallAtRest, MayFailOnceAndLosesNothingThatWasThere) {
-  const auto& [scene, code] = GetParam();
+  const Scene& scene = std::get<0>(GetParam());  // clang 14 lets no lambda have a structured binding
+  const int code = std::get<1>(GetParam());
   for (std::uint64_t nth = 0;; ++nth) {
     const ScratchDirectory folder;
     scene.prepare(folder.path());

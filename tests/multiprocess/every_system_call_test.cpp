@@ -164,7 +164,8 @@ int act_twice(const Scene& scene, const TestChannel& first, const TestChannel& s
 class EverySystemCall : public ::testing::TestWithParam<std::tuple<Scene, int>> {};
 
 TEST_P(EverySystemCall, MayFailOnceAndIsRetriedOrTold) {
-  const auto& [scene, code] = GetParam();
+  const Scene& scene = std::get<0>(GetParam());  // clang 14 lets no lambda have a structured binding
+  const int code = std::get<1>(GetParam());
   for (std::uint64_t nth = 0;; ++nth) {
     const TestChannel first;
     const TestChannel second;
