@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -265,11 +266,12 @@ Status Delivery<Source>::report_end(Source& source, Status reason) noexcept {
 /// Calls the close handler if there is one and an end, and none was called before.
 template <typename Source>
 void Delivery<Source>::tell_close_handler() {
-  const auto may_call = [this] {
+  const auto to_tell = [this]() -> std::optional<Status> {
     const std::scoped_lock lock(mutex_);
-    return end_reported_ && !on_close_.empty() && !std::exchange(close_told_, true);
+    if (!end_reported_ || on_close_.empty() || std::exchange(close_told_, true)) return std::nullopt;
+    return reported_;  // end() may write it while the handler runs
   };
-  while (may_call() && !on_close_.call(reported_)) {
+  for (auto reason = to_tell(); reason && !on_close_.call(*reason); reason = to_tell()) {
     const std::scoped_lock lock(mutex_);
     close_told_ = false;  // it was taken away meanwhile
   }
