@@ -1,22 +1,18 @@
 #include "input.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <stdexcept>
 
-#include "sluice/base/detail/wait_for_events.hpp"
 #include "sluice/base/error.hpp"
 
 namespace sluice::tools {
 
 Input::Input(const std::string& path, Kind kind) : name_(path == "-" ? "standard input" : path) {
   if (path != "-") {
-    // A FIFO is waited for only if it may be one.
-    const int flags = kind == Kind::regular_file ? O_NONBLOCK : 0;
+    const int flags = kind == Kind::any ? 0 : O_NONBLOCK;  // for the sake of FIFOs
     file_.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | flags));
     if (!file_) throw_errno("open " + name_);
   }
@@ -59,15 +55,11 @@ void Input::go_to(std::uint64_t offset) const {
   if (::lseek(fd(), static_cast<off_t>(offset), SEEK_SET) < 0) throw_errno("seek in " + name_);
 }
 
-std::optional<std::size_t> Input::read_unless(int stop, std::span<std::byte> room) const {
-  for (;;) {
-    std::array<pollfd, 2> entries{{{fd(), POLLIN, 0}, {stop, POLLIN, 0}}};
-    base::wait_for_any_event(entries, kNoDeadline);
-    if (entries[1].revents != 0) return std::nullopt;
-    const ssize_t count = ::read(fd(), room.data(), room.size());
-    if (count >= 0) return static_cast<std::size_t>(count);
-    if (errno != EINTR && errno != EAGAIN) throw_errno("read " + name_);
-  }
+std::optional<std::size_t> Input::try_read(std::span<std::byte> room) const {
+  const ssize_t count = ::read(fd(), room.data(), room.size());
+  if (count >= 0) return static_cast<std::size_t>(count);
+  if (errno != EINTR && errno != EAGAIN) throw_errno("read " + name_);
+  return std::nullopt;
 }
 
 }  // namespace sluice::tools

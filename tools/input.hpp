@@ -15,7 +15,11 @@ namespace sluice::tools {
 
 class Input {
  public:
-  enum class Kind { any, regular_file };
+  enum class Kind {
+    any,
+    waited_for,  ///< the same, but a FIFO without a writer is opened at once, and is readable when one comes
+    regular_file,
+  };
 
   /// "-" is standard input. Throws the system's error, also for a directory, and for anything that is no
   /// regular file if `kind` asks for one.
@@ -35,9 +39,9 @@ class Input {
 
   /// Of a regular file: what is read next is at this offset.
   void go_to(std::uint64_t offset) const;
-  /// Reads what is there, up to room.size() bytes; 0 at the end. Nothing if `stop` becomes readable while
-  /// there is nothing to read.
-  std::optional<std::size_t> read_unless(int stop, std::span<std::byte> room) const;
+  /// Once it is readable: reads what is there, up to room.size() bytes; 0 at the end. Nothing if there is
+  /// nothing after all.
+  std::optional<std::size_t> try_read(std::span<std::byte> room) const;
 
  private:
   std::string name_;

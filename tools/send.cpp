@@ -17,7 +17,6 @@
 #include "input.hpp"
 #include "options.hpp"
 #include "progress.hpp"
-#include "sluice/base/detail/event.hpp"
 #include "sluice/ipc/connect/endpoint.hpp"
 #include "sluice/ipc/stream/port_stream.hpp"
 #include "transfer.hpp"
@@ -56,24 +55,6 @@ Port connect_to_receiver(const SendArguments& arguments, std::chrono::nanosecond
   }
 }
 
-/// Readable when the port has ended, so that a sender that waits for its input notices. Closes the port.
-class EndOfPort {
- public:
-  explicit EndOfPort(Port& port) : port_(port) {}
-  EndOfPort(const EndOfPort&) = delete;
-  EndOfPort& operator=(const EndOfPort&) = delete;
-  ~EndOfPort() { port_.close(); }
-  int fd() const noexcept { return event_.fd(); }
-
- private:
-  Port& port_;
-  base::Event event_{"the end of a port"};
-  std::jthread watcher_{[this] {
-    (void)port_.wait_closed();
-    event_.set();
-  }};
-};
-
 /// Finds out where the receiver goes on: behind what it has, if that is how this content begins.
 std::uint64_t agree_with_receiver(Port& port, const Input& input, const SendArguments& arguments) {
   WhatIsThere there;
@@ -97,12 +78,15 @@ std::uint64_t agree_with_receiver(Port& port, const Input& input, const SendArgu
   return start.offset;
 }
 
-/// `end_of_port`: see EndOfPort, or -1.
-BlockSource blocks_of(const Input& input, const SendArguments& arguments, int end_of_port) {
-  return [&input, &arguments, end_of_port, block = std::vector<std::byte>(arguments.block_bytes),
+/// To be sent by `stream`.
+BlockSource blocks_of(const Input& input, const SendArguments& arguments, PortStream& stream) {
+  return [&input, &arguments, &stream, block = std::vector<std::byte>(arguments.block_bytes),
           first = input.status()]() mutable -> std::optional<std::span<const std::byte>> {
-    const std::optional<std::size_t> count = input.read_unless(end_of_port, block);
-    if (!count) return std::span<const std::byte>();  // the stream finds out why
+    std::optional<std::size_t> count;
+    while (!count) {
+      stream.wait_for_input(input.fd());
+      count = input.try_read(block);
+    }
     if (*count > 0) return std::span<const std::byte>(block).first(*count);
     if (arguments.resume && !input.is_as(first))
       throw std::runtime_error(input.name() + " was changed while it was sent");
@@ -110,19 +94,15 @@ BlockSource blocks_of(const Input& input, const SendArguments& arguments, int en
   };
 }
 
-void send_content(AnyPort port, const SendArguments& arguments, const BlockSource& blocks,
-                  std::uint64_t offset, Progress& progress) {
+void send_content(AnyPort port, const SendArguments& arguments, const Input& input, std::uint64_t offset,
+                  Progress& progress) {
   PortStreamOptions options;
   if (!arguments.stdio) options.ack_timeout = std::chrono::nanoseconds::max();
   auto stream = create_port_stream(std::move(port), options);
   std::uint64_t sent = offset;
   try {
-    sent += stream
-                .send(blocks, {.on_progress =
-                                   [&](const SendProgress& so_far) {
-                                     progress.show(offset + so_far.bytes_acknowledged);
-                                   }})
-                .bytes;
+    const auto show = [&](const SendProgress& so_far) { progress.show(offset + so_far.bytes_acknowledged); };
+    sent += stream.send(blocks_of(input, arguments, stream), {.on_progress = show}).bytes;
     if (!arguments.unconfirmed) stream.receive([](std::span<const std::byte> /*block*/) {});
   } catch (const StreamError& failure) {
     throw_ended_early(arguments.peer, failure);
@@ -135,18 +115,16 @@ void run_send(const SendArguments& arguments) {
     throw std::runtime_error("--resume needs a FILE: standard input can't be read a second time");
   if (arguments.stdio && (arguments.file == "-" || arguments.file.empty()))
     throw std::runtime_error("--stdio needs a FILE: standard input is where the receiver answers");
-  const Input input(arguments.file, arguments.resume ? Input::Kind::regular_file : Input::Kind::any);
+  const Input input(arguments.file, arguments.resume ? Input::Kind::regular_file : Input::Kind::waited_for);
   Progress progress(input.size());
-  if (arguments.stdio)
-    return send_content(stdio_port(), arguments, blocks_of(input, arguments, -1), 0, progress);
+  if (arguments.stdio) return send_content(stdio_port(), arguments, input, 0, progress);
   const auto meet = [&](std::chrono::nanoseconds patience) {
     return connect_to_receiver(arguments, patience);
   };
   transfer_over_memory(arguments, meet, [&](Port& port) {
-    const EndOfPort end(port);
     const std::uint64_t offset = agree_with_receiver(port, input, arguments);
     progress.begin(offset, input.size());
-    send_content(AnyPort::borrow(port), arguments, blocks_of(input, arguments, end.fd()), offset, progress);
+    send_content(AnyPort::borrow(port), arguments, input, offset, progress);
   });
 }
 

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "sluice/base/detail/signals_blocked.hpp"
 #include "sluice/base/detail/wait_for_events.hpp"
 
 namespace sluice::base {
@@ -69,8 +70,11 @@ FileOps& file_ops() noexcept {
 
 void write_all(int fd, std::span<const std::byte> bytes, const std::string& name) {
   check_size_limit(fd, bytes.size(), std::nullopt, name);
-  const auto write = [fd](std::span<const std::byte> rest, std::size_t) {
-    return file_ops().write(fd, rest.data(), rest.size());
+  struct stat info {};
+  const bool is_file = ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+  const auto write = [&](std::span<const std::byte> rest, std::size_t) {
+    const auto write_once = [&] { return file_ops().write(fd, rest.data(), rest.size()); };
+    return is_file ? write_once() : without_broken_pipe_signal(write_once);
   };
   go_on_until_done(bytes, write, fd, POLLOUT, name);
 }

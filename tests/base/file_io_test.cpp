@@ -10,6 +10,8 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
+#include <ctime>
 #include <filesystem>
 #include <thread>
 
@@ -62,6 +64,27 @@ TEST_F(FileIo, WaitsUntilANonBlockingPipeHasRoom) {
   reader.join();
   got.resize(count);
   EXPECT_EQ(got, bytes);
+}
+
+TEST_F(FileIo, FailsWithoutASignalWhenNobodyReadsAPipe) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const Descriptor writing(ends[1]);
+  Descriptor(ends[0]).reset();
+  const auto write = [&] { return code_of([&] { write_all(writing.get(), pattern(1), "the pipe"); }); };
+  EXPECT_EQ(write(), std::errc::broken_pipe);
+  // A signal that the caller holds back stays as it is: absent, or there.
+  sigset_t pipe;
+  ::sigemptyset(&pipe);
+  ::sigaddset(&pipe, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
+  const timespec at_once{};
+  EXPECT_EQ(write(), std::errc::broken_pipe);
+  EXPECT_EQ(::sigtimedwait(&pipe, nullptr, &at_once), -1);
+  ::raise(SIGPIPE);
+  EXPECT_EQ(write(), std::errc::broken_pipe);
+  EXPECT_EQ(::sigtimedwait(&pipe, nullptr, &at_once), SIGPIPE);
+  ::pthread_sigmask(SIG_UNBLOCK, &pipe, nullptr);
 }
 
 TEST_F(FileIo, ReadsAndWritesAtAPlaceUpToTheEnd) {

@@ -14,6 +14,7 @@
 #include "frames.hpp"
 #include "process_signal.hpp"
 #include "sluice/ipc/stream/port_stream.hpp"
+#include "transports.hpp"
 #include "two_processes.hpp"
 #include "watchdog.hpp"
 
@@ -140,6 +141,28 @@ TEST_P(StreamProcesses, NoticeAReceiverThatIsKilled) {
   EXPECT_EQ(
       ending_of([&] { create_port_stream(port, options()).send(std::vector<Bytes>(100'000, Bytes(1000))); }),
       stream_errc::peer_died);
+  killer.join();
+}
+
+TEST_P(StreamProcesses, NoticeAReceiverThatIsKilledWhileTheInputIsSilent) {
+  Listener listener = listen(channel_.path());
+  const test::ProcessSignal consuming;
+  auto child = test::connecting_child(channel_, [&](Port& port) {
+    create_port_stream(port, options()).receive([&](auto /*block*/) {
+      consuming.notify();
+      test::ProcessSignal().wait();  // for ever
+    });
+  });
+  Port port = listener.accept();
+  test::prepare(port, GetParam());
+  const auto silent = test::make_pipe();
+  ASSERT_EQ(::write(silent.second.get(), "x", 1), 1);
+  std::thread killer([&] {
+    consuming.wait();
+    child.signal(SIGKILL);
+  });
+  EXPECT_EQ(ending_of([&] { create_port_stream(port, options()).send_from(silent.first.get()); }),
+            stream_errc::peer_died);
   killer.join();
 }
 

@@ -82,6 +82,14 @@ TEST_F(StreamTransfer, FailsForTheSenderWhenTheOutputCannotBeStored) {
   EXPECT_NE(read("error").find("sub/out"), std::string::npos) << read("error");
 }
 
+TEST_F(StreamTransfer, FailsForASenderThatWaitsForItsInputWhenTheReceiverLeaves) {
+  EXPECT_EQ(shell("rm -f back; mkfifo back silent; (cat $in; sleep 300) > silent & "
+                  "$sluice send --stdio --block 500 silent < back 2> error | "
+                  "$python recv --stop-after 3 $out > back 2> /dev/null; exit ${PIPESTATUS[0]}"),
+            1);
+  EXPECT_NE(read("error").find("Receiver closed the stream"), std::string::npos) << read("error");
+}
+
 TEST_F(StreamTransfer, FailsForTheSenderWhenTheReceiverEndsWithoutAVerdict) {
   EXPECT_EQ(
       shell("rm -f back; mkfifo back; $sluice send --stdio $in < back 2> error | $python recv $out > back; "

@@ -19,11 +19,16 @@ std::shared_ptr<ipc::StreamEnds> make_ends(AnyPort port, const PortStreamOptions
           }};
 }
 
+ipc::StreamEnds& used(const std::shared_ptr<ipc::StreamEnds>& ends) {
+  if (!ends) throw error(errc::misuse, "port stream: it was moved away");
+  return *ends;
+}
+
 }  // namespace
 
 ReceivedBlocks::ReceivedBlocks(std::shared_ptr<ipc::StreamEnds> ends, ReceiveOptions options)
     : ends_(std::move(ends)), stop_(std::move(options.stop)) {
-  ends_->receiver.begin();
+  used(ends_).receiver.begin();
 }
 
 ReceivedBlocks::ReceivedBlocks(ReceivedBlocks&& other) noexcept = default;
@@ -35,7 +40,7 @@ ReceivedBlocks::~ReceivedBlocks() {
 }
 
 void ReceivedBlocks::iterator::advance() {
-  if (!blocks_->ends_->receiver.next_block(block_, blocks_->stop_)) blocks_ = nullptr;
+  if (!used(blocks_->ends_).receiver.next_block(block_, blocks_->stop_)) blocks_ = nullptr;
 }
 
 PortStream::PortStream(AnyPort port, const PortStreamOptions& options)
@@ -44,17 +49,21 @@ PortStream::PortStream(PortStream&&) noexcept = default;
 PortStream& PortStream::operator=(PortStream&&) noexcept = default;
 PortStream::~PortStream() = default;
 
+ipc::StreamEnds& PortStream::ends() const {
+  return used(ends_);
+}
+
 void PortStream::begin_send(const SendOptions& options) {
-  ends_->sender.begin(options);
+  ends().sender.begin(options);
 }
 void PortStream::write(std::span<const std::byte> piece) {
-  ends_->sender.write(piece);
+  ends().sender.write(piece);
 }
 StreamTotals PortStream::finish_send() {
-  return ends_->sender.finish();
+  return ends().sender.finish();
 }
 void PortStream::fail_send() noexcept {
-  ends_->sender.fail(std::current_exception());
+  if (ends_) ends_->sender.fail(std::current_exception());
 }
 
 StreamTotals PortStream::send(const BlockSource& source, const SendOptions& options) {
@@ -68,7 +77,15 @@ StreamTotals PortStream::send(std::istream& input, const SendOptions& options) {
 }
 
 StreamTotals PortStream::send_from(int fd, const SendOptions& options) {
-  return send(read_blocks(fd, kReadBytes, options.stop), options);
+  const auto read = [this, fd, blocks = read_blocks(fd)] {
+    wait_for_input(fd);
+    return blocks();
+  };
+  return send(BlockSource(read), options);
+}
+
+void PortStream::wait_for_input(int fd) {
+  ends().sender.wait_for_input(fd);
 }
 
 ReceivedBlocks PortStream::receive(ReceiveOptions options) {
@@ -76,10 +93,12 @@ ReceivedBlocks PortStream::receive(ReceiveOptions options) {
 }
 
 StreamTotals PortStream::receive(const BlockConsumer& consumer, const ReceiveOptions& options) {
-  ends_->receiver.begin();
+  const std::shared_ptr<ipc::StreamEnds> kept = ends_;  // the consumer may move this
+  ipc::StreamReceiver& receiver = ends().receiver;
+  receiver.begin();
   std::string reason{ipc::kReceiverClosed};
   try {
-    for (std::span<const std::byte> block; ends_->receiver.next_block(block, options.stop);) {
+    for (std::span<const std::byte> block; receiver.next_block(block, options.stop);) {
       try {
         consumer(block);
       } catch (const std::exception& failure) {
@@ -88,11 +107,11 @@ StreamTotals PortStream::receive(const BlockConsumer& consumer, const ReceiveOpt
       }
     }
   } catch (...) {
-    ends_->receiver.end(false, reason);
+    receiver.end(false, reason);
     throw;
   }
-  ends_->receiver.end(true, reason);
-  return ends_->receiver.totals();
+  receiver.end(true, reason);
+  return receiver.totals();
 }
 
 StreamTotals PortStream::receive_into(int fd, const ReceiveOptions& options) {
@@ -101,15 +120,15 @@ StreamTotals PortStream::receive_into(int fd, const ReceiveOptions& options) {
 }
 
 SendProgress PortStream::send_progress() const {
-  return ends_->sender.progress();
+  return ends_ ? ends_->sender.progress() : SendProgress();
 }
 
 StreamTotals PortStream::receive_progress() const {
-  return ends_->receiver.totals();
+  return ends_ ? ends_->receiver.totals() : StreamTotals();
 }
 
 void PortStream::close() {
-  ends_->close();
+  if (ends_) ends_->close();
 }
 
 std::pair<PortStream, PortStream> create_port_stream_pair(const PortStreamOptions& first,

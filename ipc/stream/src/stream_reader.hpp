@@ -119,6 +119,8 @@ class StreamReader {
   }
   /// poll() now and then for a few microseconds: whether the next block of a dense stream came.
   bool poll_again();
+  /// When a wait on what can't be woken for a stop, a close or the peer looks for these again.
+  static Deadline next_look(Deadline deadline, unsigned& looks);
   /// Gives the port's room back for good: a block that waits there is copied, one in hand is no longer used.
   void release_places();
   /// What waits first, for the consumer on this thread.
@@ -169,7 +171,6 @@ class StreamReader {
   void notice();
   bool read(Lock& lock, Deadline deadline);
   void sleep(Lock& lock, Deadline deadline, const std::stop_token& stop);
-  static Deadline next_look(Deadline deadline, unsigned& looks);
 
   const PortStreamOptions options_;
   AnyPort port_;

@@ -1,7 +1,11 @@
 #include "stream_sender.hpp"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <utility>
+
+#include "sluice/base/detail/wait_for_events.hpp"
 
 namespace sluice::ipc {
 
@@ -83,6 +87,22 @@ void StreamSender::send_block(std::span<const std::byte> block) {
   }
   publish_progress();
   if (options_->on_progress) options_->on_progress(progress());
+}
+
+/// A port can't be waited for together with a descriptor: it is looked at now and then.
+void StreamSender::wait_for_input(int fd) {
+  if (options_ == nullptr)
+    throw error(errc::misuse, "wait_for_input on a port stream that sends nothing at present");
+  unsigned looks = 0;
+  for (Deadline look = Deadline::min(); !base::wait_for_events(fd, POLLIN, look);
+       look = StreamReader::next_look(kNoDeadline, looks)) {
+    if (cancelled()) throw_wake(Wake::cancelled);
+    Lock lock(reader_.mutex(), Party::sender);
+    (void)reader_.poll_some(Party::sender);
+    absorb();
+    throw_if_over();
+    reader_.flush_rejection(lock, look, options_->stop);
+  }
 }
 
 void StreamSender::wait_to_send(std::size_t bytes) {
@@ -216,6 +236,7 @@ void StreamSender::fail(const std::exception_ptr& failure) noexcept {
 }
 
 void StreamSender::leave(Lock& lock) noexcept {
+  options_ = nullptr;
   reader_.answers().expect(!state_.all_answered());
   reader_.leave(lock);
 }

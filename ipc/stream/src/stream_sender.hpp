@@ -32,6 +32,8 @@ class StreamSender {
     if (reader_.options().chunk_bytes == 0) return send_block(piece);
     cut(piece);
   }
+  /// Between two writes; see PortStream.
+  void wait_for_input(int fd);
   /// Returns when every block was consumed, and END posted.
   StreamTotals finish();
   /// Tells the receiver, and gives it a moment to answer what is under way, so that no late answer meets the
@@ -68,7 +70,7 @@ class StreamSender {
   static constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max() / 2;
 
   StreamReader& reader_;
-  const SendOptions* options_ = nullptr;
+  const SendOptions* options_ = nullptr;  // while a stream is sent
   SendState state_;
   std::vector<std::byte> partial_;  // a block that spans pieces
   std::optional<StreamFailure> failure_;

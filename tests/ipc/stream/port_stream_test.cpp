@@ -491,6 +491,81 @@ TEST_P(PortStreams, EndASendAtOnceWhenTheStreamIsClosedHere) {
   EXPECT_THROW(stream.send(Bytes(1)), error);
 }
 
+/// A send from a pipe that brings one piece, and then nothing for as long as this lives.
+class SilentInput {
+ public:
+  explicit SilentInput(PortStream& stream, std::stop_token stop = {})
+      : sending_(std::async(std::launch::async, [this, &stream, stop] {
+          return ending_of([&] { stream.send_from(pipe_.first.get(), {.stop = stop}); });
+        })) {
+    EXPECT_EQ(::write(pipe_.second.get(), "x", 1), 1);
+  }
+  std::optional<stream_errc> ending() { return sending_.get(); }
+
+ private:
+  std::pair<Descriptor, Descriptor> pipe_ = test::make_pipe();
+  std::future<std::optional<stream_errc>> sending_;
+};
+
+TEST_P(PortStreams, NoticeThatTheReceiverLeavesWhileTheInputIsSilent) {
+  auto ports = test::make_ports(kind());
+  auto& a = ports.first;
+  auto& b = ports.second;
+  auto sender = create_port_stream(a, options());
+  auto receiver = create_port_stream(b, options());
+  {
+    SilentInput input(sender);
+    EXPECT_THROW(receiver.receive([](auto) { throw std::runtime_error("no more"); }), std::runtime_error);
+    EXPECT_EQ(input.ending(), stream_errc::rejected);
+  }
+  SilentInput input(sender);
+  {
+    auto blocks = receiver.receive();
+    EXPECT_EQ((*blocks.begin()).size(), 1U);
+    b.close();
+  }
+  EXPECT_EQ(input.ending(), stream_errc::closed);
+}
+
+TEST_P(PortStreams, EndASendWhoseInputIsSilentWhenItIsStoppedOrClosedHere) {
+  auto ports = test::make_ports(kind());
+  auto quick = options();
+  quick.linger = 10ms;
+  auto sender = create_port_stream(ports.first, quick);
+  std::stop_source stop;
+  {
+    SilentInput input(sender, stop.get_token());
+    stop.request_stop();
+    EXPECT_EQ(input.ending(), stream_errc::cancelled);
+  }
+  EXPECT_THROW(sender.wait_for_input(0), error) << "nothing is being sent";
+  auto other_ports = test::make_ports(kind());
+  auto other = create_port_stream(other_ports.first, quick);
+  SilentInput input(other);
+  while (other.send_progress().blocks_sent == 0) std::this_thread::yield();
+  other.close();
+  EXPECT_EQ(input.ending(), stream_errc::cancelled);
+}
+
+TEST_P(PortStreams, RejectABlockThatCantBeWrittenSinceNobodyReadsThePipe) {
+  auto ports = test::make_ports(kind());
+  auto& b = ports.second;
+  auto sending = std::async(std::launch::async, [&] {
+    return ending_of([&] { create_port_stream(ports.first, options()).send(pattern(100)); });
+  });
+  auto [reading, writing] = test::make_pipe();
+  const std::string name = "descriptor " + std::to_string(writing.get());
+  reading.reset();
+  try {
+    create_port_stream(b, options()).receive_into(writing.get());
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const error& failure) {
+    EXPECT_EQ(failure.code(), std::errc::broken_pipe);
+    EXPECT_NE(std::string(failure.what()).find(name), std::string::npos) << failure.what();
+  }
+  EXPECT_EQ(sending.get(), stream_errc::rejected);
+}
+
 TEST_P(PortStreams, BeginToSendWhileTheLoopHasABlock) {
   auto ports = test::make_ports(kind());
   auto& a = ports.first;
@@ -547,6 +622,39 @@ TEST_P(PortStreams, ReceiveWhileTheSourceOfASendHasNothingYet) {
   received.set_value();
   EXPECT_EQ(sending.get().blocks, 3U);
   peer.get();
+}
+
+TEST(MovedStreams, GoOnAndLeaveAClosedOneBehind) {
+  const auto is_misuse = [](auto call) {
+    try {
+      call();
+    } catch (const error& failure) {
+      return failure.code() == errc::misuse;
+    }
+    return false;
+  };
+  auto [sender, receiver] = create_port_stream_pair();
+  std::future<void> sending =
+      std::async(std::launch::async, [moved = std::move(sender)]() mutable { moved.send(Bytes(3)); });
+  auto old_blocks = receiver.receive();
+  PortStream moved = std::move(receiver);
+  ReceivedBlocks blocks = std::move(old_blocks);
+  for (PortStream* stream : {&sender, &receiver}) {  // NOLINT(bugprone-use-after-move): what is tested
+    EXPECT_TRUE(is_misuse([&] { stream->send(Bytes(1)); }));
+    EXPECT_TRUE(is_misuse([&] { stream->send_from(0); }));
+    EXPECT_TRUE(is_misuse([&] { stream->wait_for_input(0); }));
+    EXPECT_TRUE(is_misuse([&] { (void)stream->receive(); }));
+    EXPECT_TRUE(is_misuse([&] { stream->receive([](auto) {}); }));
+    EXPECT_TRUE(is_misuse([&] { stream->receive_into(1); }));
+    EXPECT_EQ(stream->send_progress().blocks_sent, 0U);
+    EXPECT_EQ(stream->receive_progress().blocks, 0U);
+    stream->close();
+  }
+  EXPECT_TRUE(is_misuse([&] { (void)old_blocks.begin(); }));  // NOLINT(bugprone-use-after-move): as above
+  std::size_t bytes = 0;
+  for (const auto block : blocks) bytes += block.size();
+  EXPECT_EQ(bytes, 3U);
+  sending.get();
 }
 
 TEST(StreamsReadByTheCaller, RefuseToSendOnTheThreadThatHasABlock) {

@@ -30,7 +30,8 @@ struct FileOps {
 FileOps& file_ops() noexcept;
 
 /// Writes everything: goes on after short writes and interruptions, waits if a non-blocking descriptor is
-/// full. What would exceed the process's limit on the size of files (RLIMIT_FSIZE) is EFBIG, and no signal.
+/// full. A pipe without a reader is EPIPE, and what would exceed the process's limit on the size of files
+/// (RLIMIT_FSIZE) is EFBIG: neither is a signal.
 void write_all(int fd, std::span<const std::byte> bytes, const std::string& name);
 
 /// The same at a place in a file.

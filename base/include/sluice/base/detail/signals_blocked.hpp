@@ -1,9 +1,12 @@
-// Threads that leave signals to the application.
+// Signals belong to the application: what our threads and our writes raise isn't delivered to it.
 #pragma once
 
 #include <pthread.h>
+#include <sys/types.h>
 
+#include <cerrno>
 #include <csignal>
+#include <ctime>
 
 #pragma GCC visibility push(default)
 
@@ -24,6 +27,31 @@ class SignalsBlocked {
  private:
   sigset_t before_{};
 };
+
+/// Calls `write`, a system call, and gives its result and errno. A pipe or socket without a reader is EPIPE and
+/// nothing else: SIGPIPE is blocked in this thread meanwhile, and taken away if it came.
+template <typename Write>
+ssize_t without_broken_pipe_signal(Write write) {
+  sigset_t pipe;
+  ::sigemptyset(&pipe);
+  ::sigaddset(&pipe, SIGPIPE);
+  sigset_t before;
+  ::pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  const bool was_blocked = ::sigismember(&before, SIGPIPE) == 1;
+  sigset_t pending;
+  ::sigemptyset(&pending);
+  if (was_blocked) ::sigpending(&pending);  // one that waits already isn't ours
+  const ssize_t result = write();
+  const int code = errno;
+  const timespec at_once{};
+  if (result < 0 && code == EPIPE && ::sigismember(&pending, SIGPIPE) == 0) {
+    while (::sigtimedwait(&pipe, nullptr, &at_once) < 0 && errno == EINTR) {
+    }
+  }
+  if (!was_blocked) ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = code;
+  return result;
+}
 
 }  // namespace sluice::base
 

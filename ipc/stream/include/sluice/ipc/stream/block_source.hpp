@@ -9,7 +9,6 @@
 #include <optional>
 #include <ranges>
 #include <span>
-#include <stop_token>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -45,9 +44,10 @@ std::span<const std::byte> bytes_of_block(T&& block) {
 
 }  // namespace ipc
 
-/// Reads a descriptor (which stays the caller's) to its end, `read_bytes` at a time at most; a stop requested
-/// while it waits ends it with stream_errc::cancelled. Throws a system error for what read() refuses.
-BlockSource read_blocks(int fd, std::size_t read_bytes = kReadBytes, std::stop_token stop = {});
+/// Reads a descriptor (which stays the caller's) to its end, `read_bytes` at a time at most. Waits for its
+/// input as long as that takes, whatever becomes of the stream: see PortStream::send_from and wait_for_input
+/// for one that may be silent. Throws a system error for what read() refuses.
+BlockSource read_blocks(int fd, std::size_t read_bytes = kReadBytes);
 /// The same of an istream; throws std::ios_base::failure if it goes bad.
 BlockSource read_blocks(std::istream& input, std::size_t read_bytes = kReadBytes);
 

@@ -106,6 +106,7 @@ using BlockConsumer = std::function<void(std::span<const std::byte> block)>;
 /// destroying it early refuses the rest (and says so to the sender). Iterating throws StreamError if the
 /// stream doesn't complete. A span is valid until the loop goes on; unless in StreamReading::copied it
 /// can lie in the peer's memory, who can still change it: copy it first if the peer isn't trusted.
+/// Moved-from it can only be destroyed: iterating throws errc::misuse.
 /// Thread-safety: one thread. Keeps the stream's port in use while it lives.
 class ReceivedBlocks {
  public:
@@ -155,6 +156,7 @@ class ReceivedBlocks {
 /// Streams over one port, which is the stream's alone while it lives (handlers are given back afterwards).
 /// Threads: one sends, one receives (see StreamReading); close() and the progress calls from any. In a forked
 /// child its calls throw errc::misuse; close() and the destructor, and that of ReceivedBlocks, do nothing.
+/// Moved-from it is closed: calls throw errc::misuse, close() does nothing, and no progress was made.
 class PortStream {
  public:
   PortStream(AnyPort port, const PortStreamOptions& options);
@@ -177,14 +179,20 @@ class PortStream {
     return send_all(options, [&] { write(ipc::bytes_of_block(bytes)); });
   }
   StreamTotals send(std::istream& input, const SendOptions& options = {});
-  /// Sends what can be read from a descriptor, to its end.
+  /// Sends what can be read from a descriptor, to its end. Ends as well if the stream does while there is
+  /// nothing to read.
   StreamTotals send_from(int fd, const SendOptions& options = {});
+  /// For a source, inside send() on its thread: waits until `fd` can be read, or has come to its end. Throws
+  /// what ends the stream meanwhile (the peer's end or refusal, a stop, close()), which may show 50 ms late,
+  /// 200 ms in a wait of more than a second. Throws errc::misuse if nothing is being sent.
+  void wait_for_input(int fd);
 
   /// Receives one stream, in a loop. Waits for one to begin. Throws errc::misuse if a receive is going on.
   ReceivedBlocks receive(ReceiveOptions options = {});
   /// Receives one stream, calling `consumer` for each block.
   StreamTotals receive(const BlockConsumer& consumer, const ReceiveOptions& options = {});
-  /// Receives one stream into a descriptor; a block is acknowledged when it is written.
+  /// Receives one stream into a descriptor; a block is acknowledged when it is written. Throws a system error
+  /// for what write() refuses: for a pipe without a reader broken_pipe, and no SIGPIPE.
   StreamTotals receive_into(int fd, const ReceiveOptions& options = {});
 
   /// Of the present or last send.
@@ -214,6 +222,7 @@ class PortStream {
   StreamTotals finish_send();
   /// Inside a handler of the exception that the receiver is told of.
   void fail_send() noexcept;
+  ipc::StreamEnds& ends() const;
 
   std::shared_ptr<ipc::StreamEnds> ends_;
 };
