@@ -3,14 +3,20 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <stdexcept>
 #include <system_error>
+#include <thread>
 
+#include "options.hpp"
+#include "sluice/base/deadline.hpp"
 #include "sluice/base/detail/file_io.hpp"
 #include "sluice/base/error.hpp"
 
 namespace sluice::tools {
-Output::Output(const std::string& path, Existing existing) : name_(path == "-" ? "standard output" : path) {
+
+Output::Output(const std::string& path, Existing existing, std::chrono::nanoseconds patience)
+    : name_(path == "-" ? "standard output" : path) {
   if (path == "-") return;
   if (existing == Existing::resume) {
     part_.emplace(path);
@@ -21,8 +27,7 @@ Output::Output(const std::string& path, Existing existing) : name_(path == "-" ?
   if (existing == Existing::redirect) {
     const OutputPlace place(path);
     if (!place.replaceable) {
-      device_.reset(::open(place.path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
-      if (!device_) throw_errno("open " + name_);
+      open_device(place, patience);
       return;
     }
     target = place.path;
@@ -31,6 +36,19 @@ Output::Output(const std::string& path, Existing existing) : name_(path == "-" ?
   name_force_if_it_exists([&] { file_.emplace(target, options); });
   // Not before: until then the name may be another writer's.
   remove_on_signal_.emplace(base::AtomicFile::temporary_path(target));
+}
+
+void Output::open_device(const OutputPlace& place, std::chrono::nanoseconds patience) {
+  const Deadline deadline = deadline_in(patience);
+  const int flags = place.is_fifo ? O_NONBLOCK : 0;
+  for (;;) {
+    device_.reset(::open(place.path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY | flags));
+    if (device_) return;
+    if (!place.is_fifo || errno != ENXIO) throw_errno("open " + name_);
+    if (std::chrono::steady_clock::now() >= deadline)
+      throw std::runtime_error("no reader came to " + name_ + " within " + to_text(patience));
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
 }
 
 void Output::name_force_if_it_exists(const std::function<void()>& step) const {

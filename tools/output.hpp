@@ -1,6 +1,7 @@
 // What a command writes: a file that appears under its name only when complete, or standard output.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <optional>
@@ -29,8 +30,9 @@ enum class Existing {
 /// process is killed, or ended by a signal where the file system has no nameless files.
 class Output {
  public:
-  /// "-" is standard output.
-  Output(const std::string& path, Existing existing);
+  /// "-" is standard output. `patience`: how long to wait for a FIFO's reader; throws if none comes.
+  Output(const std::string& path, Existing existing,
+         std::chrono::nanoseconds patience = std::chrono::nanoseconds::max());
 
   /// Before the first write: about as much will come as `input` has. Throws if standard output is the input's
   /// file: it would never end.
@@ -45,6 +47,7 @@ class Output {
   void commit();
 
  private:
+  void open_device(const OutputPlace& place, std::chrono::nanoseconds patience);
   void name_force_if_it_exists(const std::function<void()>& step) const;
 
   std::string name_;

@@ -8,9 +8,11 @@
 
 #include <cerrno>
 #include <chrono>
+#include <climits>
 #include <cstdio>
 #include <limits>
 #include <stdexcept>
+#include <string_view>
 #include <system_error>
 #include <thread>
 
@@ -30,15 +32,35 @@ mode_t usual_mode() {
   return 0666U & ~mask;
 }
 
+/// Cut to what a file system allows.
+std::filesystem::path part_of(const std::filesystem::path& path) {
+  constexpr std::string_view kSuffix = ".sluice-part";
+  const std::string name = path.filename().string().substr(0, NAME_MAX - 1 - kSuffix.size());
+  return path.parent_path() / fmt::format(".{}{}", name, kSuffix);
+}
+
+/// Where a path leads.
+std::filesystem::path behind_links(std::filesystem::path path) {
+  std::error_code none;
+  if (auto real = std::filesystem::canonical(path, none); !none) return real;
+  // To nothing, perhaps. What a link in /proc says isn't always a path.
+  constexpr int kMostLinks = 40;
+  for (int links = 0; !std::filesystem::exists(path, none) && links < kMostLinks; ++links) {
+    const auto target = std::filesystem::read_symlink(path, none);
+    if (none) break;
+    path = path.parent_path() / target;
+  }
+  return path;
+}
+
 }  // namespace
 
-OutputPlace::OutputPlace(const std::string& name) : path(name) {
-  std::error_code none;
-  if (const auto real = std::filesystem::canonical(path, none); !none) path = real;
+OutputPlace::OutputPlace(const std::string& name) : path(behind_links(name)) {
   if (path.filename().empty()) throw std::runtime_error("output \"" + name + "\": expected a file name");
   struct stat old {};
   if (::stat(path.c_str(), &old) == 0) {
     replaceable = S_ISREG(old.st_mode);
+    is_fifo = S_ISFIFO(old.st_mode);
     mode = old.st_mode & 07777U;
   } else if (errno == ENOENT) {
     mode = usual_mode();
@@ -47,10 +69,7 @@ OutputPlace::OutputPlace(const std::string& name) : path(name) {
   }
 }
 
-PartFile::PartFile(const std::string& file)
-    : what_(file),
-      place_(file),
-      part_(place_.path.parent_path() / fmt::format(".{}.sluice-part", place_.path.filename().string())) {
+PartFile::PartFile(const std::string& file) : what_(file), place_(file), part_(part_of(place_.path)) {
   if (!place_.replaceable) throw std::runtime_error("output " + what_ + ": --resume needs a regular file");
   while (!open()) {
   }

@@ -18,12 +18,13 @@ namespace sluice::tools {
 struct OutputPlace {
   explicit OutputPlace(const std::string& name);
 
-  std::filesystem::path path;  // with symbolic links resolved
+  std::filesystem::path path;  // with symbolic links resolved, also if nothing is there yet
   mode_t mode = 0;             // permissions of the new file
   bool replaceable = true;     // there is a regular file, or nothing
+  bool is_fifo = false;
 };
 
-/// .FILE.sluice-part (mode 0600, in FILE's directory), until commit() makes it FILE, with the permissions of
+/// .FILE.sluice-part (mode 0600, in FILE's directory; of a long FILE only the beginning), until commit() makes it FILE, with the permissions of
 /// the FILE that it replaces. What is in it when it is opened may be of any content: the sender checks the
 /// digest. One process at a time: it is locked while it is open. Without commit() it stays, unless it is
 /// empty.

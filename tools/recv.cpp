@@ -112,7 +112,7 @@ void run_receive(const RecvArguments& arguments) {
         arguments.stdio ? "--stdio needs --output FILE: standard output is where the sender is answered"
                         : "--resume needs --output FILE: standard output can't be written a second time");
   }
-  Output output(arguments.file, arguments.resume ? Existing::resume : Existing::redirect);
+  Output output(arguments.file, arguments.resume ? Existing::resume : Existing::redirect, arguments.timeout);
   Progress progress;
   if (arguments.stdio) return receive_content(stdio_port(), output, 0, progress);
   const auto meet = [&](std::chrono::nanoseconds patience) { return accept_sender(arguments, patience); };

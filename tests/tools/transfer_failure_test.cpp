@@ -207,6 +207,39 @@ TEST_F(TransferFailureTest, APeerThatNeverComesFailsAfterTheTimeout) {
   EXPECT_TRUE(send({"channel", "--timeout", "0.2"}).fails(1, "for a listener at"));
 }
 
+TEST_F(TransferFailureTest, AFifoWithoutAReaderKeepsNoReceiverBeyondItsTimeout) {
+  ASSERT_EQ(::mkfifo(file("fifo").c_str(), 0600), 0);
+  EXPECT_TRUE(recv({"channel", "--output", file("fifo"), "-t", "0.2"})
+                  .fails(1, "no reader came to " + file("fifo") + " within 0.2 s"));
+  Command receiver = recv({"channel", "--output", file("fifo"), "-t", "60"});
+  write_file(file("in"), "content");
+  Command sender = send({"channel", file("in")});
+  EXPECT_EQ(read_from(open_file(file("fifo"), O_RDONLY), 8), "content");
+  EXPECT_TRUE(sender.succeeds());
+  EXPECT_TRUE(receiver.succeeds());
+}
+
+TEST_F(TransferFailureTest, AFifoWithoutAWriterKeepsNoSenderBeyondItsTimeout) {
+  ASSERT_EQ(::mkfifo(file("fifo").c_str(), 0600), 0);
+  EXPECT_TRUE(send({"channel", file("fifo"), "-t", "0.2"}).fails(1, "for a listener at"));
+  // Nor when the receiver dies.
+  Command receiver = recv({"channel", "--output", file("result")});
+  Command sender = send({"channel", file("fifo")});
+  ASSERT_TRUE(comes_true([&] { return !std::filesystem::exists(socket()) && is_asleep(receiver.pid()); }));
+  receiver.signal(SIGKILL);
+  EXPECT_TRUE(sender.fails(1, "the receiver died"));
+}
+
+TEST_F(TransferFailureTest, AFifoIsSentOnceItsWriterComes) {
+  ASSERT_EQ(::mkfifo(file("fifo").c_str(), 0600), 0);
+  Command receiver = recv({"channel", "--output", file("result")});
+  Command sender = send({"channel", file("fifo")});
+  write_to(open_file(file("fifo"), O_WRONLY), "content");
+  EXPECT_TRUE(sender.succeeds());
+  EXPECT_TRUE(receiver.succeeds());
+  EXPECT_EQ(read_file(file("result")), "content");
+}
+
 TEST_F(TransferFailureTest, AStaleSocketOfAKilledReceiverIsTakenOver) {
   {
     Command killed = recv({"channel"});

@@ -144,6 +144,37 @@ TEST_F(TransferTest, TwoSendersAtOnceAreServedByTwoReceiversInTurn) {
   EXPECT_TRUE(second.succeeds());
 }
 
+TEST_F(TransferTest, MakesTheOutputToWhichALinkLeadsWhereNothingIsYet) {
+  std::filesystem::create_directory(file("elsewhere"));
+  std::filesystem::create_symlink("elsewhere/second", file("first"));
+  std::filesystem::create_symlink(file("elsewhere/result"), file("elsewhere/second"));
+  write_file(file("in"), "content");
+  for (const std::string kind : {"--quiet", "--resume"}) {
+    SCOPED_TRACE(kind);
+    Command receiver = recv({"channel", "--output", file("first"), kind});
+    EXPECT_TRUE(send({"channel", file("in")}).succeeds());
+    EXPECT_TRUE(receiver.succeeds());
+    EXPECT_EQ(read_file(file("elsewhere/result")), "content");
+    std::filesystem::remove(file("elsewhere/result"));
+  }
+  std::filesystem::create_symlink("circle", file("circle"));
+  EXPECT_TRUE(recv({"channel", "--output", file("circle")}).fails(1, "Too many levels of symbolic links"));
+}
+
+TEST_F(TransferTest, TakesOutputNamesOfAnyLengthThatTheFileSystemTakes) {
+  write_file(file("in"), "content");
+  for (const std::size_t length : {242U, 243U, 250U, 255U}) {
+    for (const std::string kind : {"--quiet", "--resume"}) {
+      SCOPED_TRACE(kind + " " + std::to_string(length));
+      const auto output = output_directory() / std::string(length, 'x');
+      Command receiver = recv({"channel", "--output", output, kind});
+      EXPECT_TRUE(send({"channel", file("in")}).succeeds());
+      EXPECT_TRUE(receiver.succeeds());
+      EXPECT_EQ(read_file(output), "content");
+    }
+  }
+}
+
 TEST_F(TransferTest, ReplacesTheOldOutputBehindALinkAndKeepsItsPermissions) {
   const auto directory = output_directory();
   write_file(directory / "real", "old");

@@ -56,7 +56,7 @@ fs::path runtime_directory() {
   try {
     base::check_safe_directory(directory);
   } catch (const error& why) {
-    throw error(why.code(), std::string("XDG_RUNTIME_DIR: ") + why.what());
+    throw why.about("XDG_RUNTIME_DIR");
   }
   return directory / "sluice";
 }

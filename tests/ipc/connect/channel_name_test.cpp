@@ -200,6 +200,8 @@ TEST_F(ChannelName, RefusesARuntimeDirectoryOfAnotherUser) {
   fs::remove(home_.file("sluice"));
   ASSERT_EQ(::chown(home_.path().c_str(), 65534, 65534), 0);
   EXPECT_TRUE(throws(errc::unsafe_place, "XDG_RUNTIME_DIR", [] { resolve_channel_name("orders"); }));
+  EXPECT_FALSE(
+      throws(errc::unsafe_place, "unsafe place: unsafe place", [] { resolve_channel_name("orders"); }));
 }
 
 }  // namespace
