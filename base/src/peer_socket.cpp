@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <cstring>
 #include <exception>
 #include <thread>
 
@@ -35,9 +36,12 @@ bool holds_descriptors(int socket) noexcept {
   // for nothing else.
   const int on = 1;
   ::setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+  int type = SOCK_STREAM;
+  socklen_t size = sizeof type;
+  ::getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size);
   alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(ucred))> credentials;
-  char byte = 0;
-  iovec part{.iov_base = &byte, .iov_len = 1};
+  std::array<std::byte, 4096> bytes_in_front;  // of packets the rest goes, too
+  iovec part{.iov_base = bytes_in_front.data(), .iov_len = bytes_in_front.size()};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
@@ -47,12 +51,27 @@ bool holds_descriptors(int socket) noexcept {
     const ssize_t bytes = ::recvmsg(socket, &message, flags);
     if (bytes < 0 && errno != EINTR && errno != ECONNRESET) return false;  // a reset is told once
     if (bytes < 0) flags ^= MSG_PEEK;
-    if (bytes == 0 && message.msg_controllen == 0) return false;
+    if (bytes == 0 && (type == SOCK_STREAM || message.msg_controllen == 0)) return false;
     if (bytes >= 0 && (message.msg_flags & MSG_CTRUNC) != 0) return true;
   }
 }
 
 }  // namespace
+
+std::vector<Descriptor> take_descriptors(msghdr& message) {
+  std::vector<Descriptor> taken;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    taken.reserve(ControlBuffer::kMostDescriptors);  // so that nothing below can throw and leak
+    const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
+      taken.emplace_back(fd);
+    }
+  }
+  return taken;
+}
 
 void close_aside(std::vector<Descriptor> descriptors) noexcept {
   // Memory that can be sealed is of the kernel's own.

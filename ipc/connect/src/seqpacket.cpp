@@ -162,36 +162,12 @@ base::PeerSocket connect_until(const std::filesystem::path& path, uid_t expected
 
 namespace {
 
-// As many as the kernel passes at once (SCM_MAX_FD). Those for which there's no room it would close here.
-constexpr std::size_t kMostDescriptors = 253;
-
-// Room for the control data of one packet, aligned as its header demands.
-struct alignas(cmsghdr) ControlBuffer {
-  std::array<std::byte, CMSG_SPACE(kMostDescriptors * sizeof(int))> bytes{};
-};
-
 bool means_peer_gone(int code) {
   return code == EPIPE || code == ECONNRESET || code == ECONNREFUSED || code == ENOTCONN;
 }
 
 [[noreturn]] void throw_peer_gone() {
   throw error(connect_errc::peer_gone, "the peer closed the rendezvous socket");
-}
-
-// Takes ownership of every descriptor that the kernel installed for this message, wanted or not.
-std::vector<Descriptor> take_descriptors(msghdr& message) {
-  std::vector<Descriptor> taken;
-  taken.reserve(kMostDescriptors);  // so that nothing below can throw and leak
-  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
-      taken.emplace_back(fd);
-    }
-  }
-  return taken;
 }
 
 void check_limits(int flags, std::size_t descriptors) {
@@ -234,7 +210,7 @@ void send_packet(int socket, std::span<const std::byte> packet, std::span<const 
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  ControlBuffer control;
+  base::ControlBuffer control;
   if (!descriptors.empty()) {
     message.msg_control = control.bytes.data();
     message.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
@@ -259,7 +235,7 @@ void send_packet(int socket, std::span<const std::byte> packet, std::span<const 
 
 std::optional<Packet> try_receive_packet(int socket) {
   std::array<std::byte, kMaxPacketBytes> buffer;
-  ControlBuffer control;
+  base::ControlBuffer control;
   for (;;) {
     iovec part{.iov_base = buffer.data(), .iov_len = buffer.size()};
     msghdr message{};
@@ -277,7 +253,7 @@ std::optional<Packet> try_receive_packet(int socket) {
       throw_errno("receiving from the peer");
     }
     Packet packet;
-    packet.descriptors = take_descriptors(message);
+    packet.descriptors = base::take_descriptors(message);
     check_limits(message.msg_flags, packet.descriptors.size());
     if (received == 0) throw_peer_gone();
     packet.bytes.assign(buffer.begin(), buffer.begin() + received);

@@ -9,10 +9,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <csignal>
-#include <ctime>
 #include <utility>
 
+#include "sluice/base/detail/peer_socket.hpp"
+#include "sluice/base/detail/signals_blocked.hpp"
 #include "sluice/base/detail/wait_for_events.hpp"
 #include "sluice/base/error.hpp"
 
@@ -44,32 +44,13 @@ Descriptor without_waiting(Descriptor given, int access) {
   return given;
 }
 
-/// Keeps SIGPIPE of a write to a pipe from the process: blocked in this thread, and taken away if it came.
-class NoBrokenPipeSignal {
- public:
-  NoBrokenPipeSignal() noexcept {
-    ::sigemptyset(&pipe_);
-    ::sigaddset(&pipe_, SIGPIPE);
-    sigset_t pending;
-    ::sigpending(&pending);
-    was_pending_ = ::sigismember(&pending, SIGPIPE) == 1;
-    ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
-  }
-  NoBrokenPipeSignal(const NoBrokenPipeSignal&) = delete;
-  NoBrokenPipeSignal& operator=(const NoBrokenPipeSignal&) = delete;
-  ~NoBrokenPipeSignal() {
-    const int saved = errno;
-    const timespec at_once{};
-    if (!was_pending_) ::sigtimedwait(&pipe_, nullptr, &at_once);
-    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-    errno = saved;
-  }
-
- private:
-  sigset_t pipe_{};
-  sigset_t before_{};
-  bool was_pending_ = false;
-};
+/// In a Unix socket descriptors may be left, whose close can block.
+void close_end(Descriptor end) noexcept {
+  int domain = AF_UNSPEC;
+  socklen_t size = sizeof domain;
+  ::getsockopt(end.get(), SOL_SOCKET, SO_DOMAIN, &domain, &size);
+  if (domain == AF_UNIX) base::PeerSocket(std::move(end)).close();
+}
 
 std::uint64_t total_bytes(std::span<const iovec> parts) noexcept {
   std::uint64_t total = 0;
@@ -170,8 +151,8 @@ ssize_t NativeChannel::write_some(std::span<iovec> parts) const noexcept {
     message.msg_iovlen = parts.size();
     return ::sendmsg(output(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   }
-  const NoBrokenPipeSignal no_signal;
-  return ::writev(output(), parts.data(), static_cast<int>(parts.size()));
+  return base::without_broken_pipe_signal(
+      [&] { return ::writev(output(), parts.data(), static_cast<int>(parts.size())); });
 }
 
 Status NativeChannel::read(std::span<const std::byte>& message, const Deadline* deadline) {
@@ -244,13 +225,29 @@ Status NativeChannel::fill() {
   return Status::ok;
 }
 
-ssize_t NativeChannel::read_some(std::span<std::byte> room) const noexcept {
-  if (input_is_socket_) return ::recv(input_.get(), room.data(), room.size(), MSG_DONTWAIT);
-  return ::read(input_.get(), room.data(), room.size());
+/// Descriptors belong to no message: a peer that sends some breaks a rule.
+ssize_t NativeChannel::read_some(std::span<std::byte> room) {
+  if (!input_is_socket_) return ::read(input_.get(), room.data(), room.size());
+  base::ControlBuffer control;
+  iovec part{room.data(), room.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.bytes.data();
+  message.msg_controllen = control.bytes.size();
+  const ssize_t got = ::recvmsg(input_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (got < 0) return got;
+  std::vector<Descriptor> descriptors = base::take_descriptors(message);
+  if (descriptors.empty()) return got;
+  (void)finish(Status::broken,
+               "the peer sent " + std::to_string(descriptors.size()) + " descriptors, expected none");
+  base::close_aside(std::move(descriptors));
+  errno = EPROTO;
+  return -1;
 }
 
 Status NativeChannel::fill_packet(std::span<const std::byte>& message) {
-  // Looks at the packet's size first. No room for descriptors: the kernel drops what the peer attached.
+  // Looks at the packet's size first. Its descriptors stay in the queue.
   alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(ucred))> control{};
   msghdr peek{};
   peek.msg_control = control.data();
@@ -265,7 +262,7 @@ Status NativeChannel::fill_packet(std::span<const std::byte>& message) {
                                       std::to_string(options_.max_message_bytes));
   }
   if (buffer_.size() < bytes + 1) buffer_.resize(bytes + 1);
-  const ssize_t got = ::recv(input_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+  const ssize_t got = read_some(buffer_);
   if (got < 0) return would_wait(errno) ? Status::would_block : finish(end_of_peer(errno));
   message = std::span<const std::byte>(buffer_).first(static_cast<std::size_t>(got));
   return Status::ok;
@@ -286,8 +283,8 @@ void NativeChannel::close() noexcept {
   // Both threads leave when they see it; then the peer sees the end.
   const std::scoped_lock lock(writing_, reading_);
   if (input_is_socket_ && input_) ::shutdown(input_.get(), SHUT_RDWR);
-  input_.reset();
-  output_.reset();
+  close_end(std::move(input_));
+  close_end(std::move(output_));
 }
 
 Status NativeChannel::finish(Status reason, const std::string& text) noexcept {

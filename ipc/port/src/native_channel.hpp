@@ -49,7 +49,7 @@ class NativeChannel {
   Status take_message(std::span<const std::byte>& message);
   Status fill();
   Status fill_packet(std::span<const std::byte>& message);
-  ssize_t read_some(std::span<std::byte> room) const noexcept;
+  ssize_t read_some(std::span<std::byte> room);
   Status wait(int fd, short events, Deadline deadline) const;
   Status finish(Status reason, const std::string& text = {}) noexcept;
   int output() const noexcept { return output_ ? output_.get() : input_.get(); }

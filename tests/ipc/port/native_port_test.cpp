@@ -10,12 +10,14 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstring>
 #include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "blocking_descriptor.hpp"
 #include "open_descriptors.hpp"
 #include "sluice/base/error.hpp"
 #include "throws.hpp"
@@ -235,6 +237,59 @@ TEST_F(NativePortOfAPeer, TellsTheHandlersOfABrokenPeer) {
   EXPECT_EQ(port_.run(), Status::broken);
   EXPECT_EQ(got, (std::vector<std::string>{
                      "ok", "the peer ended inside a length of 4 bytes: 2 bytes came, the length included"}));
+}
+
+/// A peer that sends a descriptor whose close blocks, with whatever a message begins with.
+class BlockingCloseOfAPeer : public ::testing::TestWithParam<int> {
+ protected:
+  BlockingCloseOfAPeer() {
+    auto [ours, theirs] = socket_pair(GetParam());
+    port_ = wrap_native_port(std::move(ours));
+    peer_ = std::move(theirs);
+  }
+  void SetUp() override {
+    if (blocking_.get() < 0) GTEST_SKIP() << "needs TCP on the loopback device";
+    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> control{};
+    std::array<char, 5> bytes{1, 0, 0, 0, 'x'};
+    iovec part{bytes.data(), bytes.size()};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    const int fd = blocking_.get();
+    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    ASSERT_EQ(::sendmsg(peer_.get(), &message, 0), static_cast<ssize_t>(bytes.size()));
+    blocking_.let_go();
+  }
+  void TearDown() override {
+    // Far less than the minute that the close takes, and more than a loaded machine needs.
+    EXPECT_LT(std::chrono::steady_clock::now() - start_, 30s);
+  }
+
+  const test::Watchdog watchdog_{50s, "a close that blocks"};
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  test::BlockingDescriptor blocking_;
+  NativePort port_;
+  Descriptor peer_;
+};
+INSTANTIATE_TEST_SUITE_P(Kinds, BlockingCloseOfAPeer, ::testing::Values(SOCK_SEQPACKET, SOCK_STREAM),
+                         [](const auto& type) {
+                           return std::string(type.param == SOCK_SEQPACKET ? "PacketSocket" : "StreamSocket");
+                         });
+
+TEST_P(BlockingCloseOfAPeer, HoldsUpNoRead) {
+  EXPECT_EQ(port_.receive().status(), Status::broken);
+  EXPECT_EQ(port_.failure_text(), "the peer sent 1 descriptors, expected none");
+  EXPECT_FALSE(port_.is_open());
+}
+
+TEST_P(BlockingCloseOfAPeer, HoldsUpNoCloseOfAPortThatDoesNotRead) {
+  port_.close();
 }
 
 TEST(NativePort, RefusesWhatCarriesNoMessages) {

@@ -3,6 +3,9 @@
 // wait that nobody has received.
 #pragma once
 
+#include <sys/socket.h>
+
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -13,6 +16,16 @@
 #pragma GCC visibility push(default)
 
 namespace sluice::base {
+
+/// Room for the control data that comes with one read: its sender's credentials, and as many descriptors as the
+/// kernel passes at once (SCM_MAX_FD). Those for which there's no room it would close on the reading thread.
+struct alignas(cmsghdr) ControlBuffer {
+  static constexpr std::size_t kMostDescriptors = 253;
+  std::array<std::byte, CMSG_SPACE(3 * sizeof(int)) + CMSG_SPACE(kMostDescriptors * sizeof(int))> bytes;
+};
+
+/// Takes ownership of every descriptor that came with a message, wanted or not.
+std::vector<Descriptor> take_descriptors(msghdr& message);
 
 /// Closes descriptors of any kind on a thread made for it; here only if none can be made.
 void close_aside(std::vector<Descriptor> descriptors) noexcept;

@@ -37,7 +37,7 @@ struct NativePortOptions {
 };
 
 /// Satisfies MessagePortLike and PullPort. Ends: closed if the other side closed or died (the kernel tells no
-/// difference), broken if a message is cut off or too long. Never raises SIGPIPE. Threads: as there. In a
+/// difference), broken if a message is cut off or too long, or descriptors come with it. Never raises SIGPIPE. Threads: as there. In a
 /// forked child calls return Status::forked, setters of handlers, start() and run() throw errc::misuse, and
 /// nothing is touched.
 class NativePort {
