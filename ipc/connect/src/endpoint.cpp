@@ -21,7 +21,7 @@
 namespace sluice {
 namespace {
 
-/// Each holds a region; further clients wait in the socket's queue.
+/// Each holds a region; further clients wait.
 constexpr std::size_t kMaxHandshakesAtOnce = 8;
 
 ipc::Plan plain_plan(const PortOptions& port) {
@@ -71,6 +71,7 @@ class Listener::Impl {
     ipc::Reception::Rules rules;
     rules.users = options_.allowed_users.empty() ? std::vector<uid_t>{::geteuid()} : options_.allowed_users;
     rules.most_at_once = kMaxHandshakesAtOnce;
+    rules.patience = options_.handshake_timeout;
     rules.shake_hands = [this](base::PeerSocket client) {
       return std::make_unique<ipc::Opening>(std::move(client), plan_, nullptr, options_.handshake_timeout,
                                             opened_);
@@ -89,7 +90,7 @@ class Listener::Impl {
     }
   }
 
-  void wait_for_events(Deadline deadline) const {
+  void wait_for_events(Deadline deadline) {
     std::vector<pollfd> polled{{stop_.fd(), POLLIN, 0}};
     reception_.wait_for(polled, deadline);
     base::wait_for_any_event(polled, deadline);

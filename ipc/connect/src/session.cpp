@@ -61,6 +61,7 @@ ipc::Opened wait_for_peer(ipc::ListeningSocket& listener, const ipc::Plan& plan,
   std::optional<error> refused;
   ipc::Reception::Rules rules;
   rules.users = {plan.peer_user()};
+  rules.patience = plan.options.handshake_timeout;
   rules.shake_hands = [&](base::PeerSocket client) {
     const auto timeout =
         std::min<std::chrono::nanoseconds>(plan.options.handshake_timeout, deadline - steady_clock::now());
@@ -74,7 +75,7 @@ ipc::Opened wait_for_peer(ipc::ListeningSocket& listener, const ipc::Plan& plan,
   ipc::Reception reception(&listener, std::move(rules));
   while (!reception.advance()) {
     // One that has begun in time comes to its own end, so that the other side is told.
-    if (reception.empty() && steady_clock::now() >= deadline) {
+    if (reception.idle() && steady_clock::now() >= deadline) {
       const std::string nobody =
           "nobody joined the session at " + base::quoted_text(listener.path().native()) + " in time";
       if (!refused) throw error(errc::timed_out, nobody + hint);
@@ -83,7 +84,7 @@ ipc::Opened wait_for_peer(ipc::ListeningSocket& listener, const ipc::Plan& plan,
       throw error(errc::timed_out, nobody + "; refused: " + refused->what());
     }
     std::vector<pollfd> polled;
-    Deadline until = reception.empty() ? deadline : kNoDeadline;
+    Deadline until = reception.idle() ? deadline : kNoDeadline;
     reception.wait_for(polled, until);
     base::wait_for_any_event(polled, until);
   }

@@ -82,7 +82,7 @@ void SessionPort::step() {
   } catch (const error&) {
     // No client could be taken in; the next try is after a pause.
   }
-  if (ended_ || connected_ || !reception_.empty()) return;
+  if (ended_ || connected_ || !reception_.idle()) return;
   if (steady_clock::now() >= keep_until_) {
     end(Status::peer_died, "nobody came back within the resume window");
   } else if (!place_.listener && steady_clock::now() >= connect_again_) {
@@ -100,7 +100,7 @@ void SessionPort::wait_for_something() {
   if (connected_) {
     polled.push_back({connection_.socket.get(), POLLIN | POLLRDHUP, 0});
     polled.push_back({connection_.peer_pidfd.get(), POLLIN, 0});
-  } else if (reception_.empty()) {
+  } else if (reception_.idle()) {
     deadline = place_.listener ? keep_until_ : std::min(keep_until_, connect_again_);
   }
   reception_.wait_for(polled, deadline);
@@ -183,6 +183,7 @@ SessionEvent SessionPort::resumed_with(const ring::PeerView& fresh) const {
 Reception::Rules SessionPort::rules() {
   Reception::Rules rules;
   rules.users = {plan_.peer_user()};
+  rules.patience = plan_.options.handshake_timeout;
   rules.shake_hands = [this](base::PeerSocket client) {
     return std::make_unique<Succession>(std::move(client), *this);
   };

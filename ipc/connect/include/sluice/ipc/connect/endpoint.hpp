@@ -35,7 +35,9 @@ struct ListenOptions {
   /// file is open to everybody and each client's user is checked; others can reach it under a path only,
   /// since the runtime directory is this user's own.
   std::vector<uid_t> allowed_users{};
-  /// How long one client may take for the whole handshake; more than 0.
+  /// How long one client may take for its first packet, and then again for the whole handshake; more than 0.
+  /// At most 32 clients wait that have said nothing. If more come the one that has been silent for longest,
+  /// and for 50 ms at least, is refused.
   Duration handshake_timeout = std::chrono::seconds(5);
   /// Told why a client was refused, in words; called on the accepting thread.
   std::function<void(const std::string& reason)> on_refused{};
@@ -60,7 +62,7 @@ class Listener {
   Listener& operator=(Listener&&) noexcept;
   ~Listener();
 
-  /// The next connection whose handshake succeeds. Handshakes of several clients go on side by side, and a
+  /// The next connection whose handshake succeeds. Handshakes of up to 8 clients go on side by side, and a
   /// client that fails its own is refused without disturbing the others. Throws connect_errc::closed once the
   /// listener is closed, and system errors.
   Port accept();

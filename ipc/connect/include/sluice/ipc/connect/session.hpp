@@ -84,7 +84,8 @@ struct SessionOptions {
   /// the resumption are marked: see Message::replayed. A sequence that the peer has not posted yet throws
   /// checkpoint_errc::bad_checkpoint.
   std::optional<StreamCheckpoint> checkpoint{};
-  /// How long one handshake may take; more than 0.
+  /// How long one handshake may take; more than 0. A host has one at a time: it begins with a client's first
+  /// packet, and silent clients wait aside, as ListenOptions says.
   Duration handshake_timeout = std::chrono::seconds(5);
   /// host_session() only: a second process that joins while the first still runs takes its place. Otherwise
   /// it is refused. The one that is replaced is told: its calls say superseded, and what it writes from then
