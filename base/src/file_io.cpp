@@ -118,6 +118,13 @@ bool lock_file(int fd, int how, const std::string& name) {
   return true;
 }
 
+bool is_same_file(int one, int other) noexcept {
+  struct stat first {};
+  struct stat second {};
+  return ::fstat(one, &first) == 0 && ::fstat(other, &second) == 0 && first.st_ino == second.st_ino &&
+         first.st_dev == second.st_dev;
+}
+
 bool is_named(int fd, int directory, const std::string& name) noexcept {
   struct stat ours {};
   struct stat named {};

@@ -81,10 +81,6 @@ void check_records(const OwnView& fresh, const Extent& extent, Deadline deadline
 
 OwnedRegion OwnedRegion::continue_from(const PeerView& old, const RegionOptions& options, Position released,
                                        Deadline deadline) {
-  if (old.header.capacity > options.capacity) {
-    refuse("expected a ring of at most the " + std::to_string(options.capacity) +
-           " bytes that are wanted here, got " + std::to_string(old.header.capacity));
-  }
   // A replaced producer whose releases nobody makes any more can move its oldest record only so often.
   constexpr std::uint64_t kAttempts = 2 * kMarksPerLap;
   for (std::uint64_t attempt = 0; attempt < kAttempts; ++attempt) {

@@ -273,9 +273,10 @@ PeerRegion& PeerRegion::operator=(PeerRegion&&) noexcept = default;
 PeerRegion::~PeerRegion() = default;
 
 PeerRegion PeerRegion::open(Descriptor&& descriptor, const SessionId& session, EpochRange epochs,
-                            Backing backing) {
+                            Backing backing, const std::function<void(const RegionHeader&)>& accept) {
   const RegionHeader header = check_region(descriptor.get(), backing);
   check_identity(header, session, epochs);
+  if (accept) accept(header);
   return map(std::move(descriptor), header);
 }
 

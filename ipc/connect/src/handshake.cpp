@@ -197,15 +197,16 @@ void Handshake::take_answer(Packet packet) {
   expect_descriptors(packet, has_pidfd ? 2 : 1);
   Descriptor pidfd = take_pidfd(packet, has_pidfd);
   Descriptor& region = packet.descriptors.front();
-  const SessionInfo& next = keeping_.next;
-  std::shared_ptr<const ring::PeerRegion> peer;
-  if (keeping_.old == nullptr) {
-    peer = open_new_region(std::move(region), next, backing_);
-  } else {
-    peer = std::make_shared<const ring::PeerRegion>(
-        ring::PeerRegion::open(std::move(region), next.id, next.epoch, backing_));
-    check_successor(peer->view(), keeping_.old->view(), keeping_.own->view(), floor_, deadline_);
-  }
+  const auto& [next, own, old] = keeping_;
+  const auto accept = [this, offered = region.get()](const ring::RegionHeader& header) {
+    check_unused(offered, keeping_.own->descriptor());
+    if (keeping_.old == nullptr) return check_new_ring(header);
+    check_unused(offered, keeping_.old->descriptor());
+    check_same_size(header, keeping_.old->view().header);
+  };
+  auto peer = std::make_shared<const ring::PeerRegion>(
+      ring::PeerRegion::open(std::move(region), next.id, next.epoch, backing_, accept));
+  if (old != nullptr) check_successor(peer->view(), old->view(), own->view(), floor_, deadline_);
   adopt(std::move(peer), std::move(pidfd));
   step_ = Step::done;
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "port_regions.hpp"
@@ -38,13 +39,11 @@ void Opening::begin_anew(const SessionInfo& session) {
 }
 
 /// [COPY] `old` is the region of this side's predecessor, `peer` the ring that it received from.
-void Opening::go_on_from(const ring::PeerView& old, const ring::PeerView& peer, const SessionInfo& session,
-                         std::uint64_t most_ring_bytes) {
+void Opening::go_on_from(const ring::PeerView& old, const ring::PeerView& peer, const SessionInfo& session) {
   info_ = session;
   const ring::Position released = floor_of(old).released;
   start_ = find_start(peer, released, session.id, plan_.options.checkpoint, deadline());
   ring::RegionOptions region;
-  region.capacity = most_ring_bytes;
   region.session = session.id;
   region.epoch = session.epoch;
   region.features = features(plan_.options.port.wait);
@@ -59,8 +58,7 @@ Keeping Opening::keep() {
   }
   const ring::PeerView& old = stored_->own.view();
   const ring::PeerView& peer = stored_->peer.view();
-  go_on_from(old, peer, {old.header.session, std::max(old.header.epoch, peer.header.epoch) + 1},
-             old.header.capacity);
+  go_on_from(old, peer, {old.header.session, std::max(old.header.epoch, peer.header.epoch) + 1});
   return {info_, &*own_, &stored_->peer};
 }
 
@@ -73,16 +71,25 @@ void Opening::adopt(std::shared_ptr<const ring::PeerRegion> peer, Descriptor pee
 
 const ring::OwnedRegion& Opening::join(const SessionInfo& session, Descriptor& region, Descriptor* old) {
   if (old == nullptr) {
-    peer_ = open_new_region(std::move(region), session, plan_.backing());
+    peer_ = std::make_shared<const ring::PeerRegion>(ring::PeerRegion::open(
+        std::move(region), session.id, session.epoch, plan_.backing(), check_new_ring));
     begin_anew(session);
     start_->consumer = ring::ConsumerStart::of(peer_->view().header);
   } else {
     const ring::EpochRange epochs(1, session.epoch);
     peer_ = std::make_shared<const ring::PeerRegion>(
         ring::PeerRegion::open(std::move(region), session.id, epochs, plan_.backing()));
-    const auto mine = ring::PeerRegion::open(std::move(*old), session.id, epochs, plan_.backing());
-    // What the peer says is ours may be of any size.
-    go_on_from(mine.view(), peer_->view(), session, plan_.options.port.ring_bytes);
+    const auto accept = [this, offered = old->get()](const ring::RegionHeader& header) {
+      check_unused(offered, peer_->descriptor());
+      // What the peer says is ours may be of any size.
+      if (const std::uint64_t most = plan_.options.port.ring_bytes; header.capacity > most) {
+        throw error(ring::errc::bad_region, "the peer's region: expected a ring of at most the " +
+                                                std::to_string(most) + " bytes that are wanted here, got " +
+                                                std::to_string(header.capacity));
+      }
+    };
+    const auto mine = ring::PeerRegion::open(std::move(*old), session.id, epochs, plan_.backing(), accept);
+    go_on_from(mine.view(), peer_->view(), session);
   }
   return *own_;
 }

@@ -56,8 +56,7 @@ class Opening final : public Handshake {
   void joined(Descriptor peer_pidfd, bool peer_lives) override;
 
   void begin_anew(const SessionInfo& session);
-  void go_on_from(const ring::PeerView& old, const ring::PeerView& peer, const SessionInfo& session,
-                  std::uint64_t most_ring_bytes);
+  void go_on_from(const ring::PeerView& old, const ring::PeerView& peer, const SessionInfo& session);
 
   const Plan& plan_;
   const StoredSession* stored_;

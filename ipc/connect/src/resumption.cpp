@@ -3,6 +3,7 @@
 #include <atomic>
 #include <string>
 
+#include "sluice/base/detail/file_io.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/ring/error.hpp"
 #include "sluice/ring/history.hpp"
@@ -104,16 +105,22 @@ CopyFloor floor_of(const ring::PeerView& ring) noexcept {
           ring.control->release.released.load(std::memory_order_acquire)};
 }
 
+void check_unused(int offered, int used) {
+  if (!base::is_same_file(offered, used)) return;
+  throw error(ring::errc::bad_region,
+              "the peer's region: expected one of its own, got one that is in use already");
+}
+
+void check_same_size(const ring::RegionHeader& fresh, const ring::RegionHeader& old) {
+  if (fresh.capacity == old.capacity && fresh.replay_window == old.replay_window) return;
+  throw error(ring::errc::bad_region,
+              "the peer's new region: expected a ring of " + std::to_string(old.capacity) +
+                  " bytes with a window of " + std::to_string(old.replay_window) + ", got " +
+                  std::to_string(fresh.capacity) + " and " + std::to_string(fresh.replay_window));
+}
+
 void check_successor(const ring::PeerView& fresh, const ring::PeerView& old, const ring::PeerView& own,
                      const CopyFloor& floor, Deadline deadline) {
-  if (fresh.header.capacity != old.header.capacity ||
-      fresh.header.replay_window != old.header.replay_window) {
-    throw error(ring::errc::bad_region, "the peer's new region: expected a ring of " +
-                                            std::to_string(old.header.capacity) + " bytes with a window of " +
-                                            std::to_string(old.header.replay_window) + ", got " +
-                                            std::to_string(fresh.header.capacity) + " and " +
-                                            std::to_string(fresh.header.replay_window));
-  }
   const CopyFloor now = floor_of(fresh);
   if (before(now.tail, floor.tail)) {
     throw error(ring::errc::bad_region, "the peer's new region: expected a tail of at least " +

@@ -30,9 +30,16 @@ struct CopyFloor {
 };
 CopyFloor floor_of(const ring::PeerView& ring) noexcept;
 
+/// Throws ring::errc::bad_region if a region that was offered is one that is in use already: the peer would
+/// have this side talk to itself.
+void check_unused(int offered, int used);
+
+/// Throws ring::errc::bad_region unless the rings have the same size and replay window.
+void check_same_size(const ring::RegionHeader& fresh, const ring::RegionHeader& old);
+
 /// Throws ring::errc::bad_region unless `fresh`, which its owner doesn't write yet, goes on with the ring of
-/// `old`: it takes nothing back, its records are whole and carry the same numbers, and it has released
-/// records of `own`.
+/// `old`, which has the same size: it takes nothing back, its records are whole and carry the same numbers,
+/// and it has released records of `own`.
 void check_successor(const ring::PeerView& fresh, const ring::PeerView& old, const ring::PeerView& own,
                      const CopyFloor& floor, Deadline deadline);
 

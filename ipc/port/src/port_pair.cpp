@@ -6,6 +6,7 @@
 
 #include <array>
 #include <memory>
+#include <utility>
 
 #include "port_impl.hpp"
 #include "port_regions.hpp"
@@ -17,7 +18,8 @@ std::shared_ptr<const ring::PeerRegion> see(const ring::OwnedRegion& region) {
   Descriptor copy(::fcntl(region.descriptor(), F_DUPFD_CLOEXEC, 0));
   if (!copy) throw_errno("duplicating a region's descriptor");
   const ring::RegionHeader& header = region.view().header;
-  return ipc::open_new_region(std::move(copy), {header.session, header.epoch});
+  return std::make_shared<const ring::PeerRegion>(
+      ring::PeerRegion::open(std::move(copy), header.session, header.epoch));
 }
 
 }  // namespace

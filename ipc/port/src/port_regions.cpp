@@ -5,7 +5,6 @@
 
 #include <cerrno>
 #include <string>
-#include <utility>
 
 #include "sluice/base/error.hpp"
 #include "sluice/ring/detail/barrier.hpp"
@@ -57,18 +56,12 @@ ring::OwnedRegion make_region(const PortOptions& options, const SessionInfo& ses
   return ring::OwnedRegion::create(region);
 }
 
-std::shared_ptr<const ring::PeerRegion> open_new_region(Descriptor&& descriptor, const SessionInfo& session,
-                                                        ring::Backing backing) {
-  auto region = std::make_shared<const ring::PeerRegion>(
-      ring::PeerRegion::open(std::move(descriptor), session.id, session.epoch, backing));
-  const ring::RegionHeader& header = region->view().header;
-  if (header.first_position != 0 || header.first_sequence != 1) {
-    throw error(ring::errc::bad_region,
-                "the peer's region: expected a new ring at position 0, record 1; got position " +
-                    std::to_string(header.first_position) + ", record " +
-                    std::to_string(header.first_sequence));
-  }
-  return region;
+void check_new_ring(const ring::RegionHeader& header) {
+  if (header.first_position == 0 && header.first_sequence == 1) return;
+  throw error(ring::errc::bad_region,
+              "the peer's region: expected a new ring at position 0, record 1; got position " +
+                  std::to_string(header.first_position) + ", record " +
+                  std::to_string(header.first_sequence));
 }
 
 }  // namespace sluice::ipc

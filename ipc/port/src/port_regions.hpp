@@ -3,9 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 
-#include "sluice/base/descriptor.hpp"
 #include "sluice/ipc/port/port.hpp"
 #include "sluice/ipc/port/port_options.hpp"
 #include "sluice/ring/region.hpp"
@@ -25,9 +23,7 @@ std::uint32_t features(const WaitOptions& wait);
 ring::OwnedRegion make_region(const PortOptions& options, const SessionInfo& session,
                               const std::filesystem::path& file = {});
 
-/// Maps the region of a peer whose ring is at its beginning, and takes its descriptor. Throws as
-/// PeerRegion::open.
-std::shared_ptr<const ring::PeerRegion> open_new_region(Descriptor&& descriptor, const SessionInfo& session,
-                                                        ring::Backing backing = ring::Backing::sealed_memory);
+/// Throws ring::errc::bad_region unless the ring is at its beginning.
+void check_new_ring(const ring::RegionHeader& header);
 
 }  // namespace sluice::ipc

@@ -28,6 +28,7 @@
 #include "sluice/ring/region.hpp"
 #include "temp_directory.hpp"
 #include "throws.hpp"
+#include "tight_address_space.hpp"
 #include "watchdog.hpp"
 
 namespace sluice::test {
@@ -39,6 +40,15 @@ using ipc::encode_packet;
 using ipc::Hello;
 using ipc::Offer;
 using ipc::Welcome;
+
+/// Mapped, a region takes twice that.
+constexpr std::uint64_t kLarge = 128ULL << 20U;
+
+Descriptor large_region(ring::RegionOptions options) {
+  options.capacity = kLarge;
+  options.replay_window = 0;
+  return Descriptor(::fcntl(ring::OwnedRegion::create(options).descriptor(), F_DUPFD_CLOEXEC, 0));
+}
 
 class Handshake : public ::testing::Test {
  protected:
@@ -217,6 +227,28 @@ TEST_F(Handshake, RefusesARegionThatDoesNotStartAtTheBeginning) {
   expect_refusal("new ring");
 }
 
+TEST_F(Handshake, RefusesItsOwnRegionSentBack) {
+  PacketSocket client = raw_client();
+  client.send(encode_packet(Hello{}), {}, deadline_in(10s));
+  EXPECT_FALSE(listener_->accept_for(20ms));
+  const ipc::Packet offer = client.receive(deadline_in(10s));
+  const std::vector<int> descriptors{offer.descriptors.front().get()};
+  client.send(encode_packet(Answer{}), descriptors, deadline_in(10s));
+  expect_refusal("one that is in use already");
+}
+
+TEST_F(Handshake, RefusesALargeRegionBeforeItMapsIt) {
+  if (!kAddressSpaceCanBeTight) GTEST_SKIP() << "a sanitizer needs address space of its own";
+  PacketSocket client = raw_client();
+  const Offer offer = offer_for(client);
+  const Descriptor region =
+      large_region({.first_position = 64, .session = offer.session, .epoch = offer.epoch});
+  const std::vector<int> descriptors{region.get()};
+  const TightAddressSpace tight(kLarge);
+  client.send(encode_packet(Answer{}), descriptors, deadline_in(10s));
+  expect_refusal("new ring");
+}
+
 TEST_F(Handshake, GivesUpOnAClientThatSaysNothing) {
   const PacketSocket client = raw_client();
   expect_refusal("in time");
@@ -361,6 +393,16 @@ TEST_F(HostileListener, IsRefusedForAnOfferWithoutARegion) {
 TEST_F(HostileListener, IsRefusedForAForgedRegion) {
   expect_connect_fails(ring::errc::bad_region, "seals", [](PacketSocket& client) {
     const Descriptor region(::memfd_create("r", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    const std::vector<int> descriptors{region.get()};
+    client.send(encode_packet(Offer{}), descriptors, deadline_in(10s));
+  });
+}
+
+TEST_F(HostileListener, IsRefusedForALargeRegionBeforeThatIsMapped) {
+  if (!kAddressSpaceCanBeTight) GTEST_SKIP() << "a sanitizer needs address space of its own";
+  const Descriptor region = large_region({.first_position = 64, .epoch = 1});
+  const TightAddressSpace tight(kLarge);
+  expect_connect_fails(ring::errc::bad_region, "new ring", [&](PacketSocket& client) {
     const std::vector<int> descriptors{region.get()};
     client.send(encode_packet(Offer{}), descriptors, deadline_in(10s));
   });

@@ -28,6 +28,7 @@
 #include "sluice/ipc/connect/session.hpp"
 #include "temp_directory.hpp"
 #include "throws.hpp"
+#include "tight_address_space.hpp"
 #include "watchdog.hpp"
 
 namespace sluice::test {
@@ -46,6 +47,8 @@ using ring::PeerRegion;
 /// Records of both rings: a number of 8 bytes behind 8 bytes of header.
 constexpr std::uint64_t kRecordBytes = 16;
 constexpr std::uint64_t kRingBytes = 4096;
+/// Mapped, a region takes twice that.
+constexpr std::uint64_t kLarge = 128ULL << 20U;
 
 const Hello kHello{.kind = ConnectionKind::session};
 
@@ -260,6 +263,20 @@ TEST_F(HostileJoiner, IsRefusedForARegionOfAnotherConnection) {
   expect_next_goes_on();
 }
 
+TEST_F(HostileJoiner, IsRefusedForALargeRegionBeforeThatIsMapped) {
+  if (!kAddressSpaceCanBeTight) GTEST_SKIP() << "a sanitizer needs address space of its own";
+  std::optional<TightAddressSpace> tight;
+  expect_answer_refused("expected a ring of 4096 bytes", [&](PacketSocket& joiner, const Offered& offered) {
+    ring::RegionOptions options = offered.options();
+    options.capacity = kLarge;
+    const Descriptor region = copy_of(OwnedRegion::create(options).descriptor());
+    tight.emplace(kLarge);
+    answer_with(joiner, region.get());
+  });
+  tight.reset();
+  expect_next_goes_on();
+}
+
 TEST_F(HostileJoiner, IsRefusedForARegionThatLies) {
   using ring::OwnView;
   const auto shift = [](std::atomic<std::uint64_t>& word, std::uint64_t by) { word.store(word.load() + by); };
@@ -372,7 +389,8 @@ TEST(FreshHost, TakesNoMoreMemoryThanItsOptionsSayAndGoesOnWithTheNext) {
     joiner.send(encode_packet(hello), {}, deadline_in(10s));
     (void)ipc::decode_packet<ipc::Request>(joiner.receive(deadline_in(10s)).bytes);
     const Offer offer{.session = options.session, .epoch = 2, .has_old_region = 1};
-    const std::vector<int> regions{region.descriptor(), region.descriptor()};
+    const OwnedRegion old = OwnedRegion::create(options);
+    const std::vector<int> regions{region.descriptor(), old.descriptor()};
     joiner.send(encode_packet(offer), regions, deadline_in(10s));
     EXPECT_TRUE(throws(connect_errc::refused, "at most the 4096 bytes that are wanted here, got 65536",
                        [&] { (void)ipc::decode_packet<Answer>(joiner.receive(deadline_in(10s)).bytes); }));
@@ -382,6 +400,25 @@ TEST(FreshHost, TakesNoMoreMemoryThanItsOptionsSayAndGoesOnWithTheNext) {
   Port port = host_session(path, {.port = {.ring_bytes = kRingBytes}});
   EXPECT_EQ(port.session()->epoch, 1U);
   EXPECT_EQ(port.post_message({}), Status::ok);
+  EXPECT_TRUE(joiners.wait_for(20s)->ok());
+}
+
+TEST(FreshHost, RefusesItsOwnRegionSentBackAndGoesOnWithTheNext) {
+  const Watchdog watchdog(60s, "a joiner that sends back what it got");
+  const TempDirectory directory;
+  const std::string path = directory.file("channel");
+  ChildProcess joiners([&] {
+    PacketSocket joiner = ipc::connect_until(path, ::geteuid(), deadline_in(10s));
+    joiner.send(encode_packet(kHello), {}, deadline_in(10s));
+    const Packet offer = joiner.receive(deadline_in(10s));
+    const int region = offer.descriptors.front().get();
+    joiner.send(encode_packet(Answer{}), std::span(&region, 1), deadline_in(10s));
+    EXPECT_TRUE(throws(connect_errc::refused, "one that is in use already", [&] {
+      (void)ipc::decode_packet<ipc::Welcome>(joiner.receive(deadline_in(10s)).bytes);
+    }));
+    EXPECT_EQ(join_session(path).post_message("here"), Status::ok);
+  });
+  EXPECT_EQ(host_session(path).receive().text(), "here");
   EXPECT_TRUE(joiners.wait_for(20s)->ok());
 }
 
@@ -465,6 +502,23 @@ TEST_F(HostileKeeper, DoesNotDecideHowMuchMemoryAJoinerTakes) {
   const OwnedRegion old = OwnedRegion::create(large);
   expect_refusal(ring::errc::bad_region, "at most the 4096 bytes that are wanted here, got 4194304",
                  offer(true), {own.descriptor(), old.descriptor()});
+}
+
+TEST_F(HostileKeeper, IsRefusedForALargeRegionBeforeThatIsMapped) {
+  if (!kAddressSpaceCanBeTight) GTEST_SKIP() << "a sanitizer needs address space of its own";
+  ring::RegionOptions large = options_;
+  large.capacity = kLarge;
+  const OwnedRegion own = OwnedRegion::create(options_);
+  const OwnedRegion old = OwnedRegion::create(large);
+  const TightAddressSpace tight(kLarge);
+  expect_refusal(ring::errc::bad_region, "at most the 4096 bytes that are wanted here, got 134217728",
+                 offer(true), {own.descriptor(), old.descriptor()});
+}
+
+TEST_F(HostileKeeper, IsRefusedForOneRegionOfferedAsTwo) {
+  const OwnedRegion own = OwnedRegion::create(options_);
+  expect_refusal(ring::errc::bad_region, "one that is in use already", offer(true),
+                 {own.descriptor(), own.descriptor()});
 }
 
 TEST_F(HostileKeeper, IsRefusedForRegionsThatLie) {

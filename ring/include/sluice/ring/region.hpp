@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -83,9 +84,8 @@ class OwnedRegion {
 
   /// A region that continues `old`, whose owner has died or was replaced: the same ring,
   /// its retained records at the same positions, the producer at the true end of what was published, and
-  /// `released` as the consumer's position. Session, epoch and features are taken from `options`, and the
-  /// capacity as the largest that it may have. Throws as create(), errc::bad_region for a region that breaks
-  /// a rule, and sluice::errc::timed_out.
+  /// `released` as the consumer's position. Session, epoch, features and file are taken from `options`. Throws
+  /// as create(), errc::bad_region for a region that breaks a rule, and sluice::errc::timed_out.
   static OwnedRegion continue_from(const PeerView& old, const RegionOptions& options, Position released,
                                    Deadline deadline = kNoDeadline);
 
@@ -129,11 +129,13 @@ struct EpochRange {
 /// checked. Thread-safety: immutable after opening.
 class PeerRegion {
  public:
-  /// Checks and maps; takes the descriptor if all is well. Throws sluice::error: errc::bad_region (not a
+  /// Checks and maps; takes the descriptor if all is well. `accept` looks at the checked header before
+  /// anything is mapped; what it throws is passed on. Throws sluice::error: errc::bad_region (not a
   /// memfd, seals missing, holes, sizes that contradict each other, another session or epoch),
   /// errc::bad_version, or the errno of the system call.
   static PeerRegion open(Descriptor&& descriptor, const SessionId& session, EpochRange epochs,
-                         Backing backing = Backing::sealed_memory);
+                         Backing backing = Backing::sealed_memory,
+                         const std::function<void(const RegionHeader&)>& accept = {});
 
   /// The region that a process which has ended left in a file; of whichever session and epoch. It must belong
   /// to this user. Throws as open(), and the errno of opening it (ENOENT ...).

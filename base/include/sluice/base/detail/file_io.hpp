@@ -54,6 +54,9 @@ void sync_if_possible(int fd, const std::string& name);
 /// With LOCK_NB: false if somebody else has it.
 bool lock_file(int fd, int how, const std::string& name);
 
+/// Whether two descriptors are of the same file.
+bool is_same_file(int one, int other) noexcept;
+
 /// Whether `name` in `directory` (or below AT_FDCWD) is the file that is open as `fd`.
 bool is_named(int fd, int directory, const std::string& name) noexcept;
 
