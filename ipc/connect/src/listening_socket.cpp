@@ -58,14 +58,23 @@ class PlaceLock {
     constexpr int kFlags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
     const std::string what =
         "the lock " + base::quoted_text(name_) + " beside " + base::quoted_text(path.native());
-    file_.reset(::openat(directory_, name_.c_str(), kFlags, kPrivate));
-    if (!file_ && (errno == EACCES || errno == EINTR)) return false;  // its mode is on its way
-    if (!file_) throw_errno(what);
     struct stat info {};
-    if (::fstat(file_.get(), &info) != 0) throw_errno(what);
     // With a second name it may be another file of ours, whose mode isn't to be changed.
-    if (!S_ISREG(info.st_mode) || info.st_uid != ::geteuid() || info.st_nlink > 1)
-      throw error(errc::unsafe_place, what + " is none of this user's files");
+    const auto check_ours = [&] {
+      if (!S_ISREG(info.st_mode) || info.st_uid != ::geteuid() || info.st_nlink > 1)
+        throw error(errc::unsafe_place, what + " is none of this user's files");
+    };
+    file_.reset(::openat(directory_, name_.c_str(), kFlags, kPrivate));
+    const int code = file_ ? 0 : errno;
+    if (code == EINTR) return false;
+    if (code == EACCES && ::faccessat(directory_, ".", W_OK | X_OK, AT_EACCESS) == 0) {
+      // Ours, and its mode is on its way; or gone meanwhile.
+      if (::fstatat(directory_, name_.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) check_ours();
+      return false;
+    }
+    if (code != 0) throw_errno(code, what);
+    if (::fstat(file_.get(), &info) != 0) throw_errno(what);
+    check_ours();
     if ((info.st_mode & kModeBits) != kPrivate && ::fchmod(file_.get(), kPrivate) != 0) throw_errno(what);
     try {
       return base::lock_file(file_.get(), LOCK_EX | LOCK_NB, what) &&

@@ -279,6 +279,28 @@ TEST_F(Listening, RefusesWhatIsNoLockOfItsUsers) {
                      [&] { const ListeningSocket listener(path_); }));
 }
 
+// Waiting wouldn't help: nobody is going to let go of what this user can't open.
+TEST_F(Listening, SaysAtOnceThatThePlaceIsNotForThisUser) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become another user";
+  const fs::path lock = home_.file(".channel.lock");
+  const auto expect_error = [&](auto code, const std::string& words) {
+    ChildProcess nobody([&] {
+      EXPECT_EQ(::setresuid(65534, 65534, 65534), 0);
+      EXPECT_TRUE(throws(code, words, [&] { const ListeningSocket listener(path_); }));
+    });
+    EXPECT_TRUE(nobody.wait_for(10s)->ok());
+  };
+  ASSERT_EQ(::chmod(home_.path().c_str(), 0755), 0);
+  expect_error(std::errc::permission_denied, ".channel.lock");
+  ASSERT_EQ(::chmod(home_.path().c_str(), 01777), 0);
+  std::ofstream(lock) << "";
+  ASSERT_EQ(::chmod(lock.c_str(), 0600), 0);
+  expect_error(errc::unsafe_place, "none of this user's files");
+  fs::remove(lock);
+  ASSERT_EQ(::mkfifo(lock.c_str(), 0600), 0);
+  expect_error(errc::unsafe_place, "none of this user's files");
+}
+
 // Its owner could put a link in place of the socket, and have another file's mode changed.
 TEST_F(Listening, RefusesADirectoryInWhichAnotherUserCanReplaceFiles) {
   const auto listen = [&] { const ListeningSocket listener(path_, ipc::SocketAccess::everybody); };
