@@ -51,10 +51,7 @@ class Listener::Impl {
     owner_.check("a listener");
     for (;;) {
       if (stop_.is_set()) throw error(connect_errc::closed, "the listener at " + path() + " was closed");
-      if (reception_.advance()) {
-        if (std::optional<Port> port = make_port()) return port;
-        continue;
-      }
+      if (reception_.advance()) return std::exchange(port_, std::nullopt);
       if (std::chrono::steady_clock::now() >= deadline) return std::nullopt;
       wait_for_events(deadline);
     }
@@ -74,20 +71,26 @@ class Listener::Impl {
     rules.patience = options_.handshake_timeout;
     rules.shake_hands = [this](base::PeerSocket client) {
       return std::make_unique<ipc::Opening>(std::move(client), plan_, nullptr, options_.handshake_timeout,
-                                            opened_);
+                                            opened_, [this] { make_port(); });
     };
-    rules.on_failed = [this](const error& why, ipc::Handshake::Step) { report_refusal(why); };
+    rules.on_failed = [this](const error& why, ipc::Handshake::Step) {
+      port_.reset();  // of a client that was gone before its welcome
+      if (options_.on_refused) options_.on_refused(why.what());
+    };
     return rules;
   }
 
-  std::optional<Port> make_port() {
+  /// Before the client is welcomed: what fails here is told to it.
+  void make_port() {
     std::optional<ipc::Opened> opened = std::exchange(opened_, std::nullopt);
+    const auto impl = std::make_shared<ipc::PortImpl>(std::move(opened->connection), options_.port);
     try {
-      return ipc::make_port(std::move(opened->connection), options_.port);
+      impl->watch();
     } catch (const error& why) {
-      report_refusal(why);
-      return std::nullopt;
+      ipc::try_refuse(impl->socket(), why);
+      throw;
     }
+    port_ = ipc::PortAccess::make(impl);
   }
 
   void wait_for_events(Deadline deadline) {
@@ -96,16 +99,13 @@ class Listener::Impl {
     base::wait_for_any_event(polled, deadline);
   }
 
-  void report_refusal(const error& why) const {
-    if (options_.on_refused) options_.on_refused(why.what());
-  }
-
   const base::OwnerProcess owner_;
   const ListenOptions options_;
   const ipc::Plan plan_;
   ipc::ListeningSocket socket_;
   base::Event stop_{"stopping a listener"};
   std::optional<ipc::Opened> opened_;
+  std::optional<Port> port_;
   ipc::Reception reception_;  // uses all of the above
 };
 

@@ -24,11 +24,12 @@ void check_handshake_timeout(std::chrono::nanoseconds timeout) {
 }
 
 Opening::Opening(base::PeerSocket socket, const Plan& plan, const StoredSession* stored,
-                 std::chrono::nanoseconds timeout, std::optional<Opened>& result)
+                 std::chrono::nanoseconds timeout, std::optional<Opened>& result, std::function<void()> begin)
     : Handshake(std::move(socket), plan.kind, std::nullopt, plan.backing(), timeout),
       plan_(plan),
       stored_(stored),
-      result_(result) {}
+      result_(result),
+      begin_(std::move(begin)) {}
 
 void Opening::begin_anew(const SessionInfo& session) {
   info_ = session;
@@ -65,8 +66,14 @@ Keeping Opening::keep() {
 void Opening::adopt(std::shared_ptr<const ring::PeerRegion> peer, Descriptor peer_pidfd) {
   if (stored_ == nullptr) start_->consumer = ring::ConsumerStart::of(peer->view().header);
   peer_ = std::move(peer);
-  send_packet(socket().get(), encode_packet(Welcome{}), {}, deadline());
+  const int to_peer = socket().get();  // the result's from now on
   joined(std::move(peer_pidfd), true);
+  try {
+    send_packet(to_peer, encode_packet(Welcome{}), {}, deadline());
+  } catch (const error&) {
+    result_.reset();
+    throw;
+  }
 }
 
 const ring::OwnedRegion& Opening::join(const SessionInfo& session, Descriptor& region, Descriptor* old) {
@@ -102,6 +109,7 @@ void Opening::joined(Descriptor peer_pidfd, bool peer_lives) {
              info_,
              start_->consumer,
              std::move(start_->events)});
+  begin_();
 }
 
 Opened knock(const std::filesystem::path& path, uid_t host_user, const Plan& plan,

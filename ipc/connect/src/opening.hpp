@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -44,10 +45,12 @@ void check_handshake_timeout(std::chrono::nanoseconds timeout);
 class Opening final : public Handshake {
  public:
   /// `stored`: what a host goes on with; null for a new session. All but the socket must stay. `result` is
-  /// set once the connection stands. Throws checkpoint_errc::bad_checkpoint and system errors if it's this
-  /// side that can't go on.
-  Opening(base::PeerSocket socket, const Plan& plan, const StoredSession* stored,
-          std::chrono::nanoseconds timeout, std::optional<Opened>& result);
+  /// set once the connection stands. `begin` is called with it set: before a keeper welcomes its peer, so that
+  /// what `begin` throws ends the handshake. Throws checkpoint_errc::bad_checkpoint and system errors if it's
+  /// this side that can't go on.
+  Opening(
+      base::PeerSocket socket, const Plan& plan, const StoredSession* stored,
+      std::chrono::nanoseconds timeout, std::optional<Opened>& result, std::function<void()> begin = [] {});
 
  private:
   Keeping keep() override;
@@ -61,6 +64,7 @@ class Opening final : public Handshake {
   const Plan& plan_;
   const StoredSession* stored_;
   std::optional<Opened>& result_;
+  std::function<void()> begin_;
   SessionInfo info_;
   std::optional<ring::OwnedRegion> own_;
   std::shared_ptr<const ring::PeerRegion> peer_;

@@ -149,10 +149,11 @@ Port join_session(std::string_view name, SessionOptions options) {
   const Deadline deadline = deadline_in(plan.options.timeout);
   const std::string hint = ipc::other_place(name, "a host");
   for (;;) {
+    ipc::MeetingPlace place{path, std::nullopt};
     try {
       return make_session_port(
           ipc::knock(path, plan.peer_user(), plan, plan.options.handshake_timeout, deadline, hint), plan,
-          {path, std::nullopt});
+          std::move(place));
     } catch (const error& why) {
       // A host that died during the handshake may be back in a moment.
       if (why.code() != connect_errc::peer_gone || steady_clock::now() >= deadline) throw;

@@ -61,7 +61,7 @@ void SessionPort::hang_up() noexcept {
     ::shutdown(connection_.socket.get(), SHUT_RDWR);
   }
   peer_settled_.notify_all();
-  stop_.set();
+  place_.stop.set();
 }
 
 ring::HistoryReader SessionPort::history() const noexcept {

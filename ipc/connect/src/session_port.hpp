@@ -25,6 +25,7 @@ namespace sluice::ipc {
 struct MeetingPlace {
   std::filesystem::path path;
   std::optional<ListeningSocket> listener;  ///< the host's; empty for the side that joins
+  base::Event stop{"stopping a session"};   ///< made before a peer is met, since it can fail
 };
 
 class SessionPort final : public PortImpl {
@@ -71,8 +72,7 @@ class SessionPort final : public PortImpl {
   void handshake_failed(const error& why, Handshake::Step step);
 
   const Plan plan_;
-  MeetingPlace place_;                      // the session's thread
-  base::Event stop_{"stopping a session"};  // set by hang_up()
+  MeetingPlace place_;  // the session's thread; `stop` is set by hang_up()
 
   mutable std::mutex mutex_;  // guards connection_'s peer, socket, pidfd, identity; info_; fenced_
   std::condition_variable peer_settled_;

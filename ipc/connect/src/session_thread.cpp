@@ -91,11 +91,11 @@ void SessionPort::step() {
 }
 
 bool SessionPort::stopped() const noexcept {
-  return stop_.is_set();
+  return place_.stop.is_set();
 }
 
 void SessionPort::wait_for_something() {
-  std::vector<pollfd> polled{{stop_.fd(), POLLIN, 0}};
+  std::vector<pollfd> polled{{place_.stop.fd(), POLLIN, 0}};
   Deadline deadline = kNoDeadline;
   if (connected_) {
     polled.push_back({connection_.socket.get(), POLLIN | POLLRDHUP, 0});

@@ -39,6 +39,7 @@ class PortImpl : public PortCore, public std::enable_shared_from_this<PortImpl> 
 
   /// Starts noticing the peer's end.
   void watch();
+  int socket() const noexcept { return connection_.socket.get(); }
 
   /// Throws errc::misuse in a forked child, under a strategy that never waits, and while messages are
   /// received by calls.

@@ -42,7 +42,7 @@ using ipc::Offer;
 using ipc::Welcome;
 
 /// Mapped, a region takes twice that.
-constexpr std::uint64_t kLarge = 128ULL << 20U;
+constexpr std::uint64_t kLarge = 32ULL << 20U;
 
 Descriptor large_region(ring::RegionOptions options) {
   options.capacity = kLarge;

@@ -48,7 +48,7 @@ using ring::PeerRegion;
 constexpr std::uint64_t kRecordBytes = 16;
 constexpr std::uint64_t kRingBytes = 4096;
 /// Mapped, a region takes twice that.
-constexpr std::uint64_t kLarge = 128ULL << 20U;
+constexpr std::uint64_t kLarge = 32ULL << 20U;
 
 const Hello kHello{.kind = ConnectionKind::session};
 
@@ -511,7 +511,7 @@ TEST_F(HostileKeeper, IsRefusedForALargeRegionBeforeThatIsMapped) {
   const OwnedRegion own = OwnedRegion::create(options_);
   const OwnedRegion old = OwnedRegion::create(large);
   const TightAddressSpace tight(kLarge);
-  expect_refusal(ring::errc::bad_region, "at most the 4096 bytes that are wanted here, got 134217728",
+  expect_refusal(ring::errc::bad_region, "at most the 4096 bytes that are wanted here, got 33554432",
                  offer(true), {own.descriptor(), old.descriptor()});
 }
 
