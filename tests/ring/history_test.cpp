@@ -176,6 +176,15 @@ TEST(History, IsSearchedNoLongerThanItsDeadline) {
                            [&] { (void)OwnedRegion::continue_from(pair.a_seen(), options, 0, Deadline{}); }));
 }
 
+// One record, which is found at once.
+TEST(History, IsCopiedNoLongerThanItsDeadline) {
+  const RingPair pair({.capacity = 1U << 20U, .wait = kSleep});
+  ASSERT_EQ(pair.producer()->try_post(std::vector<std::byte>(500'000)), Status::ok);
+  const RegionOptions options{.capacity = 1U << 20U};
+  EXPECT_TRUE(test::throws(sluice::errc::timed_out, "in time",
+                           [&] { (void)OwnedRegion::continue_from(pair.a_seen(), options, 0, Deadline{}); }));
+}
+
 TEST(History, RefusesALyingProducer) {
   const RingPair pair({.capacity = 4096, .wait = kSleep});
   const auto producer = pair.producer();

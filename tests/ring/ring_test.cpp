@@ -52,6 +52,19 @@ TEST(ByteRing, PublishesAnEmptyRecordWhoseSequenceIsAMultipleOf2To32) {
   EXPECT_EQ(record.sequence, 1ULL << 32U);
 }
 
+// It would publish the batch in front of the claim, and wait for what can't be used.
+TEST(ByteRing, WaitsForNoRoomWhileAClaimIsOpen) {
+  const RingPair pair({.wait = kSleep});
+  const auto producer = pair.producer();
+  std::span<std::byte> room;
+  ASSERT_EQ(producer->try_append({}), Status::ok);
+  ASSERT_EQ(producer->try_claim(8, room), Status::ok);
+  EXPECT_EQ(producer->wait_for_room(8, kNoDeadline), Status::misuse);
+  EXPECT_EQ(producer->tail(), 0U);
+  ASSERT_EQ(producer->commit(8), Status::ok);
+  EXPECT_EQ(producer->wait_for_room(8, kNoDeadline), Status::ok);
+}
+
 TEST(ByteRing, TakesTheLargestRecordAgainAndAgainAtEveryOffset) {
   for (const std::uint64_t window : {std::uint64_t{0}, std::uint64_t{1024}, max_replay_window(4096)}) {
     const RingPair pair({.capacity = 4096, .replay_window = window, .wait = kSleep});

@@ -210,5 +210,21 @@ TEST_F(Scarce, FileSizesAreAnErrorOfAHostThatWaitsForTheNext) {
   EXPECT_TRUE(host.wait_for(30s)->ok());
 }
 
+TEST_F(Scarce, FileSizesAreTheEndOfOneJoinerAndNotOfItsHost) {
+  const ProcessSignal limited;
+  ChildProcess host([&] {
+    limit(RLIMIT_FSIZE, 100 << 10);
+    limited.notify();
+    EXPECT_EQ(host_session(path_).post_message({}), Status::ok);
+  });
+  limited.wait();
+  EXPECT_TRUE(throws(connect_errc::refused, "File too large", [&] { (void)join_session(path_); }));
+  rlimit ours{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &ours), 0);
+  ASSERT_EQ(::prlimit(host.pid(), RLIMIT_FSIZE, &ours, nullptr), 0);
+  EXPECT_TRUE(join_session(path_).receive());
+  EXPECT_TRUE(host.wait_for(30s)->ok());
+}
+
 }  // namespace
 }  // namespace sluice::test

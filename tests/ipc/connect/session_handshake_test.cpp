@@ -22,6 +22,8 @@
 #include "opening.hpp"
 #include "packet_pair.hpp"
 #include "process_signal.hpp"
+#include "resumption.hpp"
+#include "ring_pair.hpp"
 #include "session_parts.hpp"
 #include "sluice/base/detail/wait_for_events.hpp"
 #include "sluice/ipc/connect/endpoint.hpp"
@@ -367,6 +369,17 @@ TEST_F(HostileJoiner, ThatNeverStopsTalkingHoldsUpNobody) {
   EXPECT_TRUE(talker.wait_for(20s)->ok()) << "it was let go";
   EXPECT_TRUE(events_.wait_for(SessionState::resumed));
   EXPECT_TRUE(events_.wait_for(SessionState::waiting_for_peer));
+}
+
+TEST(Resumption, LooksAtAPeersRingNoLongerThanItsDeadline) {
+  const ring::testing::RingPair pair({.capacity = 1U << 20U});
+  const auto producer = pair.producer();
+  for (int i = 0; i < 50'000; ++i) ASSERT_EQ(producer->try_post({}), Status::ok);
+  const ring::PeerView& ring = pair.a_seen();
+  const auto is_late = [](const auto& step) { return throws(errc::timed_out, "in time", step); };
+  EXPECT_TRUE(is_late([&] { (void)ipc::waiting_messages(ring, 0, Deadline{}); }));
+  EXPECT_TRUE(is_late([&] { (void)ipc::find_start(ring, 400'000, {}, std::nullopt, Deadline{}); }));
+  EXPECT_TRUE(is_late([&] { ipc::check_successor(ring, ring, pair.b_seen(), {}, Deadline{}); }));
 }
 
 /// A process that says to a host that is started anew that it has the state of a session.
