@@ -192,7 +192,7 @@ Watch PeerWatcher::watch(int socket, int pidfd, std::function<void()> on_gone) {
     state_->entries.erase(id);
     throw;
   }
-  return {shared_from_this(), id};
+  return {this, [watcher = shared_from_this(), id](const void*) { watcher->unwatch(id); }};
 }
 
 void PeerWatcher::unwatch(std::uint64_t id) noexcept {
@@ -208,26 +208,6 @@ void PeerWatcher::unwatch(std::uint64_t id) noexcept {
   state.entries.erase(found);
   if (runs_here()) return;
   state.finished.wait(lock, [&] { return state.running_id != id; });
-}
-
-Watch::Watch(std::shared_ptr<PeerWatcher> watcher, std::uint64_t id) noexcept
-    : watcher_(std::move(watcher)), id_(id) {}
-
-Watch::Watch(Watch&& other) noexcept : watcher_(std::move(other.watcher_)), id_(other.id_) {}
-
-Watch& Watch::operator=(Watch&& other) noexcept {
-  if (this != &other) {
-    reset();
-    watcher_ = std::move(other.watcher_);
-    id_ = other.id_;
-  }
-  return *this;
-}
-
-void Watch::reset() noexcept {
-  const std::shared_ptr<PeerWatcher> watcher = std::move(watcher_);
-  watcher_ = nullptr;
-  if (watcher) watcher->unwatch(id_);
 }
 
 Descriptor own_pidfd() {

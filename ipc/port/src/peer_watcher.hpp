@@ -13,32 +13,10 @@
 
 namespace sluice::ipc {
 
-class PeerWatcher;
-
-/// One peer being watched; ends with this object.
-class Watch {
- public:
-  Watch() noexcept = default;
-  Watch(Watch&& other) noexcept;
-  Watch& operator=(Watch&& other) noexcept;
-
-  /// Afterwards on_gone is not running and will not run, and what it captured is destroyed; waits for it if
-  /// need be. Only from within on_gone itself this returns at once. Must not be called with a lock held that
-  /// on_gone takes.
-  ~Watch() { reset(); }
-
-  /// What the destructor does.
-  void reset() noexcept;
-
-  explicit operator bool() const noexcept { return watcher_ != nullptr; }
-
- private:
-  friend class PeerWatcher;
-  Watch(std::shared_ptr<PeerWatcher> watcher, std::uint64_t id) noexcept;
-
-  std::shared_ptr<PeerWatcher> watcher_;
-  std::uint64_t id_ = 0;
-};
+/// One peer being watched: until the last copy is gone or reset. Afterwards on_gone is not running and will
+/// not run, and what it captured is destroyed; who lets the last copy go waits for it if need be. Only from
+/// within on_gone itself that returns at once. Must not be done with a lock held that on_gone takes.
+using Watch = std::shared_ptr<const void>;
 
 /// The watcher and its thread, which blocks every signal and is named "sluice-watch". All functions are
 /// thread-safe.
@@ -64,7 +42,6 @@ class PeerWatcher : public std::enable_shared_from_this<PeerWatcher> {
   Watch watch(int socket, int pidfd, std::function<void()> on_gone);
 
  private:
-  friend class Watch;
   void unwatch(std::uint64_t id) noexcept;
   bool runs_here() const noexcept;
 
