@@ -24,7 +24,7 @@ using std::chrono::steady_clock;
 
 Port make_session_port(ipc::Opened opened, ipc::Plan plan, ipc::MeetingPlace place) {
   auto impl = std::make_shared<ipc::SessionPort>(std::move(opened), std::move(plan), std::move(place));
-  Port port = ipc::PortAccess::make(impl);
+  Port port = ipc::PortImpl::make_port(impl);
   impl->run_session();
   return port;
 }

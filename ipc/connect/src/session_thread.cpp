@@ -55,7 +55,7 @@ void SessionPort::run() noexcept {
     if (!connected_) peer_ended();
     while (!ended_ && !stopped()) step();
   } catch (const std::exception& failure) {
-    set_failure_text(std::string("the session's thread failed: ") + failure.what());
+    note_failure(std::string("the session's thread failed: ") + failure.what());
     if (!ended_) end(Status::broken, failure.what());
   }
   if (!ended_) tell_closed_here();

@@ -1,10 +1,9 @@
 // The cores that every port shares which isn't connected, or doesn't receive by calls.
-#include "sluice/ipc/port/detail/closed_core.hpp"
-
 #include <array>
 #include <cstddef>
 
 #include "sluice/ipc/port/detail/port_core.hpp"
+#include "sluice/ring/history.hpp"
 
 namespace sluice::ipc {
 namespace {

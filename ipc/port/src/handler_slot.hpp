@@ -60,12 +60,13 @@ class HandlerSlot {
   /// Calls the handler; false if there is none. One thread at a time.
   template <typename... Arguments>
   bool call(Arguments&&... arguments) {
-    const Inside inside(*this);
-    Function* function =
-        current_.load(std::memory_order_acquire);  // pairs with exchange: the function is complete
-    if (function == nullptr) return false;
-    (*function)(std::forward<Arguments>(arguments)...);
-    return true;
+    bool called = false;
+    call_repeatedly([&](Function& function) {
+      called = true;
+      function(std::forward<Arguments>(arguments)...);
+      return false;
+    });
+    return called;
   }
 
   /// Calls `step(handler)` until it returns false or there is no handler. Marks the thread as inside only
@@ -75,7 +76,7 @@ class HandlerSlot {
   void call_repeatedly(Step step) {
     for (;;) {
       const Inside inside(*this);
-      Function* function = current_.load(std::memory_order_acquire);  // pairs with exchange, as in call()
+      Function* function = current_.load(std::memory_order_acquire);  // pairs with exchange: it is complete
       if (function == nullptr) return;
       do {
         if (!step(*function)) return;

@@ -35,20 +35,20 @@ void Port::finish() noexcept {
   impl_->finish();
 }
 
+/// Throws errc::misuse in a forked child.
+bool Port::connected(const char* call) const {
+  if (impl_) impl_->check_not_inherited(call);
+  return impl_ != nullptr;
+}
+
 MessageHandler Port::on_message(MessageHandler handler) {
-  if (!impl_) return {};
-  impl_->check_not_inherited("on_message()");
-  return impl_->delivery().on_message(std::move(handler));
+  return connected("on_message()") ? impl_->delivery().on_message(std::move(handler)) : MessageHandler();
 }
 ErrorHandler Port::on_error(ErrorHandler handler) {
-  if (!impl_) return {};
-  impl_->check_not_inherited("on_error()");
-  return impl_->delivery().on_error(std::move(handler));
+  return connected("on_error()") ? impl_->delivery().on_error(std::move(handler)) : ErrorHandler();
 }
 CloseHandler Port::on_close(CloseHandler handler) {
-  if (!impl_) return {};
-  impl_->check_not_inherited("on_close()");
-  return impl_->delivery().on_close(std::move(handler));
+  return connected("on_close()") ? impl_->delivery().on_close(std::move(handler)) : CloseHandler();
 }
 
 void Port::start() {

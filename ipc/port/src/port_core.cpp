@@ -6,17 +6,20 @@
 
 namespace sluice::ipc {
 
+namespace {
+
+constexpr const char* kOneSender = "two threads send on one port at the same time";
+constexpr const char* kOneReceiver = "two threads receive on one port at the same time";
+
+}  // namespace
+
 // Relaxed: two threads that come at the very same time may miss each other, which costs only the message.
-OneThreadRule::Scope::Scope(OneThreadRule& rule) noexcept : rule_(rule) {
-  if (rule.busy_.load(std::memory_order_relaxed)) {
-    std::fprintf(stderr, "sluice: %s\n", rule.rule_);
+OnlyWaiter::OnlyWaiter(std::atomic<bool>& waits, const char* rule) noexcept : waits_(waits) {
+  if (waits.load(std::memory_order_relaxed)) {
+    std::fprintf(stderr, "sluice: %s\n", rule);
     std::abort();
   }
-  rule.busy_.store(true, std::memory_order_relaxed);
-}
-
-OneThreadRule::Scope::~Scope() {
-  rule_.busy_.store(false, std::memory_order_relaxed);
+  waits.store(true, std::memory_order_relaxed);
 }
 
 void PortCore::drop_in_session(ring::Sequence sequence) noexcept {
@@ -33,7 +36,7 @@ Status PortCore::claim_slowly(Status status, std::size_t bytes, std::span<std::b
     if (status == Status::interrupted) {
       status = claim_after_interruption(bytes, room, deadline);
     } else {
-      const OneThreadRule::Scope waiting(sending_rule_);
+      const OnlyWaiter waiting(sender_waits_, kOneSender);
       status = producer_.wait_for_room(bytes, *deadline);
       if (status == Status::would_block) break;  // the strategy doesn't wait
       if (status == Status::ok) status = producer_.try_claim(bytes, room);
@@ -75,7 +78,7 @@ Status PortCore::wait_to_read(Status why, const Deadline* deadline) noexcept {
   if (consumer_.gate().interrupted()) {
     status = receive_from_present_peer(deadline);
   } else if (why == Status::would_block && deadline != nullptr) {
-    const OneThreadRule::Scope waiting(receiving_rule_);
+    const OnlyWaiter waiting(receiver_waits_, kOneReceiver);
     status = consumer_.wait_for_record(*deadline);
     if (status == Status::interrupted) status = Status::ok;
   } else if (why == Status::would_block) {
@@ -108,7 +111,7 @@ Status PortCore::replay_from(ring::Sequence sequence) noexcept {
 Status PortCore::wait_until_consumed(Deadline deadline) noexcept {
   if (inherited()) return Status::forked;
   if (never_connected_) return Status::closed;
-  const OneThreadRule::Scope waiting(sending_rule_);
+  const OnlyWaiter waiting(sender_waits_, kOneSender);
   // Even if the port has ended: everything may have been consumed before.
   Status status = producer_.wait_until_consumed(deadline);
   while (status == Status::interrupted) {

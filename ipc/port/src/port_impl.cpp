@@ -48,7 +48,7 @@ void PortImpl::check_may_deliver(const char* call) const {
   if (strategy_ == WaitStrategy::non_blocking)
     refuse(" on a port with WaitStrategy::non_blocking: nothing waits for messages");
   if (delivery_.started()) return;
-  if (receiving_rule_.busy()) refuse(" on a port while a thread waits in receive()");
+  if (receiver_waits_.load(std::memory_order_relaxed)) refuse(" on a port while a thread waits in receive()");
   if (consumer_.holds_records()) refuse(" on a port while a received message is held: release it first");
 }
 
@@ -119,7 +119,7 @@ std::string PortImpl::failure_text() const {
   return failure_text_;
 }
 
-void PortImpl::set_failure_text(std::string text) noexcept {
+void PortImpl::note_failure(std::string text) noexcept {
   const std::scoped_lock lock(failure_mutex_);
   failure_text_ = std::move(text);
 }
@@ -127,15 +127,15 @@ void PortImpl::set_failure_text(std::string text) noexcept {
 void PortImpl::note_refused(Status status, std::uint64_t bytes) noexcept {
   const std::string message = "message of " + std::to_string(bytes) + " bytes: expected ";
   if (status == Status::misuse) {
-    set_failure_text(message + "no other claim to be open; commit or abort that one first");
+    note_failure(message + "no other claim to be open; commit or abort that one first");
   } else {
-    set_failure_text(message + "at most " + std::to_string(max_message_bytes()) + " for a ring of " +
-                     std::to_string(ring_bytes_));
+    note_failure(message + "at most " + std::to_string(max_message_bytes()) + " for a ring of " +
+                 std::to_string(ring_bytes_));
   }
 }
 
 void PortImpl::note_broken(const ring::RingFailure& failure) noexcept {
-  set_failure_text("the peer broke a rule of the ring: " + failure.to_string());
+  note_failure("the peer broke a rule of the ring: " + failure.to_string());
   end_waits(Status::broken);
   hang_up();
 }
@@ -143,7 +143,7 @@ void PortImpl::note_broken(const ring::RingFailure& failure) noexcept {
 Port make_port(Connection connection, const PortOptions& options) {
   auto impl = std::make_shared<PortImpl>(std::move(connection), options);
   impl->watch();
-  return PortAccess::make(std::move(impl));
+  return PortImpl::make_port(std::move(impl));
 }
 
 }  // namespace sluice::ipc

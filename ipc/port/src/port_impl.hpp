@@ -40,6 +40,7 @@ class PortImpl : public PortCore, public std::enable_shared_from_this<PortImpl> 
   /// Starts noticing the peer's end.
   void watch();
   int socket() const noexcept { return connection_.socket.get(); }
+  static Port make_port(std::shared_ptr<PortImpl> impl) noexcept { return Port(std::move(impl)); }
 
   /// Throws errc::misuse in a forked child, under a strategy that never waits, and while messages are
   /// received by calls.
@@ -74,10 +75,9 @@ class PortImpl : public PortCore, public std::enable_shared_from_this<PortImpl> 
   }
   using PortCore::release;
   std::string failure_text() const;
-  void note_failure(std::string text) noexcept { set_failure_text(std::move(text)); }
+  void note_failure(std::string text) noexcept;
 
  protected:
-  void set_failure_text(std::string text) noexcept;
   void end_waits(Status reason) noexcept;
   /// Ends this side as a death would: the peer isn't told that it was closed.
   void abandon() noexcept;
@@ -101,11 +101,6 @@ class PortImpl : public PortCore, public std::enable_shared_from_this<PortImpl> 
   std::string failure_text_;  // under failure_mutex_
   Delivery<PortImpl> delivery_;
   Watch watch_;  // last: ends first, and with it the last caller from another thread
-};
-
-/// The library's own way to make a port.
-struct PortAccess {
-  static Port make(std::shared_ptr<PortImpl> impl) noexcept { return Port(std::move(impl)); }
 };
 
 /// A port whose peer is watched.

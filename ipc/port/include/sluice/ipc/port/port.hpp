@@ -22,7 +22,6 @@
 
 #include "sluice/base/error.hpp"
 #include "sluice/ipc/port/claim.hpp"
-#include "sluice/ipc/port/detail/closed_core.hpp"
 #include "sluice/ipc/port/detail/port_core.hpp"
 #include "sluice/ipc/port/message.hpp"
 #include "sluice/ipc/port/message_port.hpp"
@@ -30,8 +29,7 @@
 #include "sluice/ring/history.hpp"
 
 namespace sluice::ipc {
-class PortImpl;     // not exported
-struct PortAccess;  // not exported
+class PortImpl;  // not exported
 }  // namespace sluice::ipc
 
 #pragma GCC visibility push(default)
@@ -192,10 +190,11 @@ class Port {
   PortStatistics statistics() const noexcept;
 
  private:
-  friend struct ipc::PortAccess;
+  friend class ipc::PortImpl;
   explicit Port(std::shared_ptr<ipc::PortImpl> impl) noexcept;
   void take(Port& other) noexcept;
   void finish() noexcept;
+  bool connected(const char* call) const;
 
   Message read(const Deadline* deadline) noexcept {
     ipc::PortCore& core = *receiver_.load(std::memory_order_relaxed);

@@ -8,36 +8,25 @@
 #include <span>
 
 #include "sluice/ring/consumer.hpp"
+#include "sluice/ring/history.hpp"
 #include "sluice/ring/producer.hpp"
 
 #pragma GCC visibility push(default)
 
 namespace sluice::ipc {
 
-/// Ends the program, with a message, when two threads wait in the same direction of a port, which is for one
-/// thread at a time. Only a thread that has to wait anyway looks, so that the check costs the others nothing.
-class OneThreadRule {
+/// Lasts as long as a thread waits in one direction of a port, which is for one thread at a time: ends the
+/// program, with `rule` for a message, if another one waits there already. Only a thread that has to wait
+/// anyway looks, so that the check costs the others nothing.
+class OnlyWaiter {
  public:
-  explicit OneThreadRule(const char* rule) noexcept : rule_(rule) {}
-
-  /// Whether a thread waits at present.
-  bool busy() const noexcept { return busy_.load(std::memory_order_relaxed); }
-
-  /// Lasts as long as the wait.
-  class Scope {
-   public:
-    explicit Scope(OneThreadRule& rule) noexcept;
-    Scope(const Scope&) = delete;
-    Scope& operator=(const Scope&) = delete;
-    ~Scope();
-
-   private:
-    OneThreadRule& rule_;
-  };
+  OnlyWaiter(std::atomic<bool>& waits, const char* rule) noexcept;
+  OnlyWaiter(const OnlyWaiter&) = delete;
+  OnlyWaiter& operator=(const OnlyWaiter&) = delete;
+  ~OnlyWaiter() { waits_.store(false, std::memory_order_relaxed); }
 
  private:
-  const char* rule_;
-  std::atomic<bool> busy_{false};  // publishes nothing
+  std::atomic<bool>& waits_;  // publishes nothing
 };
 
 /// A record and whether there is one.
@@ -203,14 +192,24 @@ class PortCore {
 
   // The two ends are used by two threads: a line pair of its own for each.
   alignas(ring::kLineBytes) ring::Producer producer_;
-  OneThreadRule sending_rule_{"two threads send on one port at the same time"};
+  std::atomic<bool> sender_waits_{false};  // see OnlyWaiter
   alignas(ring::kLineBytes) ring::Consumer consumer_;
-  OneThreadRule receiving_rule_{"two threads receive on one port at the same time"};
-  bool peer_may_change_ = false;  // constant after construction: a session's
+  std::atomic<bool> receiver_waits_{false};  // see OnlyWaiter
+  bool peer_may_change_ = false;             // constant after construction: a session's
   // Read by both, written once: when close() is called here.
   alignas(ring::kLineBytes) std::atomic<bool> closed_here_{false};
   bool never_connected_ = false;  // constant after construction
 };
+
+// What the calls of a port reach if it isn't connected, or if its messages go to handlers. They have ended
+// from the beginning and write nothing, so that any number of threads may share them.
+
+/// Every call says closed.
+PortCore& closed_core() noexcept;
+/// Every call says misuse: nothing is received by calls once handlers get the messages.
+PortCore& delivering_core() noexcept;
+/// A reader that finds nothing.
+ring::HistoryReader closed_history() noexcept;
 
 }  // namespace sluice::ipc
 
