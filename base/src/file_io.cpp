@@ -1,5 +1,6 @@
 #include "sluice/base/detail/file_io.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/file.h>
@@ -9,6 +10,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <memory>
 #include <optional>
 
 #include "sluice/base/detail/signals_blocked.hpp"
@@ -16,6 +18,10 @@
 
 namespace sluice::base {
 namespace {
+
+struct DirectoryCloser {
+  void operator()(DIR* stream) const noexcept { ::closedir(stream); }
+};
 
 // Calls `transfer` with what is left of `bytes` until nothing is, or the file ends; returns how much it took.
 template <typename Byte, typename Transfer>
@@ -130,6 +136,23 @@ bool is_named(int fd, int directory, const std::string& name) noexcept {
   struct stat named {};
   return ::fstat(fd, &ours) == 0 && ::fstatat(directory, name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
          ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
+}
+
+std::vector<std::string> names_in(int directory, const std::string& name) {
+  // A descriptor of its own: a copy made by dup() would share the place in the list.
+  Descriptor list(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!list) throw_errno("open " + name + " to list it");
+  const std::unique_ptr<DIR, DirectoryCloser> stream(::fdopendir(list.get()));
+  if (!stream) throw_errno("list " + name);
+  static_cast<void>(list.release());  // the stream's now
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = ::readdir(stream.get())) {
+    names.emplace_back(static_cast<const char*>(entry->d_name));
+    errno = 0;
+  }
+  if (errno != 0) throw_errno("list " + name);
+  return names;
 }
 
 Descriptor open_directory_of(int from, const std::filesystem::path& path) {

@@ -1,6 +1,5 @@
 #include "temporary_name.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -8,7 +7,6 @@
 
 #include <cerrno>
 #include <climits>
-#include <memory>
 
 #include "sluice/base/atomic_file.hpp"
 #include "sluice/base/descriptor.hpp"
@@ -19,10 +17,6 @@ namespace sluice::base {
 namespace {
 
 constexpr std::string_view kSuffix = ".sluice-new";
-
-struct DirectoryCloser {
-  void operator()(DIR* stream) const noexcept { ::closedir(stream); }
-};
 
 }  // namespace
 
@@ -55,14 +49,8 @@ void remove_leftover(int directory, const std::string& temporary, const std::str
 }
 
 void AtomicFile::remove_leftovers(int directory, std::string_view ending) {
-  Descriptor copy(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!copy) throw_errno("open a directory for removing leftovers");
-  const std::unique_ptr<DIR, DirectoryCloser> stream(::fdopendir(copy.get()));
-  if (!stream) throw_errno("list a directory for removing leftovers");
-  static_cast<void>(copy.release());  // the stream's now
   const std::string whole_ending = std::string(ending) + std::string(kSuffix);
-  while (const dirent* entry = ::readdir(stream.get())) {
-    const std::string name(static_cast<const char*>(entry->d_name));
+  for (const std::string& name : names_in(directory, "a directory for removing leftovers")) {
     if (!name.starts_with('.') || !name.ends_with(whole_ending)) continue;
     try {
       remove_leftover(directory, name, name, false);

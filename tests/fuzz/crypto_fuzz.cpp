@@ -102,7 +102,8 @@ bool run_stream(std::span<const std::byte> bytes) {
 bool run_journal(std::span<const std::byte> bytes) {
   const auto place = scratch() / "journal";
   std::filesystem::create_directories(place);
-  for (const auto first : list_segments(place)) std::filesystem::remove(place / segment_name(first));
+  for (const auto first : list_segments(OpenDirectory(place)))
+    std::filesystem::remove(place / segment_name(first));
   write_file(place / segment_name(1), bytes);
   std::uint64_t records = 0;
   const bool read = accepted([&] { records = verify_journal(place, key()); });

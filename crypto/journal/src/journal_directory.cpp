@@ -9,7 +9,6 @@
 #include <optional>
 
 #include "recovery.hpp"
-#include "segment_file.hpp"
 #include "sluice/base/atomic_file.hpp"
 #include "sluice/base/detail/file_io.hpp"
 #include "sluice/crypto/key/error.hpp"
@@ -28,36 +27,39 @@ std::array<std::byte, 16> link_to(const SegmentHeader& header) {
   return link;
 }
 
+const std::filesystem::path& created(const std::filesystem::path& path) {
+  if (::mkdir(path.c_str(), 0700) < 0 && errno != EEXIST) throw_errno("create journal " + path.string());
+  return path;
+}
+
 }  // namespace
 
-JournalDirectory::JournalDirectory(std::filesystem::path path, const Keys& keys,
+JournalDirectory::JournalDirectory(const std::filesystem::path& path, const Keys& keys,
                                    const JournalOptions& options)
-    : path_(std::move(path)) {
-  if (::mkdir(path_.c_str(), 0700) < 0 && errno != EEXIST) throw_errno("create journal " + path_.string());
-  directory_.reset(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory_) throw_errno("open journal " + path_.string());
+    : directory_(created(path)) {
   lock();
   remove_leftovers();
   recover(keys, options);
 }
 
 void JournalDirectory::lock() {
-  lock_.open(
-      [this] { return ::openat(directory_.get(), "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600); });
-  if (!lock_) throw_errno("open " + (path_ / "lock").string());
-  if (!base::lock_file(lock_.get(), LOCK_EX | LOCK_NB, (path_ / "lock").string()))
-    throw error(sluice::errc::busy, "journal " + path_.string() + ": another writer has it");
+  const std::string path = directory_.path_of("lock");
+  constexpr int kFlags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  lock_.open([this] { return ::openat(directory_.fd.get(), "lock", kFlags, 0600); });
+  if (!lock_) throw_errno("open " + path);
+  if (!base::lock_file(lock_.get(), LOCK_EX | LOCK_NB, path))
+    throw error(sluice::errc::busy, "journal " + directory_.path.string() + ": another writer has it");
 }
 
 // Temporary files of segments: with the lock held, nobody is writing them.
 void JournalDirectory::remove_leftovers() const {
-  base::AtomicFile::remove_leftovers(directory_.get(), ".agcj");
+  base::AtomicFile::remove_leftovers(directory_.fd.get(), ".agcj");
 }
 
 void JournalDirectory::recover(const Keys& keys, const JournalOptions& options) {
   std::optional<SegmentFile> newest;
-  for (const std::uint64_t first : list_segments(path_)) {
-    SegmentFile segment(path_, first, keys, options.context);
+  for (const std::uint64_t first : list_segments(directory_)) {
+    SegmentFile segment(directory_, first, keys, options.context);
     if (newest && segment.header().previous != link_to(newest->header())) {
       throw_corrupt(segment, 48, "this segment doesn't follow the one before it; one is missing or foreign");
     }
@@ -73,15 +75,16 @@ void JournalDirectory::recover(const Keys& keys, const JournalOptions& options) 
   if (end.torn_bytes > 0) recovery_.segment = newest->path();
   // Synced also after a clean end: what a killed writer left in the page cache must not get lost once a newer
   // segment says that it is there.
-  cut(newest->path(), end.offset);
+  cut(segment_name(newest->header().first_sequence), end.offset);
   segments_.back().bytes = end.offset;
   // A segment without records is replaced by the next one, which has its name.
   const bool empty = end.next_sequence == newest->header().first_sequence;
   previous_ = empty ? newest->header().previous : link_to(newest->header());
 }
 
-void JournalDirectory::cut(const std::string& path, std::uint64_t offset) const {
-  const Descriptor fd = open_segment(path, O_RDWR);
+void JournalDirectory::cut(const std::string& name, std::uint64_t offset) const {
+  const std::string path = directory_.path_of(name);
+  const Descriptor fd = open_segment(directory_, name, O_RDWR);
   struct stat status {};
   if (::fstat(fd.get(), &status) < 0) throw_errno("fstat " + path);
   if (static_cast<std::uint64_t>(status.st_size) > offset &&
@@ -104,16 +107,20 @@ JournalDirectory::NewSegment JournalDirectory::create_segment(const SecretKey& k
   SegmentKeys keys(key, std::span(bound).first(SegmentHeader::kBoundSize), context);
   std::ranges::copy(keys.commitment(), header.commitment.begin());
 
-  const auto path = path_ / segment_name(first_sequence);
-  base::AtomicFile file(path);
-  file.write(header.encode());
-  file.commit();
-  Descriptor fd = open_segment(path.string(), O_WRONLY | O_APPEND);
+  const std::string name = segment_name(first_sequence);
+  try {
+    base::AtomicFile file(name, {.directory = directory_.fd.get()});
+    file.write(header.encode());
+    file.commit();
+  } catch (const error& failure) {
+    throw failure.about("journal " + directory_.path.string());
+  }
+  Descriptor fd = open_segment(directory_, name, O_WRONLY | O_APPEND);
 
   std::erase_if(segments_, [&](const Segment& segment) { return segment.first_sequence == first_sequence; });
   segments_.push_back({first_sequence, header.created_ns, SegmentHeader::kSize});
   previous_ = link_to(header);
-  return {std::move(fd), path.string(), std::move(keys)};
+  return {std::move(fd), directory_.path_of(name), std::move(keys)};
 }
 
 std::size_t JournalDirectory::prune_to_bytes(std::uint64_t bytes) {
@@ -156,12 +163,12 @@ std::size_t JournalDirectory::prune_before(std::uint64_t sequence) {
 std::size_t JournalDirectory::remove_oldest(std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
     const auto name = segment_name(segments_.front().first_sequence);
-    if (::unlinkat(directory_.get(), name.c_str(), 0) < 0 && errno != ENOENT) {
-      throw_errno("remove " + (path_ / name).string());
+    if (::unlinkat(directory_.fd.get(), name.c_str(), 0) < 0 && errno != ENOENT) {
+      throw_errno("remove " + directory_.path_of(name));
     }
     segments_.erase(segments_.begin());
   }
-  if (count > 0) base::sync_file(directory_.get(), path_.string());
+  if (count > 0) base::sync_file(directory_.fd.get(), directory_.path.string());
   return count;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "segment_codec.hpp"
+#include "segment_file.hpp"
 #include "sluice/base/descriptor.hpp"
 #include "sluice/base/detail/uninherited_descriptor.hpp"
 #include "sluice/crypto/journal/sealed_journal.hpp"
@@ -34,7 +35,7 @@ class JournalDirectory {
 
   /// Creates the directory if need be, takes its lock, removes what killed writers left, checks the chain of
   /// segments and cuts a torn tail. Errors as SealedJournal's constructor.
-  JournalDirectory(std::filesystem::path path, const Keys& keys, const JournalOptions& options);
+  JournalDirectory(const std::filesystem::path& path, const Keys& keys, const JournalOptions& options);
 
   /// Gives up the lock: from here on the directory may be another writer's, and only the getters may be used.
   void unlock() { lock_.reset(); }
@@ -61,11 +62,10 @@ class JournalDirectory {
   void lock();
   void remove_leftovers() const;
   void recover(const Keys& keys, const JournalOptions& options);
-  void cut(const std::string& path, std::uint64_t offset) const;
+  void cut(const std::string& name, std::uint64_t offset) const;
   std::size_t remove_oldest(std::size_t count);
 
-  std::filesystem::path path_;
-  Descriptor directory_;
+  OpenDirectory directory_;
   base::UninheritedDescriptor lock_;
   std::vector<Segment> segments_;         // by first sequence number
   std::array<std::byte, 16> previous_{};  // what the next segment's header links to

@@ -15,7 +15,7 @@
 namespace sluice::crypto {
 
 struct JournalReader::State {
-  std::filesystem::path directory;
+  OpenDirectory directory;
   Keys keys;
   std::string context;
   std::uint64_t position = 0;  // sequence number of the next record
@@ -28,8 +28,8 @@ struct JournalReader::State {
   std::span<const std::byte> rest{};  // those not handed out yet,
   std::uint32_t rest_records = 0;     // and how many that must be
 
-  State(std::filesystem::path place, const Keys& given, std::string chosen)
-      : directory(std::move(place)), keys(given), context(std::move(chosen)) {}
+  State(const std::filesystem::path& place, const Keys& given, std::string chosen)
+      : directory(place), keys(given), context(std::move(chosen)) {}
 
   // ---- finding the place ----
 
@@ -45,8 +45,8 @@ struct JournalReader::State {
     while (frame_sequence < position && skip_or_open()) {
     }
     if (position > frame_sequence && rest_records == 0) {
-      throw error(errc::gap, directory.string() + ": holds records before " + std::to_string(frame_sequence) +
-                                 ", asked for " + std::to_string(position));
+      throw error(errc::gap, directory.path.string() + ": holds records before " +
+                                 std::to_string(frame_sequence) + ", asked for " + std::to_string(position));
     }
   }
 
@@ -80,7 +80,7 @@ struct JournalReader::State {
   }
 
   [[noreturn]] void throw_gap(std::uint64_t oldest) const {
-    throw error(errc::gap, directory.string() + ": holds records from " + std::to_string(oldest) +
+    throw error(errc::gap, directory.path.string() + ": holds records from " + std::to_string(oldest) +
                                ", asked for " + std::to_string(position));
   }
 

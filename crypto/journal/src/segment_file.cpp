@@ -27,12 +27,15 @@ std::string segment_name(std::uint64_t first_sequence) {
   return name.data();
 }
 
-std::vector<std::uint64_t> list_segments(const std::filesystem::path& directory) {
+OpenDirectory::OpenDirectory(std::filesystem::path name)
+    : path(std::move(name)), fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  if (!fd) throw_errno("open journal " + path.string());
+}
+
+std::vector<std::uint64_t> list_segments(const OpenDirectory& directory) {
   std::vector<std::uint64_t> segments;
-  std::error_code why;
-  for (std::filesystem::directory_iterator entry(directory, why);
-       entry != std::filesystem::directory_iterator(); entry.increment(why)) {
-    const std::string name = entry->path().filename().string();
+  for (const std::string& name :
+       base::names_in(directory.fd.get(), "the journal " + directory.path.string())) {
     std::uint64_t first = 0;
     const auto [end, failure] =
         std::from_chars(name.data(), name.data() + std::min(name.size(), kDigits), first);
@@ -40,14 +43,14 @@ std::vector<std::uint64_t> list_segments(const std::filesystem::path& directory)
       segments.push_back(first);
     }
   }
-  if (why) throw error(why, "listing the journal " + directory.string());
   std::ranges::sort(segments);
   return segments;
 }
 
 // O_NONBLOCK: a FIFO put in a segment's place must not make us wait.
-Descriptor open_segment(const std::string& path, int flags) {
-  Descriptor fd(::open(path.c_str(), flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+Descriptor open_segment(const OpenDirectory& directory, const std::string& name, int flags) {
+  const std::string path = directory.path_of(name);
+  Descriptor fd(::openat(directory.fd.get(), name.c_str(), flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
   if (!fd) throw_errno("open " + path);
   struct stat status {};
   if (::fstat(fd.get(), &status) < 0) throw_errno("fstat " + path);
@@ -78,11 +81,11 @@ struct SegmentFile::Opened {
   }
 };
 
-SegmentFile::SegmentFile(const std::filesystem::path& directory, std::uint64_t first_sequence,
-                         const Keys& keys, const std::string& context)
-    : SegmentFile((directory / segment_name(first_sequence)).string(), [&] {
-        const std::string path = (directory / segment_name(first_sequence)).string();
-        Descriptor fd = open_segment(path, O_RDONLY);
+SegmentFile::SegmentFile(const OpenDirectory& directory, std::uint64_t first_sequence, const Keys& keys,
+                         const std::string& context)
+    : SegmentFile(directory.path_of(segment_name(first_sequence)), [&] {
+        const std::string path = directory.path_of(segment_name(first_sequence));
+        Descriptor fd = open_segment(directory, segment_name(first_sequence), O_RDONLY);
         try {
           return Opened::read(std::move(fd), path, first_sequence, keys, context);
         } catch (const error& failure) {

@@ -17,12 +17,22 @@ namespace sluice::crypto {
 /// The name of the segment that starts with this sequence number.
 std::string segment_name(std::uint64_t first_sequence);
 
+/// A journal's directory, held open: its files are reached through `fd` only, whatever has its name meanwhile.
+struct OpenDirectory {
+  explicit OpenDirectory(std::filesystem::path name);
+
+  std::string path_of(const std::string& file) const { return (path / file).string(); }
+
+  std::filesystem::path path;  ///< for errors
+  Descriptor fd;
+};
+
 /// First sequence numbers of the segments in a directory, ascending. Other files are passed over.
-std::vector<std::uint64_t> list_segments(const std::filesystem::path& directory);
+std::vector<std::uint64_t> list_segments(const OpenDirectory& directory);
 
 /// Opens a segment with these flags (besides those that keep it safe). Never waits, and refuses what is no
 /// regular file: errc::corrupt.
-Descriptor open_segment(const std::string& path, int flags);
+Descriptor open_segment(const OpenDirectory& directory, const std::string& name, int flags);
 
 /// What stands at an offset of a segment.
 struct FrameAt {
@@ -43,7 +53,7 @@ class SegmentFile {
  public:
   /// Errors: as SegmentHeader::decode, unknown_key, not_authentic (wrong key or context, or a changed
   /// header), errc::corrupt if name and header differ or it is no regular file, or the system's.
-  SegmentFile(const std::filesystem::path& directory, std::uint64_t first_sequence, const Keys& keys,
+  SegmentFile(const OpenDirectory& directory, std::uint64_t first_sequence, const Keys& keys,
               const std::string& context);
 
   const std::string& path() const { return path_; }

@@ -314,6 +314,36 @@ TEST_F(Journal, HasOneWriter) {
   journal.close();
 }
 
+// Both begin with segment 1.
+TEST_F(Journal, KeepsToItsDirectoryIfThatIsRenamedAndAnotherMadeInItsPlace) {
+  const auto moved = scratch_ / "moved";
+  SealedJournal first(place_, key_, kManual);
+  std::filesystem::rename(place_, moved);
+  SealedJournal second(place_, key_, kManual);
+  append(second, 5);
+  second.sync();
+  JournalReader reader(place_, key_, "j");
+
+  append(first, 3);
+  first.roll();
+  append(first, 3);
+  first.roll();
+  EXPECT_EQ(first.prune_before(4), 1U);
+  first.close();
+  EXPECT_EQ(read_all(1), 5U) << "the second one's records";
+
+  std::filesystem::rename(place_, scratch_ / "second");
+  std::filesystem::rename(moved, place_);
+  EXPECT_EQ(read_all(4), 3U) << "the first one's, less what was pruned";
+  EXPECT_EQ(SealedJournal(place_, key_, kManual).next_sequence(), 7U);
+  second.roll();
+  append(second, 2);
+  second.close();
+  std::uint64_t count = 0;
+  while (reader.next()) ++count;
+  EXPECT_EQ(count, 7U) << "a reader keeps to its directory, too";
+}
+
 TEST_F(Journal, CloseGivesUpTheLockAndTheNumbersKeepAnswering) {
   SealedJournal journal(place_, key_, kManual);
   append(journal, 3);

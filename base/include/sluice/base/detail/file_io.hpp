@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "sluice/base/descriptor.hpp"
 #include "sluice/base/error.hpp"
@@ -59,6 +60,9 @@ bool is_same_file(int one, int other) noexcept;
 
 /// Whether `name` in `directory` (or below AT_FDCWD) is the file that is open as `fd`.
 bool is_named(int fd, int directory, const std::string& name) noexcept;
+
+/// The names in an open directory, whatever has its path meanwhile; "." and ".." too.
+std::vector<std::string> names_in(int directory, const std::string& name);
 
 /// The directory that holds this path; `from` as for openat().
 Descriptor open_directory_of(int from, const std::filesystem::path& path);

@@ -59,6 +59,8 @@ struct JournalRecovery {
 ///     std::uint64_t number = journal.append(record);
 ///     journal.close();
 ///
+/// The directory is held open: if it is renamed, the journal goes on in it, whatever gets its name.
+///
 /// Thread-safe. A failed write or fsync of records, or of a segment to put them in, is kept: every later call
 /// throws it again, because nobody can know what is on the disk; opening the journal anew finds out. If
 /// anything else fails (memory for a record, the removal of old segments), the journal goes on, and append()
