@@ -132,6 +132,10 @@ std::size_t JournalDirectory::prune_to_bytes(std::uint64_t bytes) {
 }
 
 std::size_t JournalDirectory::prune_older_than(Duration age) {
+  if (age < Duration::zero()) {
+    throw error(sluice::errc::bad_option,
+                "prune_older_than: expected an age of 0 or more, got " + std::to_string(age.count()) + " ns");
+  }
   return remove_oldest(count_older_than(segments_, now_ns(), static_cast<std::uint64_t>(age.count())));
 }
 

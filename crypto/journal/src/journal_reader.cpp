@@ -53,10 +53,13 @@ struct JournalReader::State {
   // Passes over a whole frame without opening it, or opens the one that holds `position` and skips inside it.
   bool skip_or_open() {
     const auto frame = segment->frame_at(offset);
-    if (frame.state == FrameAt::State::whole && frame_sequence + frame.header.records <= position) {
-      offset += frame.size();
-      frame_sequence += frame.header.records;
-      return true;
+    if (frame.state == FrameAt::State::whole) {
+      const std::uint64_t after = sequence_after(*segment, offset, frame_sequence, frame.header.records);
+      if (after <= position) {
+        offset += frame.size();
+        frame_sequence = after;
+        return true;
+      }
     }
     const std::uint64_t wanted = std::exchange(position, frame_sequence);
     const bool opened = read_frame();
@@ -132,10 +135,10 @@ struct JournalReader::State {
     switch (frame.state) {
       case FrameAt::State::whole:
         if (!segment->open_frame(offset, frame.header, plain)) break;
+        frame_sequence = sequence_after(*segment, offset, frame_sequence, frame.header.records);
         rest = plain;
         rest_records = frame.header.records;
         offset += frame.size();
-        frame_sequence += frame.header.records;
         return true;
       case FrameAt::State::end:
       case FrameAt::State::incomplete:

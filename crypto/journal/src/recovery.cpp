@@ -60,7 +60,8 @@ Position walk(const SegmentFile& segment, Good good) {
   Position at{.offset = SegmentHeader::kSize, .sequence = segment.header().first_sequence};
   auto frame = segment.frame_at(at.offset);
   while (frame.state == FrameAt::State::whole && good(at.offset, frame.header)) {
-    at = {.offset = at.offset + frame.size(), .sequence = at.sequence + frame.header.records};
+    at = {.offset = at.offset + frame.size(),
+          .sequence = sequence_after(segment, at.offset, at.sequence, frame.header.records)};
     frame = segment.frame_at(at.offset);
   }
   return at;
@@ -70,6 +71,14 @@ Position walk(const SegmentFile& segment, Good good) {
 
 void throw_corrupt(const SegmentFile& segment, std::uint64_t offset, const std::string& what) {
   throw error(errc::corrupt, segment.path() + ": at byte " + std::to_string(offset) + ": " + what);
+}
+
+std::uint64_t sequence_after(const SegmentFile& segment, std::uint64_t offset, std::uint64_t sequence,
+                             std::uint32_t records) {
+  std::uint64_t after = 0;
+  if (__builtin_add_overflow(sequence, records, &after))
+    throw_corrupt(segment, offset, "a frame with records beyond the last sequence number");
+  return after;
 }
 
 bool is_torn(const SegmentFile& segment, std::uint64_t offset) {

@@ -26,6 +26,10 @@ SegmentEnd find_end(SegmentFile& segment);
 /// Whether what stands at `offset` of the newest segment is a torn tail in the sense of find_end.
 bool is_torn(const SegmentFile& segment, std::uint64_t offset);
 
+/// The number after `records` more; errc::corrupt if there are no such numbers.
+std::uint64_t sequence_after(const SegmentFile& segment, std::uint64_t offset, std::uint64_t sequence,
+                             std::uint32_t records);
+
 /// Names segment, offset and what was found there.
 [[noreturn]] void throw_corrupt(const SegmentFile& segment, std::uint64_t offset, const std::string& what);
 

@@ -32,7 +32,9 @@ void check(const JournalOptions& options) {
     refuse("a sync_interval above 0");
   }
   if (options.retain_age < std::chrono::seconds(0)) refuse("a retain_age of 0 or more");
-  if (options.first_sequence == 0) refuse("a first_sequence above 0");
+  if (options.first_sequence == 0 || options.first_sequence > kLastSequence) {
+    refuse("a first_sequence of 1 .. 2^64 - 2, got " + std::to_string(options.first_sequence));
+  }
 }
 
 KeyRing all_keys(const SecretKey& key, const KeyRing* older) {
@@ -121,6 +123,7 @@ class SealedJournal::Writer {
     }
     return locked([&](Lock& lock) {
       make_room(lock, record.size());
+      if (next_ > kLastSequence) throw error(errc::no_numbers, "journal record");
       buffer_.add(record);
       const std::uint64_t sequence = next_++;
       if (buffer_.length() >= options_.frame_bytes) write_frame(lock);

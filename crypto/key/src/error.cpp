@@ -47,6 +47,8 @@ std::string_view text_of(int code) {
       return "journal damaged";
     case errc::gap:
       return "sequence not held";
+    case errc::no_numbers:
+      return "sequence numbers used up";
   }
   return {};
 }

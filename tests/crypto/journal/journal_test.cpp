@@ -191,6 +191,25 @@ TEST_F(Journal, CanStartAtAnyNumber) {
   EXPECT_EQ(code_of([&] { read_all(5); }), errc::gap);
 }
 
+TEST_F(Journal, RefusesRecordsAfterTheLastNumber) {
+  constexpr std::uint64_t kLast = ~std::uint64_t{0} - 1;
+  auto options = kManual;
+  options.first_sequence = kLast - 1;
+  {
+    SealedJournal journal(place_, key_, options);
+    EXPECT_EQ(journal.append(record(kLast - 1)), kLast - 1);
+    EXPECT_EQ(journal.append(record(kLast)), kLast);
+    EXPECT_EQ(code_of([&] { journal.append(record(0)); }), errc::no_numbers);
+    journal.sync();
+    EXPECT_EQ(journal.durable_sequence(), kLast + 1);
+  }
+  SealedJournal again(place_, key_, kManual);
+  EXPECT_EQ(code_of([&] { again.append(record(0)); }), errc::no_numbers);
+  again.close();
+  EXPECT_EQ(read_all(kLast - 1), 2U);
+  EXPECT_EQ(read_all(kLast), 1U);
+}
+
 TEST_F(Journal, IsFollowedWhileItIsWritten) {
   SealedJournal journal(place_, key_, kManual);
   JournalReader reader(place_, key_, "j", 1);
@@ -292,6 +311,17 @@ TEST_F(Journal, PrunesByAgeAndBySequenceButNeverTheNewest) {
   EXPECT_EQ(journal.oldest_sequence(), 31U);
   journal.close();
   EXPECT_EQ(read_all(31), 10U);
+}
+
+TEST_F(Journal, RefusesToPruneByANegativeAge) {
+  SealedJournal journal(place_, key_, kManual);
+  append(journal, 3);
+  journal.roll();
+  append(journal, 3);
+  journal.flush();
+  EXPECT_EQ(code_of([&] { journal.prune_older_than(-1s); }), sluice::errc::bad_option);
+  EXPECT_EQ(journal.append(record(7)), 7U) << "and goes on";
+  EXPECT_EQ(journal.oldest_sequence(), 1U);
 }
 
 TEST_F(Journal, ReaderLeftBehindByPruningIsToldOfTheGap) {
@@ -420,7 +450,8 @@ TEST_F(Journal, RefusesOptionsOutOfRangeAndRecordsTooLarge) {
   for (const auto& options :
        {JournalOptions{.segment_bytes = 1000}, JournalOptions{.segment_bytes = 2ULL << 30U},
         JournalOptions{.frame_bytes = 1}, JournalOptions{.frame_bytes = 5U << 20U},
-        JournalOptions{.sync_interval = 0ms}, JournalOptions{.first_sequence = 0}}) {
+        JournalOptions{.sync_interval = 0ms}, JournalOptions{.first_sequence = 0},
+        JournalOptions{.first_sequence = ~std::uint64_t{0}}}) {
     EXPECT_EQ(code_of([&] { SealedJournal(place_, key_, options); }), sluice::errc::bad_option);
   }
   SealedJournal journal(place_, key_, kManual);

@@ -80,6 +80,9 @@ struct FrameHeader {
   std::uint64_t durable = 0;
 };
 
+/// The last sequence number, so that the next one after it can be told, too.
+inline constexpr std::uint64_t kLastSequence = ~std::uint64_t{0} - 1;
+
 /// Offsets in a segment, and so the numbers that make nonces, stay below 2^32.
 inline constexpr std::uint64_t kMaxSegmentBytes = std::uint64_t{1} << 31;
 

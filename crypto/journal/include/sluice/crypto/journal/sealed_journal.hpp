@@ -41,7 +41,7 @@ struct JournalOptions {
   /// The same for segments whose records are all older than this by the system's clock; 0 keeps everything.
   /// If that clock was wrong when a segment was made, none goes early for it, and none stays for good.
   Duration retain_age{};
-  /// The number of the first record of a new journal.
+  /// The number of the first record of a new journal: 1 .. 2^64 - 2.
   std::uint64_t first_sequence = 1;
 };
 
@@ -85,7 +85,7 @@ class SealedJournal {
   const JournalRecovery& recovery() const noexcept;
 
   /// Adds a record of 0 .. kMaxRecordBytes bytes (else sluice::errc::bad_option) and returns its sequence
-  /// number; numbers are consecutive. It is durable as the policy says.
+  /// number; numbers are consecutive. It is durable as the policy says. errc::no_numbers after 2^64 - 2.
   std::uint64_t append(std::span<const std::byte> record);
 
   /// Hands everything to the system: readers see it, and it survives the end of this process (not of the
@@ -99,8 +99,8 @@ class SealedJournal {
   void roll();
 
   /// Removes whole segments, oldest first, never the newest: while all together have more than so many bytes;
-  /// while all their records are older than `age`; while all their records come before `sequence`. Returns
-  /// how many.
+  /// while all their records are older than `age` (0 or more, else sluice::errc::bad_option); while all their
+  /// records come before `sequence`. Returns how many.
   std::size_t prune_to_bytes(std::uint64_t bytes);
   std::size_t prune_older_than(Duration age);
   std::size_t prune_before(std::uint64_t sequence);

@@ -31,6 +31,7 @@ enum class errc {
   incomplete,        ///< close() before the verified end of the stream
   corrupt,           ///< a journal is damaged in a way that no interrupted write explains
   gap,               ///< the journal doesn't hold the sequence number asked for
+  no_numbers,        ///< the journal has given its last sequence number, 2^64 - 2
 };
 
 /// The category of sluice::crypto::errc, named "sluice.crypto".
