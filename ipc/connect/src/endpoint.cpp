@@ -90,7 +90,7 @@ class Listener::Impl {
       ipc::try_refuse(impl->socket(), why);
       throw;
     }
-    port_ = ipc::PortAccess::make(impl);
+    port_ = ipc::PortImpl::make_port(impl);
   }
 
   void wait_for_events(Deadline deadline) {
