@@ -44,7 +44,7 @@ struct AtomicFile::State {
     if (name.empty() || name == "." || name == "..") throw error(errc::unsafe_place, path + ": no file name");
     directory = open_directory_of(options.directory, target);
     const std::optional<mode_t> mode = check_target();
-    const bool unnamed = create_unnamed();
+    const bool unnamed = !options.one_writer && create_unnamed();
     remove_leftover(directory.get(), temporary, path, unnamed || options.wait_for_others);
     try {
       while (!unnamed && !create_named())
@@ -79,7 +79,7 @@ struct AtomicFile::State {
   bool create_unnamed() {
     if (::access("/proc/self/fd", X_OK) < 0) return false;
     file.open([this] { return file_ops().open_unnamed(directory.get(), first_mode()); });
-    if (file) lock_file(file.get(), LOCK_EX, temporary);
+    if (file) lock_file(file.get(), LOCK_EX | LOCK_NB, temporary);  // nobody else has it yet
     return static_cast<bool>(file);
   }
 
@@ -91,7 +91,9 @@ struct AtomicFile::State {
     if (!file && errno == EEXIST) return false;
     if (!file) throw_errno("create " + temporary + " for " + path);
     named = true;
-    lock_file(file.get(), LOCK_EX, temporary);  // waits only for somebody who is removing it as a leftover
+    // Somebody else may have it for a moment, to remove it as a leftover.
+    if (!lock_file_in_time(file.get(), temporary))
+      throw error(errc::busy, path + ": somebody locked " + temporary);
     named = is_named(file.get(), directory.get(), temporary);
     return named;
   }
@@ -172,8 +174,9 @@ std::filesystem::path AtomicFile::temporary_path(const std::filesystem::path& pa
 
 /// Every use goes through here.
 AtomicFile::State& AtomicFile::state() const {
-  state_->owner.check("an unfinished file");
-  return *state_;
+  State& file = own(state_, "an unfinished file");
+  if (!file.file) throw error(errc::misuse, file.path + ": used after commit()");
+  return file;
 }
 
 void AtomicFile::expect(std::uint64_t bytes) {
@@ -204,11 +207,11 @@ Descriptor AtomicFile::open_for_reading() const {
 }
 
 void AtomicFile::commit() {
-  if (!state().file) throw error(errc::misuse, state_->path + ": committed twice");
+  State& file = state();
   try {
-    state_->publish();
+    file.publish();
   } catch (...) {
-    state_->discard();
+    file.discard();
     throw;
   }
 }

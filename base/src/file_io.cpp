@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <thread>
 
 #include "sluice/base/detail/signals_blocked.hpp"
 #include "sluice/base/detail/wait_for_events.hpp"
@@ -124,6 +125,15 @@ bool lock_file(int fd, int how, const std::string& name) {
   return true;
 }
 
+bool lock_file_in_time(int fd, const std::string& name) {
+  const auto end = std::chrono::steady_clock::now() + kLockPatience;
+  while (!lock_file(fd, LOCK_EX | LOCK_NB, name)) {
+    if (std::chrono::steady_clock::now() >= end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
+}
+
 bool is_same_file(int one, int other) noexcept {
   struct stat first {};
   struct stat second {};
@@ -136,6 +146,17 @@ bool is_named(int fd, int directory, const std::string& name) noexcept {
   struct stat named {};
   return ::fstat(fd, &ours) == 0 && ::fstatat(directory, name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
          ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
+}
+
+Descriptor open_regular_file(const std::filesystem::path& path) {
+  const auto refuse = [&] { throw error(errc::unsafe_place, path.string() + ": expected a regular file"); };
+  Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!fd && errno == ENXIO) refuse();  // a socket
+  if (!fd) throw_errno("open " + path.string());
+  struct stat status {};
+  if (::fstat(fd.get(), &status) < 0) throw_errno("fstat " + path.string());
+  if (!S_ISREG(status.st_mode)) refuse();
+  return fd;
 }
 
 std::vector<std::string> names_in(int directory, const std::string& name) {

@@ -35,6 +35,10 @@ std::uint64_t fork_generation() noexcept {
   return word.compare_exchange_strong(none, fresh, std::memory_order_relaxed) ? fresh : none;
 }
 
+void throw_moved(const char* object) {
+  throw error(errc::misuse, std::string(object) + " was used after it was moved from");
+}
+
 void OwnerProcess::throw_inherited(const char* object) {
   throw error(errc::misuse, std::string(object) +
                                 " was inherited through fork(): only the process that made it may use it");

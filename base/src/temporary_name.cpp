@@ -41,8 +41,10 @@ void remove_leftover(int directory, const std::string& temporary, const std::str
   if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid()) {
     throw error(errc::unsafe_place, path + ": " + temporary + " beside it isn't our file");
   }
-  if (!lock_file(old.get(), wait ? LOCK_EX : LOCK_EX | LOCK_NB, temporary)) {
-    throw error(errc::busy, path + ": another writer is replacing it");
+  if (!(wait ? lock_file_in_time(old.get(), temporary)
+             : lock_file(old.get(), LOCK_EX | LOCK_NB, temporary))) {
+    throw error(errc::busy,
+                path + ": " + temporary + " beside it is locked, by another writer or a stranger");
   }
   if (!is_named(old.get(), directory, temporary)) return;
   if (::unlinkat(directory, temporary.c_str(), 0) < 0) throw_errno("unlink " + temporary);

@@ -10,8 +10,8 @@ namespace sluice::base {
 std::string temporary_name(const std::string& name);
 
 /// Removes what a killed writer left under the temporary name in `directory`. `path`: what errors are about.
-/// `wait`: until a writer that is alive is done, instead of errc::busy. errc::unsafe_place if that is no
-/// regular file of this user.
+/// `wait`: for a writer that is alive, as long as lock_file_in_time() does; then, or else at once,
+/// errc::busy. errc::unsafe_place if that is no regular file of this user.
 void remove_leftover(int directory, const std::string& temporary, const std::string& path, bool wait);
 
 }  // namespace sluice::base

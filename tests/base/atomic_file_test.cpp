@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "locked_by_another.hpp"
 #include "scratch_files.hpp"
 #include "sluice/base/detail/file_io.hpp"
 
@@ -199,6 +200,42 @@ TEST_F(AtomicFiles, OfOthersAtTheTemporaryNameAreRefused) {
   write_file(scratch_ / ".file.sluice-new", {});
   ASSERT_EQ(::chown((scratch_ / ".file.sluice-new").c_str(), 65534, 65534), 0);
   EXPECT_EQ(code_of([&] { AtomicFile file(path_); }), errc::unsafe_place);
+}
+
+// A hard link to a file of ours that others can read; a sticky directory allows it.
+TEST_F(AtomicFiles, EndTheirWaitForALockThatAStrangerKeeps) {
+  ASSERT_EQ(::chmod(scratch_.path().c_str(), 01777), 0);
+  write_file(scratch_ / "other", to_bytes("ours"));
+  ASSERT_EQ(::chmod((scratch_ / "other").c_str(), 0644), 0);
+  std::filesystem::create_hard_link(scratch_ / "other", scratch_ / ".file.sluice-new");
+  const sluice::test::LockedByAnother lock(scratch_ / ".file.sluice-new");
+  ASSERT_TRUE(lock.held());
+  EXPECT_EQ(code_of([&] { AtomicFile file(path_, {.wait_for_others = true}); }), errc::busy);
+  EXPECT_EQ(read_file(scratch_ / "other"), to_bytes("ours"));
+}
+
+TEST_F(AtomicFiles, HaveOneWriterOnEveryFileSystemIfTheyAreAskedTo) {
+  AtomicFile first(path_, {.one_writer = true});
+  first.write(to_bytes("first"));
+  EXPECT_EQ(code_of([&] { AtomicFile second(path_, {.one_writer = true}); }), errc::busy);
+  first.commit();
+  EXPECT_EQ(read_file(path_), to_bytes("first"));
+  expect_names({"file"});
+}
+
+TEST_F(AtomicFiles, RefuseEveryUseAfterCommitOrMove) {
+  const auto expect_misuse = [](AtomicFile& file) {
+    EXPECT_EQ(code_of([&] { file.write(to_bytes("more")); }), errc::misuse);
+    EXPECT_EQ(code_of([&] { file.fd(); }), errc::misuse);
+    EXPECT_EQ(code_of([&] { file.expect(1); }), errc::misuse);
+    EXPECT_EQ(code_of([&] { (void)file.open_for_reading(); }), errc::misuse);
+    EXPECT_EQ(code_of([&] { file.commit(); }), errc::misuse);
+  };
+  AtomicFile from(path_);
+  AtomicFile file(std::move(from));
+  expect_misuse(from);  // NOLINT(bugprone-use-after-move)
+  file.commit();
+  expect_misuse(file);
 }
 
 TEST_F(AtomicFiles, NeverReplaceALinkADirectoryOrADevice) {

@@ -288,5 +288,42 @@ TEST_F(Inherited, KeysAreValuesThatAChildMayUseButNotLocked) {
   EXPECT_EQ(open_bytes(sealed, ring), to_bytes("hello"));
 }
 
+template <typename Object, typename... Uses>
+void expect_misuse_after_move(Object& object, Uses... uses) {
+  const Object taken(std::move(object));
+  const auto refused = [&](auto use) { EXPECT_EQ(code_of([&] { use(object); }), sluice::errc::misuse); };
+  (refused(uses), ...);
+}
+
+TEST(MovedFrom, ObjectsOfCryptoRefuseEveryUse) {
+  const ScratchDirectory scratch;
+  SecretKey key = test_key();
+  SealedJournal journal(scratch / "journal", key);
+  expect_misuse_after_move(
+      journal, [](auto& of) { of.append({}); }, [](auto& of) { of.flush(); }, [](auto& of) { of.sync(); },
+      [](auto& of) { of.roll(); }, [](auto& of) { of.prune_before(1); },
+      [](auto& of) { (void)of.recovery(); }, [](auto& of) { (void)of.next_sequence(); },
+      [](auto& of) { of.close(); });
+  JournalReader reader(scratch / "journal", key);
+  expect_misuse_after_move(
+      reader, [](auto& of) { (void)of.next(); }, [](auto& of) { (void)of.position(); });
+  VectorSink sink;
+  StreamingEncryptor encryptor(sink, key);
+  expect_misuse_after_move(
+      encryptor, [](auto& of) { of.write({}); }, [](auto& of) { of.close(); });
+  const Bytes sealed = seal_bytes(pattern(10), key);
+  MemorySource source(sealed);
+  StreamingDecryptor decryptor(source, key);
+  expect_misuse_after_move(
+      decryptor, [](auto& of) { (void)of.read({}); }, [](auto& of) { of.close(); },
+      [](auto& of) { (void)of.chunk_bytes(); }, [](auto& of) { (void)of.is_legacy_v1(); });
+  MemorySource anywhere(sealed);
+  RandomAccessDecryptor random(anywhere, key);
+  expect_misuse_after_move(
+      random, [](auto& of) { (void)of.read(0, {}); }, [](auto& of) { (void)of.size(); });
+  expect_misuse_after_move(
+      key, [](auto& of) { (void)of.bytes(); }, [](auto& of) { (void)of.locked(); });
+}
+
 }  // namespace
 }  // namespace sluice::crypto::test

@@ -1,8 +1,5 @@
 #include "sluice/crypto/inspect/inspect.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -10,6 +7,7 @@
 #include "c2sp_header.hpp"
 #include "legacy_v1.hpp"
 #include "sluice/base/descriptor.hpp"
+#include "sluice/base/detail/file_io.hpp"
 #include "sluice/base/detail/little_endian.hpp"
 #include "sluice/crypto/journal/journal_format.hpp"
 #include "sluice/crypto/key/error.hpp"
@@ -126,14 +124,8 @@ FileInfo inspect(int fd, Format format) {
 }  // namespace
 
 FileInfo inspect_file(const std::filesystem::path& file, Format format) {
-  const Descriptor fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a FIFO must not hold us up
-  if (!fd) throw_errno("open " + file.string());
-  try {
-    return inspect(fd.get(), format);
-  } catch (const error& failure) {
-    if (failure.code().category() != category()) throw;
-    throw failure.about(file.string());
-  }
+  const Descriptor fd = base::open_regular_file(file);
+  return naming(file.string(), [&] { return inspect(fd.get(), format); });
 }
 
 }  // namespace sluice::crypto

@@ -178,13 +178,13 @@ JournalReader& JournalReader::operator=(JournalReader&&) noexcept = default;
 JournalReader::~JournalReader() = default;
 
 std::optional<JournalRecord> JournalReader::next() {
-  state_->owner.check("a reader of a journal");
-  if (state_->rest_records == 0 && !state_->next_frame()) return std::nullopt;
-  return state_->take_record();
+  State& state = base::own(state_, "a reader of a journal");
+  if (state.rest_records == 0 && !state.next_frame()) return std::nullopt;
+  return state.take_record();
 }
 
-std::uint64_t JournalReader::position() const noexcept {
-  return state_->position;
+std::uint64_t JournalReader::position() const {
+  return base::held(state_, "a reader of a journal").position;
 }
 
 std::uint64_t verify_journal(const std::filesystem::path& directory, const Keys& keys,

@@ -347,12 +347,13 @@ void SealedJournal::Release::operator()(Writer* writer) const noexcept {
 
 /// Before anything is locked: in a child the mutex may be held by a thread that isn't there.
 SealedJournal::Writer& SealedJournal::writer() const {
-  writer_->owner().check("a journal");
-  return *writer_;
+  Writer& writer = base::held(writer_, "a journal");
+  writer.owner().check("a journal");
+  return writer;
 }
 
-const JournalRecovery& SealedJournal::recovery() const noexcept {
-  return writer_->recovery();
+const JournalRecovery& SealedJournal::recovery() const {
+  return base::held(writer_, "a journal").recovery();
 }
 std::uint64_t SealedJournal::append(std::span<const std::byte> record) {
   return writer().append(record);

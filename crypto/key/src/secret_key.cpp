@@ -11,6 +11,7 @@
 #include "hex.hpp"
 #include "hkdf.hpp"
 #include "secure_buffer.hpp"
+#include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/crypto/key/error.hpp"
 
 namespace sluice::crypto {
@@ -90,12 +91,12 @@ SecretKey SecretKey::from_passphrase(std::string_view passphrase, const Passphra
   return SecretKey(std::move(memory));
 }
 
-std::span<const std::byte, SecretKey::kSize> SecretKey::bytes() const noexcept {
-  return std::span<const std::byte, kSize>(std::as_const(*memory_).bytes().data(), kSize);
+std::span<const std::byte, SecretKey::kSize> SecretKey::bytes() const {
+  return std::span<const std::byte, kSize>(std::as_const(base::held(memory_, "a key")).bytes().data(), kSize);
 }
 
-bool SecretKey::locked() const noexcept {
-  return memory_->locked();
+bool SecretKey::locked() const {
+  return base::held(memory_, "a key").locked();
 }
 
 }  // namespace sluice::crypto

@@ -1,8 +1,6 @@
 #include "sluice/crypto/seal/files.hpp"
 
-#include <fcntl.h>
 #include <sodium.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,8 +10,8 @@
 
 #include "secure_buffer.hpp"
 #include "sluice/base/atomic_file.hpp"
+#include "sluice/base/descriptor.hpp"
 #include "sluice/base/detail/file_io.hpp"
-#include "sluice/base/detail/uninherited_descriptor.hpp"
 #include "sluice/crypto/key/error.hpp"
 #include "sluice/crypto/seal/byte_io.hpp"
 #include "sluice/crypto/seal/streaming_decryptor.hpp"
@@ -24,23 +22,13 @@ namespace sluice::crypto {
 namespace {
 
 struct InputFile {
-  base::UninheritedDescriptor fd;  // which may be locked
+  Descriptor fd;
   struct stat status {};
 
-  explicit InputFile(const std::filesystem::path& path) {
-    fd.open([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); });
-    if (!fd) throw_errno("open " + path.string());
+  explicit InputFile(const std::filesystem::path& path) : fd(base::open_regular_file(path)) {
     if (::fstat(fd.get(), &status) < 0) throw_errno("fstat " + path.string());
-    if (S_ISDIR(status.st_mode))
-      throw error(std::make_error_code(std::errc::is_a_directory), "open " + path.string());
   }
 };
-
-// Two that replace the same file would each lose what the other did.
-void lock_for_replacing(const InputFile& file, const std::filesystem::path& path) {
-  if (base::lock_file(file.fd.get(), LOCK_EX | LOCK_NB, path.string())) return;
-  throw error(sluice::errc::busy, path.string() + ": another process is replacing it");
-}
 
 void check_still_named(const InputFile& file, const std::filesystem::path& path) {
   struct stat now {};
@@ -49,13 +37,14 @@ void check_still_named(const InputFile& file, const std::filesystem::path& path)
   throw error(sluice::errc::busy, path.string() + ": another file was put in its place meanwhile");
 }
 
-void keep_owner(base::AtomicFile& fresh, const InputFile& file, const std::filesystem::path& path) {
+void keep_owner_and_mode(base::AtomicFile& fresh, const InputFile& file, const std::filesystem::path& path) {
   struct stat made {};
+  const auto& old = file.status;
   if (::fstat(fresh.fd(), &made) < 0) throw_errno("fstat the new " + path.string());
-  if (made.st_uid == file.status.st_uid && made.st_gid == file.status.st_gid) return;
-  if (::fchown(fresh.fd(), file.status.st_uid, file.status.st_gid) < 0 ||
-      ::fchmod(fresh.fd(), file.status.st_mode & 07777U) < 0)
-    throw_errno("keeping the owner of " + path.string());
+  const bool same_owner = made.st_uid == old.st_uid && made.st_gid == old.st_gid;
+  if ((!same_owner && ::fchown(fresh.fd(), old.st_uid, old.st_gid) < 0) ||
+      ::fchmod(fresh.fd(), old.st_mode & 07777U) < 0)
+    throw_errno("keeping owner and mode of " + path.string());
 }
 
 // Passes bytes on and remembers what passed.
@@ -133,15 +122,15 @@ std::uint64_t rekey_file(const std::filesystem::path& file, const Keys& from, co
   return naming(file.string(), [&] {
     require_sodium();
     const InputFile sealed(file);
-    lock_for_replacing(sealed, file);
     FdSource source(sealed.fd.get(), file.string());
     StreamingDecryptor decryptor(source, from, open_options);
     SealOptions seal_options{
         .format = open_options.format, .chunk_bytes = 0, .context = open_options.context};
     if (!decryptor.is_legacy_v1()) seal_options.chunk_bytes = decryptor.chunk_bytes();
 
-    base::AtomicFile fresh(file, {.mode = sealed.status.st_mode & 07777U});
-    keep_owner(fresh, sealed, file);
+    // Two that replace the same file would each lose what the other did. Others can lock the old file if they
+    // can read it, but not the new one, which is private until it is complete.
+    base::AtomicFile fresh(file, {.one_writer = true});
     fresh.expect_as_much_as(sealed.fd.get());
     AtomicFileSink sink(fresh);
     DigestSink was(nullptr);
@@ -155,6 +144,7 @@ std::uint64_t rekey_file(const std::filesystem::path& file, const Keys& from, co
         read_back, is, to,
         {.format = open_options.format, .context = open_options.context, .allow_legacy_v1 = false});
     if (checked != bytes || was.finish() != is.finish()) throw_not_authentic();
+    keep_owner_and_mode(fresh, sealed, file);
     check_still_named(sealed, file);
     fresh.commit();
     return bytes;

@@ -93,13 +93,12 @@ RandomAccessDecryptor::RandomAccessDecryptor(RandomAccessDecryptor&&) noexcept =
 RandomAccessDecryptor& RandomAccessDecryptor::operator=(RandomAccessDecryptor&&) noexcept = default;
 RandomAccessDecryptor::~RandomAccessDecryptor() = default;
 
-std::uint64_t RandomAccessDecryptor::size() const noexcept {
-  return state_->size();
+std::uint64_t RandomAccessDecryptor::size() const {
+  return base::held(state_, "a RandomAccessDecryptor").size();
 }
 
 std::size_t RandomAccessDecryptor::read(std::uint64_t offset, std::span<std::byte> into) {
-  State& state = *state_;
-  state.owner.check("a RandomAccessDecryptor");
+  State& state = base::own(state_, "a RandomAccessDecryptor");
   const std::uint64_t size = state.size();
   if (offset >= size) return 0;
   const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), size - offset));

@@ -96,8 +96,7 @@ StreamingDecryptor& StreamingDecryptor::operator=(StreamingDecryptor&&) noexcept
 StreamingDecryptor::~StreamingDecryptor() = default;
 
 std::size_t StreamingDecryptor::read(std::span<std::byte> into) {
-  State& state = *state_;
-  state.owner.check("a StreamingDecryptor");
+  State& state = base::own(state_, "a StreamingDecryptor");
   if (state.failure) std::rethrow_exception(state.failure);
   std::size_t done = 0;
   try {
@@ -116,12 +115,12 @@ void StreamingDecryptor::close() {
   if (read({&beyond, 1}) != 0) throw error(errc::incomplete, "sealed stream closed before its verified end");
 }
 
-std::uint32_t StreamingDecryptor::chunk_bytes() const noexcept {
-  return state_->chunk_bytes;
+std::uint32_t StreamingDecryptor::chunk_bytes() const {
+  return base::held(state_, "a StreamingDecryptor").chunk_bytes;
 }
 
-bool StreamingDecryptor::is_legacy_v1() const noexcept {
-  return state_->legacy_v1;
+bool StreamingDecryptor::is_legacy_v1() const {
+  return base::held(state_, "a StreamingDecryptor").legacy_v1;
 }
 
 }  // namespace sluice::crypto

@@ -70,7 +70,6 @@ struct StreamingEncryptor::State {
 
   template <typename Step>
   void guarded(Step step) {
-    owner.check("a StreamingEncryptor");
     if (failure) std::rethrow_exception(failure);
     try {
       step();
@@ -90,15 +89,17 @@ StreamingEncryptor& StreamingEncryptor::operator=(StreamingEncryptor&&) noexcept
 StreamingEncryptor::~StreamingEncryptor() = default;
 
 void StreamingEncryptor::write(std::span<const std::byte> plaintext) {
-  state_->guarded([&] {
-    if (state_->closed) throw error(sluice::errc::misuse, "write to a sealed stream after close");
-    state_->add(plaintext);
+  State& state = base::own(state_, "a StreamingEncryptor");
+  state.guarded([&] {
+    if (state.closed) throw error(sluice::errc::misuse, "write to a sealed stream after close");
+    state.add(plaintext);
   });
 }
 
 void StreamingEncryptor::close() {
-  state_->guarded([&] {
-    if (!std::exchange(state_->closed, true)) state_->flush();
+  State& state = base::own(state_, "a StreamingEncryptor");
+  state.guarded([&] {
+    if (!std::exchange(state.closed, true)) state.flush();
   });
 }
 

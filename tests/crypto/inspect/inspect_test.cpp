@@ -133,9 +133,9 @@ TEST_F(Inspect, RefusesHeadersCutAtEveryLength) {
 }
 
 TEST_F(Inspect, RefusesWhatIsNoRegularFile) {
-  EXPECT_EQ(code_of([&] { inspect_file(scratch_.path()); }), sluice::errc::bad_option);
+  EXPECT_EQ(code_of([&] { inspect_file(scratch_.path()); }), sluice::errc::unsafe_place);
   ASSERT_EQ(::mkfifo(file_.c_str(), 0600), 0);
-  EXPECT_EQ(code_of([&] { inspect_file(file_); }), sluice::errc::bad_option);
+  EXPECT_EQ(code_of([&] { inspect_file(file_); }), sluice::errc::unsafe_place);
   EXPECT_EQ(code_of([&] { inspect_file(scratch_ / "missing"); }), std::errc::no_such_file_or_directory);
 }
 

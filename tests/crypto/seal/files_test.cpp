@@ -4,10 +4,13 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <climits>
 #include <csignal>
@@ -17,6 +20,7 @@
 #include <thread>
 #include <utility>
 
+#include "locked_by_another.hpp"
 #include "sluice/base/detail/file_io.hpp"
 #include "sluice/crypto/inspect/inspect.hpp"
 #include "sluice/crypto/key/key_file.hpp"
@@ -103,6 +107,39 @@ TEST_F(Files, ThatCameMeanwhileAreNotReplacedByRekey) {
   EXPECT_EQ(code_of([&] { rekey_file(path_, test_key(), test_key(1), {}, transfer); }), sluice::errc::busy);
   EXPECT_EQ(read_file(path_), newer);
   expect_names({"file"});
+}
+
+TEST_F(Files, AreRekeyedThoughAReaderOfAnotherUserLocksThem) {
+  write_file(path_, seal_bytes(to_bytes("x"), test_key()));
+  ASSERT_EQ(::chmod(path_.c_str(), 0644), 0);
+  ASSERT_EQ(::chmod(scratch_.path().c_str(), 0755), 0);
+  const sluice::test::LockedByAnother lock(path_);
+  ASSERT_TRUE(lock.held());
+  EXPECT_EQ(rekey_file(path_, test_key(), test_key(1)), 1U);
+  EXPECT_EQ(open_bytes(read_file(path_), test_key(1)), to_bytes("x"));
+}
+
+TEST_F(Files, AreReadFromRegularFilesOnlyAndNothingElseIsWaitedFor) {
+  const auto refused = [&](const std::filesystem::path& path) {
+    ::alarm(20);  // ends a wait that has no end
+    EXPECT_EQ(code_of([&] { seal_file(path, scratch_ / "out", test_key()); }), sluice::errc::unsafe_place);
+    EXPECT_EQ(code_of([&] { open_file(path, scratch_ / "out", test_key()); }), sluice::errc::unsafe_place);
+    EXPECT_EQ(code_of([&] { rekey_file(path, test_key(), test_key(1)); }), sluice::errc::unsafe_place);
+    EXPECT_EQ(code_of([&] { inspect_file(path); }), sluice::errc::unsafe_place);
+    ::alarm(0);
+  };
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  refused(path_);
+  const auto place = scratch_ / "socket";
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  ASSERT_LT(place.native().size(), sizeof(address.sun_path));
+  std::ranges::copy(place.native(), std::begin(address.sun_path));
+  const Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  refused(place);
+  refused("/dev/zero");
+  refused(scratch_.path());
+  expect_names({"file", "socket"});
 }
 
 TEST_F(Files, AreRekeyedByOneAtATime) {

@@ -36,22 +36,28 @@ struct AtomicFileOptions {
   bool replace = true;
   /// false: commit() doesn't wait for the disk. The file outlives the process, but maybe not a power failure.
   bool durable = true;
-  /// If there are only named files, a second writer waits until the first one is done. false: it is refused.
+  /// If there are only named files, a second writer waits for the first one, 10 s at most. false: it is
+  /// refused at once.
   bool wait_for_others = false;
+  /// The file has its temporary name from the start, so that there is one writer at a time on every file
+  /// system: errc::busy for the second one.
+  bool one_writer = false;
   /// An open directory in which a relative path starts.
   int directory = AT_FDCWD;
 };
 
 /// Writes one file, or nothing. A symbolic link is refused: who wants to follow it resolves the path before.
-/// Not thread-safe. Move only between uses. In a forked child every call is errc::misuse, and nothing is
-/// removed. Throws sluice::error.
+/// Not thread-safe. Move only between uses. Every call after commit(), of what was moved from or in a forked
+/// child is errc::misuse; the child removes nothing. Throws sluice::error.
 class AtomicFile {
  public:
   using Options = AtomicFileOptions;
 
   /// Starts the new file. Two writers of one name don't disturb each other, and the last one to commit wins;
-  /// but see wait_for_others (errc::busy). errc::unsafe_place if the name is that of something else than a
-  /// regular file or the temporary name belongs to another user; or the system's error.
+  /// but see wait_for_others and one_writer (errc::busy). errc::busy also if somebody who can read the file
+  /// under the temporary name, or has linked it there, keeps it locked for 10 s. errc::unsafe_place if the
+  /// name is that of something else than a regular file or the temporary name belongs to another user; or
+  /// the system's error.
   explicit AtomicFile(const std::filesystem::path& path, Options options = {});
   AtomicFile(AtomicFile&&) noexcept;
   AtomicFile& operator=(AtomicFile&&) noexcept;

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -51,15 +52,24 @@ void sync_file(int fd, const std::string& name);
 /// device).
 void sync_if_possible(int fd, const std::string& name);
 
-/// Takes the lock of an open file (flock, with LOCK_EX or LOCK_EX | LOCK_NB), which ends with the descriptor.
-/// With LOCK_NB: false if somebody else has it.
+/// Takes the lock of an open file (flock, with LOCK_EX | LOCK_NB), which ends with the descriptor. False if
+/// somebody else has it.
 bool lock_file(int fd, int how, const std::string& name);
+
+/// Takes it from whoever gives it up within so many seconds, else false. Whoever can read a file can lock it:
+/// no lock is waited for without an end.
+constexpr std::chrono::seconds kLockPatience{10};
+bool lock_file_in_time(int fd, const std::string& name);
 
 /// Whether two descriptors are of the same file.
 bool is_same_file(int one, int other) noexcept;
 
 /// Whether `name` in `directory` (or below AT_FDCWD) is the file that is open as `fd`.
 bool is_named(int fd, int directory, const std::string& name) noexcept;
+
+/// Opens a file to read it. Never waits, for a FIFO's writer say. errc::unsafe_place if it is no regular
+/// file.
+Descriptor open_regular_file(const std::filesystem::path& path);
 
 /// The names in an open directory, whatever has its path meanwhile; "." and ".." too.
 std::vector<std::string> names_in(int directory, const std::string& name);

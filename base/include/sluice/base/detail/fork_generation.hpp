@@ -13,6 +13,8 @@ namespace sluice::base {
 /// agree (the first processes of two PID namespaces). Thread-safe, async-signal-safe after the first call.
 std::uint64_t fork_generation() noexcept;
 
+[[noreturn]] void throw_moved(const char* object);
+
 /// A member of every object that belongs to the process that made it (see "Fork" in ARCHITECTURE.md).
 class OwnerProcess {
  public:
@@ -29,6 +31,23 @@ class OwnerProcess {
 
   std::uint64_t generation_ = fork_generation();
 };
+
+/// What a movable object keeps behind a pointer, for a call that uses it. Throws errc::misuse if the object
+/// was moved from; `object` as above.
+template <typename Pointer>
+auto& held(const Pointer& state, const char* object) {
+  if (!state) [[unlikely]]
+    throw_moved(object);
+  return *state;
+}
+
+/// The same for a state with an `owner`, which is checked.
+template <typename Pointer>
+auto& own(const Pointer& state, const char* object) {
+  auto& found = held(state, object);
+  found.owner.check(object);
+  return found;
+}
 
 }  // namespace sluice::base
 

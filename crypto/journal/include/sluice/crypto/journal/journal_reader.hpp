@@ -22,7 +22,8 @@ struct JournalRecord {
 };
 
 /// Any number of readers, in any process; they take no lock. A record is handed out only after its frame is
-/// verified. One thread at a time. In a forked child next() is sluice::errc::misuse.
+/// verified. One thread at a time. In a forked child next() is sluice::errc::misuse, and
+/// so is every call of what was moved from.
 ///
 ///     JournalReader reader("state/orders", key, "orders", 1000);
 ///     while (auto record = reader.next()) use(record->sequence, record->bytes);
@@ -44,7 +45,7 @@ class JournalReader {
   std::optional<JournalRecord> next();
 
   /// The number that next() will return.
-  std::uint64_t position() const noexcept;
+  std::uint64_t position() const;
 
  private:
   struct [[gnu::visibility("hidden")]] State;

@@ -61,11 +61,12 @@ struct JournalRecovery {
 ///
 /// The directory is held open: if it is renamed, the journal goes on in it, whatever gets its name.
 ///
-/// Thread-safe. A failed write or fsync of records, or of a segment to put them in, is kept: every later call
-/// throws it again, because nobody can know what is on the disk; opening the journal anew finds out. If
+/// Thread-safe. A failed write or fsync of records, or of a segment to put them in, is kept: every later
+/// call throws it again, because nobody can know what is on the disk; opening the journal anew finds out. If
 /// anything else fails (memory for a record, the removal of old segments), the journal goes on, and append()
 /// has added nothing if it throws. The destructor writes what is buffered but can't report; close() does. In
 /// a forked child every call but recovery() is sluice::errc::misuse, and the destructor writes nothing.
+/// Every call of what was moved from is misuse, too.
 class SealedJournal {
  public:
   static constexpr std::size_t kMaxRecordBytes = (std::size_t{64} << 20) - 4;
@@ -82,7 +83,7 @@ class SealedJournal {
   SealedJournal& operator=(const SealedJournal&) = delete;
   ~SealedJournal();
 
-  const JournalRecovery& recovery() const noexcept;
+  const JournalRecovery& recovery() const;
 
   /// Adds a record of 0 .. kMaxRecordBytes bytes (else sluice::errc::bad_option) and returns its sequence
   /// number; numbers are consecutive. It is durable as the policy says. errc::no_numbers after 2^64 - 2.

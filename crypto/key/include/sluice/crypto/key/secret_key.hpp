@@ -41,9 +41,9 @@ struct PassphraseParameters {
   static PassphraseParameters with_random_salt();
 };
 
-/// 32 uniform bytes between guard pages: locked in memory if the limits allow (locked() tells), left out
-/// of core dumps, read-only once set, zeroed at the end. Movable, not copyable. Const use is thread-safe; a
-/// moved-from key may only be assigned to or destroyed.
+/// 32 uniform bytes between guard pages: locked in memory if the limits allow (locked() tells), left out of
+/// core dumps, read-only once set, zeroed at the end. Movable, not copyable. Const use is thread-safe. Of a
+/// moved-from key bytes() and locked() are sluice::errc::misuse.
 class SecretKey {
  public:
   static constexpr std::size_t kSize = 32;
@@ -64,12 +64,12 @@ class SecretKey {
   SecretKey& operator=(const SecretKey&) = delete;
   ~SecretKey();
 
-  std::span<const std::byte, kSize> bytes() const noexcept;
+  std::span<const std::byte, kSize> bytes() const;
   const KeyId& id() const noexcept { return id_; }
 
   /// Whether the key's page is locked in memory; false if RLIMIT_MEMLOCK is too small, and in a forked child
   /// (locks aren't inherited): it then works, but may be swapped out.
-  bool locked() const noexcept;
+  bool locked() const;
 
  private:
   explicit SecretKey(std::unique_ptr<SecureBuffer> memory);

@@ -1,5 +1,6 @@
 // Sealed files in one call. Output appears under its name only when complete, verified and durable; an
-// existing file is replaced as a whole or not at all (see atomic_file.hpp).
+// existing file is replaced as a whole or not at all (see atomic_file.hpp). What is read must be a regular
+// file (else sluice::errc::unsafe_place): for pipes there is transfer.hpp.
 #pragma once
 
 #include <cstdint>

@@ -30,7 +30,7 @@ class RandomAccessDecryptor {
   ~RandomAccessDecryptor();
 
   /// Plaintext bytes.
-  std::uint64_t size() const noexcept;
+  std::uint64_t size() const;
 
   /// Reads from `offset`; returns less than into.size() only at the end of the plaintext (0 beyond it). If
   /// a chunk fails: errc::not_authentic, and `into` holds only what was verified, the rest zeroed or

@@ -29,7 +29,7 @@ namespace sluice::crypto {
 /// chunks are opened in the caller's memory and wiped from there if they fail, so don't give memory that
 /// others watch. One thread at a time. The keys are needed only by the constructor; the source must outlive
 /// the last read. The first error is kept: every later call throws it again. In a forked child, which shares
-/// the source's place, reading is sluice::errc::misuse.
+/// the source's place, reading is sluice::errc::misuse, and so is every call of what was moved from.
 class StreamingDecryptor {
  public:
   /// Reads and verifies the header. Errors: short_header, bad_magic, bad_version, legacy_refused,
@@ -51,9 +51,9 @@ class StreamingDecryptor {
   /// Verifies that nothing is left: errc::incomplete if plaintext wasn't read, else as read().
   void close();
 
-  std::uint32_t chunk_bytes() const noexcept;
+  std::uint32_t chunk_bytes() const;
   /// Whether this is the unprotected version 1.
-  bool is_legacy_v1() const noexcept;
+  bool is_legacy_v1() const;
 
  private:
   struct [[gnu::visibility("hidden")]] State;

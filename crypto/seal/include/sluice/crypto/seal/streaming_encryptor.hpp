@@ -26,7 +26,8 @@ namespace sluice::crypto {
 ///
 /// One thread at a time. The key is needed only by the constructor; the sink must outlive close(). The first
 /// error is kept: every later call throws it again. The destructor writes nothing. In a forked child every
-/// call is sluice::errc::misuse: it would seal with nonces that the parent uses.
+/// call is sluice::errc::misuse: it would seal with nonces that the parent uses. So is every call of what was
+/// moved from.
 class StreamingEncryptor {
  public:
   /// Writes the header. Errors: sluice::errc::bad_option, and what the sink throws.
