@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "application_call.hpp"
 #include "session_port.hpp"
 #include "sluice/base/detail/wait_for_events.hpp"
 #include "sluice/base/error.hpp"
@@ -51,6 +52,7 @@ class SessionPort::Succession final : public Handshake {
 };
 
 void SessionPort::run() noexcept {
+  const CancellationOff no_cancellation;
   try {
     if (!connected_) peer_ended();
     while (!ended_ && !stopped()) step();
@@ -163,7 +165,7 @@ void SessionPort::end(Status reason, const std::string& text) {
 void SessionPort::tell(SessionEvent event) {
   if (!plan_.options.on_state) return;
   event.epoch = info_.epoch;  // only this thread changes it
-  plan_.options.on_state(event);
+  call_application([&] { plan_.options.on_state(event); });
 }
 
 /// For the side that lived on: messages that it has not released yet count as not received.

@@ -1,6 +1,14 @@
 #include "delivery.hpp"
 
+#include <cstdio>
+#include <cstdlib>
+
 namespace sluice::ipc {
+
+void end_for_lost_thread() noexcept {
+  std::fputs("sluice: pthread_exit() or a cancellation inside a handler or an executor\n", stderr);
+  std::abort();
+}
 
 std::string text_of(const std::exception_ptr& failure) {
   try {

@@ -16,6 +16,7 @@
 #include <thread>
 #include <utility>
 
+#include "application_call.hpp"
 #include "handler_slot.hpp"
 #include "sluice/base/detail/signals_blocked.hpp"
 #include "sluice/base/error.hpp"
@@ -127,6 +128,7 @@ void Delivery<Source>::start(std::shared_ptr<Source> source) {
   const base::SignalsBlocked blocked;
   try {
     thread_ = std::thread([this, source = std::move(source)] {
+      const CancellationOff no_cancellation;
       begin();
       Status reason = deliver_until_end(*source);
       if (reason == Status::handler_failed) source->close();
@@ -149,6 +151,7 @@ Status Delivery<Source>::run(const std::shared_ptr<Source>& source) {
       throw error(errc::misuse, "run() on a port whose messages are delivered already");
     state_ = State::delivering;
   }
+  const CancellationOff no_cancellation;
   begin();
   Status reason = deliver_until_end(*source);
   if (reason != Status::ok && reason != Status::handler_failed) {
@@ -200,7 +203,7 @@ bool Delivery<Source>::run_where_handlers_run(const std::function<void()>& work)
     turn_ = turn;
   }
   try {
-    executor_(turn->piece());
+    call_application([&] { executor_(turn->piece()); });
   } catch (...) {
     turn->call_off();
     turn->wait();  // it may have begun
@@ -219,7 +222,7 @@ Status Delivery<Source>::call_handler_for_each_message(Source& source) {
     status = message.status;
     if (status != Status::ok) return false;
     try {
-      handler(message.record.payload);
+      call_application([&] { handler(message.record.payload); });
     } catch (...) {
       if (!report_failure(source, "a message handler threw: ")) status = Status::handler_failed;
     }
@@ -238,7 +241,7 @@ Status Delivery<Source>::report_end(Source& source, Status reason) noexcept {
   const auto tell = [&] {
     if (reason == Status::broken) {
       try {
-        on_error_.call(PortError{reason, source.failure_text()});
+        call_application([&] { return on_error_.call(PortError{reason, source.failure_text()}); });
       } catch (...) {
         note_failure(source, "an error handler threw: ");
         reported = Status::handler_failed;
@@ -271,7 +274,8 @@ void Delivery<Source>::tell_close_handler() {
     if (!end_reported_ || on_close_.empty() || std::exchange(close_told_, true)) return std::nullopt;
     return reported_;  // end() may write it while the handler runs
   };
-  for (auto reason = to_tell(); reason && !on_close_.call(*reason); reason = to_tell()) {
+  for (auto reason = to_tell(); reason && !call_application([&] { return on_close_.call(*reason); });
+       reason = to_tell()) {
     const std::scoped_lock lock(mutex_);
     close_told_ = false;  // it was taken away meanwhile
   }
@@ -289,7 +293,9 @@ template <typename Source>
 bool Delivery<Source>::report_failure(Source& source, const char* who) noexcept {
   note_failure(source, who);
   try {
-    return !abandoned_ && on_error_.call(PortError{Status::handler_failed, source.failure_text()});
+    return !abandoned_ && call_application([&] {
+      return on_error_.call(PortError{Status::handler_failed, source.failure_text()});
+    });
   } catch (...) {
     source.note_failure(source.failure_text() +
                         "; the error handler threw: " + text_of(std::current_exception()));

@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "application_call.hpp"
 #include "sluice/base/detail/event.hpp"
 #include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/base/detail/signals_blocked.hpp"
@@ -70,6 +71,7 @@ struct PeerWatcher::State {
 };
 
 void* PeerWatcher::State::thread_main(void* owned_state) noexcept {
+  const CancellationOff no_cancellation;
   const std::unique_ptr<std::shared_ptr<State>> state(static_cast<std::shared_ptr<State>*>(owned_state));
   (*state)->run();
   return nullptr;

@@ -1,5 +1,6 @@
 // Handlers that throw, that come late, and that deal with each other's ports.
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -10,6 +11,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "sluice/base/error.hpp"
@@ -290,6 +292,88 @@ TEST_F(HandlersOfTwoPorts, MayDestroyAndReplaceEachOther) {
       other->on_message({});
     }
   });
+}
+
+/// What a handler must not do ends the program, and says why.
+class HandlerDeathTest : public ::testing::Test {
+ protected:
+  HandlerDeathTest() { ::testing::FLAGS_gtest_death_test_style = "threadsafe"; }
+
+  static void post_and_wait(std::pair<Port, Port>& ports) {
+    (void)ports.first.post_message("now");
+    ports.first.close();
+    (void)ports.second.wait_closed();
+    std::this_thread::sleep_for(10s);
+  }
+  static constexpr const char* kWords = "a cancellation inside a handler";
+};
+
+TEST_F(HandlerDeathTest, IsTheProgramsWhenAThreadEndsItselfInOne) {
+  EXPECT_DEATH(
+      {
+        auto ports = make_port_pair();
+        ports.second.on_message([](auto) { ::pthread_exit(nullptr); });
+        ports.second.start();
+        post_and_wait(ports);
+      },
+      kWords);
+  EXPECT_DEATH(
+      {
+        auto ports = make_port_pair();
+        ports.second.on_message([](auto) {});
+        ports.second.on_close([](Status) { ::pthread_exit(nullptr); });
+        ports.second.start();
+        post_and_wait(ports);
+      },
+      kWords);
+  EXPECT_DEATH(
+      {
+        auto ports = make_port_pair();
+        ports.second.on_message([](auto) { fail(); });
+        ports.second.on_error([](const PortError&) { ::pthread_exit(nullptr); });
+        ports.second.start();
+        post_and_wait(ports);
+      },
+      kWords);
+  EXPECT_DEATH(
+      {
+        auto ports = make_port_pair();
+        ports.second.on_message([](auto) { ::pthread_exit(nullptr); });
+        (void)ports.first.post_message("now");
+        (void)ports.second.run();
+      },
+      kWords);
+}
+
+TEST_F(HandlerDeathTest, IsTheProgramsWhenAThreadEndsItselfInAnExecutor) {
+  EXPECT_DEATH(
+      {
+        auto ports = make_port_pair({}, {.executor = [](const auto&) { ::pthread_exit(nullptr); }});
+        ports.second.on_message([](auto) {});
+        ports.second.start();
+        post_and_wait(ports);
+      },
+      kWords);
+}
+
+TEST(DeliveryThread, IsNotCancelled) {
+  auto ports = make_port_pair();
+  std::promise<pthread_t> thread;
+  std::promise<void> cancelled;
+  int received = 0;
+  ports.second.on_message([&](auto) {
+    if (++received == 1) thread.set_value(::pthread_self());
+    if (received == 1) cancelled.get_future().wait();
+    ::pthread_testcancel();
+  });
+  ports.second.start();
+  EXPECT_EQ(ports.first.post_message("one"), Status::ok);
+  ::pthread_cancel(thread.get_future().get());
+  cancelled.set_value();
+  EXPECT_EQ(ports.first.post_message("two"), Status::ok);
+  ports.first.close();
+  EXPECT_EQ(ports.second.wait_closed(), Status::closed);
+  EXPECT_EQ(received, 2);
 }
 
 }  // namespace

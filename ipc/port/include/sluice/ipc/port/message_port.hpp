@@ -73,6 +73,9 @@ using CloseHandler = base::MoveOnlyFunction<void(Status reason)>;
 /// handled, and delivery goes on. If no error handler is set, or that throws, too, nobody is left to decide:
 /// run() passes the exception on to its caller, and a port that was started closes, with handler_failed as
 /// its end's reason and the exception's text as its failure text. What an executor throws is treated so, too.
+///
+/// A handler or an executor must come back: pthread_exit() inside, or the cancellation of the thread that it
+/// runs on, ends the program with a message. pthread_cancel() of a thread that delivers has no effect.
 template <typename P>
 concept MessagePortLike = requires(P& port, const P& const_port, std::span<const std::byte> message,
                                    MessageHandler on_message, ErrorHandler on_error, CloseHandler on_close) {
