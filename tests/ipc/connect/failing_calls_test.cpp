@@ -16,6 +16,7 @@
 #include "sluice/base/error.hpp"
 #include "sluice/ipc/connect/endpoint.hpp"
 #include "sluice/ipc/connect/session.hpp"
+#include "sluice/ipc/port/port_pair.hpp"
 #include "temp_directory.hpp"
 #include "throws.hpp"
 #include "watchdog.hpp"
@@ -122,6 +123,19 @@ TEST(SessionsThread, ThatCantBeStartedLeavesTheSessionToTheNextProcess) {
   EXPECT_EQ(port.session()->epoch, 2U);
   EXPECT_TRUE(port.receive());
   EXPECT_TRUE(host.wait_for(30s)->ok());
+}
+
+TEST(DeliveryThread, ThatCantBeStartedLeavesMessagesToBeReceivedByCalls) {
+  auto [a, b] = make_port_pair();
+  ASSERT_EQ(a.post_message("still here"), Status::ok);
+  {
+    const FailingCall failing("pthread_create", 0, EAGAIN);
+    EXPECT_TRUE(throws(std::errc::resource_unavailable_try_again, "starting a port's delivery thread",
+                       [&b = b] { b.start(); }));
+  }
+  EXPECT_TRUE(b.can_receive());
+  EXPECT_EQ(b.try_receive().text(), "still here");
+  b.start();
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, FailingCalls, ::testing::ValuesIn(failing_call_names()),

@@ -127,6 +127,16 @@ TEST_F(HandlerFailure, OfAnExecutorEndsThePort) {
   EXPECT_TRUE(lines().empty());
 }
 
+TEST_F(HandlerFailure, OfAnExecutorAtTheEndIsTheReason) {
+  auto [a, b] = make_port_pair({}, {.executor = [](const std::function<void()>&) { fail(); }});
+  log_close_of(b);
+  b.start();
+  a.close();
+  EXPECT_EQ(b.wait_closed(), Status::handler_failed);
+  EXPECT_EQ(b.failure_text(), "the executor threw: no such order");
+  EXPECT_TRUE(lines().empty());
+}
+
 TEST_F(HandlerFailure, OfAnExecutorThatHasRunTheWorkEndsThePortToo) {
   const auto run_and_fail = [](const std::function<void()>& work) {
     work();

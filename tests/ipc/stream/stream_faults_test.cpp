@@ -382,6 +382,19 @@ TEST_P(StreamFaults, EndAtAFloodOfAnswers) {
   EXPECT_NE(text_.find("messages in a row that have no effect"), std::string::npos) << text_;
 }
 
+TEST_P(StreamFaults, KeepAThousandAndTwentyFourEndsThatNobodyReceivesAndEndAtOneMore) {
+  for (const int ends : {1024, 1025}) {
+    use(test::PortKind::shared_memory);
+    auto with = options();
+    if (ends == 1024) with.ack_timeout = 200ms;
+    auto stream = create_port_stream(ports_.second, with);
+    for (int i = 0; i < ends; ++i) peer_.post("0200000000");
+    const auto ending = ending_of([&] { stream.send(Bytes(1)); }, &text_);
+    EXPECT_EQ(ending, ends == 1024 ? stream_errc::timed_out : stream_errc::protocol) << text_;
+  }
+  EXPECT_NE(text_.find("more than 1024 streams that nobody received"), std::string::npos) << text_;
+}
+
 TEST_P(StreamFaults, FillWindowsOfEverySize) {
   for (const std::uint32_t window : {0U, 1U, 0xffffffffU}) {
     auto receiving = receive(with_window(window));
