@@ -61,6 +61,7 @@ sluice_install_room(base DESCRIPTION "Errors, descriptors and files of the sluic
 sluice_install_room(ring DESCRIPTION "Shared-memory regions and the byte ring between two processes" ROOMS base)
 sluice_install_room(ipc DESCRIPTION "Message ports between two processes" ROOMS ring base)
 sluice_install_room(crypto DESCRIPTION "Sealed streams and files, and their keys" ROOMS base PKG_CONFIG libcrypto libsodium)
+sluice_install_room(codec DESCRIPTION "Typed messages over ports" ROOMS ipc ring base)
 
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/sluice-config.cmake.in"
   "${PROJECT_BINARY_DIR}/sluice-config.cmake" INSTALL_DESTINATION ${sluice_config_dir}
@@ -68,7 +69,7 @@ configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/sluice-config.cmake.i
 # Before 1.0, a new minor version may break its users.
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/sluice-config-version.cmake" COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/sluice-config.cmake" "${PROJECT_BINARY_DIR}/sluice-config-version.cmake"
-  DESTINATION ${sluice_config_dir} ${sluice_component})
+  "${PROJECT_SOURCE_DIR}/cmake/SluiceMsgpack.cmake" DESTINATION ${sluice_config_dir} ${sluice_component})
 
 if(SLUICE_TOOLS)
   file(RELATIVE_PATH to_libraries "/prefix/${CMAKE_INSTALL_BINDIR}" "/prefix/${CMAKE_INSTALL_LIBDIR}")

@@ -25,14 +25,16 @@ ARROWS = {
     "crypto/seal": ["crypto/key"],
     "crypto/journal": ["crypto/seal"],
     "crypto/inspect": ["crypto/journal"],
-    "tools": ["ipc/stream", "crypto/inspect"],
-    "samples": ["ipc/stream", "crypto/inspect"],
-    "bench": ["ipc/stream", "crypto/inspect"],
+    "codec": ["ipc/stream"],
+    "tools": ["codec", "crypto/inspect"],
+    "samples": ["codec", "crypto/inspect"],
+    "bench": ["codec", "crypto/inspect"],
     "tests": ["tools", "samples", "bench"],
 }
-LIBRARIES = ["base", "ring", "ipc", "crypto"]
+LIBRARIES = ["base", "ring", "ipc", "crypto", "codec"]
 SOURCES = {".hpp", ".cpp", ".h"}
 NOT_IN_PUBLIC_HEADERS = ("boost/", "openssl/", "nlohmann/", "sodium", "fmt/", "CLI/")
+OTHERS_NAMESPACES = {"codec": r"|msgpack|adaptor"}  # msgpack-cxx learns a type by a specialisation there
 LONGEST_LINE = 120
 FEWEST_NAMED_TESTS = 90
 
@@ -178,7 +180,7 @@ def namespaces(project):
     """A file opens sluice, or the namespace of its room; that of a room below it only to declare a type."""
     for path in project.sources(*LIBRARIES, "tools", "bench"):
         room = project.name(path).split("/")[0]
-        own = re.compile(rf"sluice(::{room}(::\w+)*)?|{room}|std|detail")
+        own = re.compile(rf"sluice(::{room}(::\w+)*)?|{room}|std|detail{OTHERS_NAMESPACES.get(room, '')}")
         below = {f"sluice::{part}" for part in stands_on(project.part_of(path)) if part in LIBRARIES}
         lines = path.read_text(encoding="utf-8").splitlines()
         for index, line in enumerate(lines):

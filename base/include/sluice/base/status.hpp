@@ -23,6 +23,7 @@ enum class [[nodiscard]] Status : std::uint8_t{
     superseded,   ///< another process has taken over this end of the session
     misuse,  ///< the call isn't allowed now, and did nothing: a claim is open, or handlers get the messages
     handler_failed,  ///< a handler or the executor threw; see the port's failure text
+    malformed,       ///< a message came that isn't what the receiver takes; the next can be received
     interrupted,     ///< a wait ended because another thread asked for attention; ports never return it
 };
 
@@ -53,6 +54,8 @@ constexpr std::string_view to_string(Status status) noexcept {
       return "not allowed now";
     case Status::handler_failed:
       return "a handler failed";
+    case Status::malformed:
+      return "malformed message";
     case Status::interrupted:
       return "interrupted";
   }

@@ -1,0 +1,139 @@
+// Where packed bytes go: into ring memory if the port has it, or into memory of our own.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <concepts>
+#include <cstddef>
+#include <cstring>
+#include <limits>
+#include <msgpack.hpp>
+#include <span>
+#include <vector>
+
+#include "sluice/base/deadline.hpp"
+#include "sluice/base/status.hpp"
+#include "sluice/codec/variant.hpp"
+#include "sluice/ipc/port/claim.hpp"
+#include "sluice/ipc/port/message_port.hpp"
+
+#pragma GCC visibility push(default)
+
+namespace sluice::codec::detail {
+
+template <typename P>
+concept ClaimingPort = MessagePortLike<P> && requires(P& port, std::size_t bytes, Deadline deadline) {
+  { port.try_claim(bytes) } -> std::same_as<Claim>;
+  { port.claim_until(bytes, deadline) } -> std::same_as<Claim>;
+  { port.max_message_bytes() } -> std::convertible_to<std::size_t>;
+};
+
+template <typename P>
+concept CanPostUntil = ClaimingPort<P> ||
+    requires(P& port, std::span<const std::byte> bytes, Deadline deadline) {
+  { port.post_parts_until(bytes, bytes, deadline) } -> std::same_as<Status>;
+};
+
+template <typename P>
+concept CanPostWithoutWaiting = ClaimingPort<P> || requires(P& port, std::span<const std::byte> bytes) {
+  { port.try_post_message(bytes) } -> std::same_as<Status>;
+};
+
+/// A msgpack stream over a fixed room. What doesn't fit is counted, not written.
+class RoomWriter {
+ public:
+  explicit RoomWriter(std::span<std::byte> room = {}) noexcept : next_(room.data()), left_(room.size()) {}
+
+  void write(const char* bytes, std::size_t count) noexcept {
+    total_ += count;
+    if (count > left_) {
+      left_ = 0;
+      fits_ = false;
+    } else if (count != 0) {
+      std::memcpy(next_, bytes, count);
+      next_ += count;
+      left_ -= count;
+    }
+  }
+
+  bool fits() const noexcept { return fits_; }
+  /// Bytes that the value takes.
+  std::size_t total() const noexcept { return total_; }
+
+ private:
+  std::byte* next_;
+  std::size_t left_;
+  std::size_t total_ = 0;
+  bool fits_ = true;
+};
+
+template <typename T>
+RoomWriter pack_into(std::span<std::byte> room, const T& value) {
+  RoomWriter writer(room);
+  msgpack::packer<RoomWriter>(writer).pack(value);
+  return writer;
+}
+
+/// Bytes to claim for the next T: a little more than the last one took. Relaxed: it is a guess, and publishes
+/// nothing.
+template <typename T>
+inline std::atomic<std::size_t> size_hint = 256;
+
+template <typename T>
+void note_size(std::size_t claimed, std::size_t taken) noexcept {
+  if (taken > claimed || taken < claimed / 8)
+    size_hint<T>.store(std::max<std::size_t>(256, taken + taken / 4), std::memory_order_relaxed);
+}
+
+enum class Posting : unsigned char { post, try_post, append };
+inline constexpr Posting kPost = Posting::post;
+inline constexpr Posting kTryPost = Posting::try_post;
+inline constexpr Posting kAppend = Posting::append;
+
+/// Packs straight into the ring. The room for a guessed size is there nearly always. If it isn't, or is too
+/// small, the value is measured, and exactly its room is claimed in the way that the caller asked for.
+template <ClaimingPort P, typename T>
+Status post_value(P& port, const T& value, Posting posting, Deadline deadline) {
+  const auto end = [posting](Claim& claim, std::size_t bytes) {
+    return posting == Posting::append ? claim.append(bytes) : claim.commit(bytes);
+  };
+  const std::size_t guess =
+      std::min<std::size_t>(size_hint<T>.load(std::memory_order_relaxed), port.max_message_bytes());
+  std::size_t bytes = 0;
+  {
+    Claim claim = port.try_claim(guess);
+    const RoomWriter written = pack_into(claim.bytes(), value);
+    bytes = written.total();
+    note_size<T>(guess, bytes);
+    if (claim && written.fits()) return end(claim, bytes);
+  }
+  Claim claim = posting == Posting::try_post ? port.try_claim(bytes) : port.claim_until(bytes, deadline);
+  if (!claim) return claim.status();
+  if (pack_into(claim.bytes(), value).total() != bytes) return Status::misuse;
+  return end(claim, bytes);
+}
+
+/// The same for a port that takes bytes: they are packed into memory of this thread's, which is kept.
+template <typename P, typename T>
+Status post_value(P& port, const T& value, Posting posting, Deadline deadline) {
+  thread_local std::vector<std::byte> packed(256);
+  RoomWriter written = pack_into(packed, value);
+  if (!written.fits()) {
+    packed.resize(written.total());
+    written = pack_into(packed, value);
+    if (!written.fits()) return Status::misuse;
+  }
+  const std::span<const std::byte> message(packed.data(), written.total());
+  if constexpr (CanPostWithoutWaiting<P>) {
+    if (posting == Posting::try_post) return port.try_post_message(message);
+  }
+  if constexpr (CanPostUntil<P>) {
+    return port.post_parts_until({}, message, deadline);
+  } else {
+    return port.post_message(message);
+  }
+}
+
+}  // namespace sluice::codec::detail
+
+#pragma GCC visibility pop

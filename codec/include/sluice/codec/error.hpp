@@ -1,0 +1,36 @@
+// Errors of the codec room: what can be wrong with the bytes of a typed message.
+#pragma once
+
+#include <system_error>
+
+#include "sluice/base/error.hpp"
+
+#pragma GCC visibility push(default)
+
+namespace sluice::codec {
+
+/// Conditions of this room, thrown as sluice::error. Thread-safety: a value type.
+enum class errc {
+  cut_off = 1,        ///< the bytes end inside a value, or a length in them reaches beyond their end
+  trailing_bytes,     ///< something follows the value
+  undefined_byte,     ///< 0xc1, which the format doesn't define
+  bad_timestamp,      ///< an extension of type -1 of another size than 4, 8 or 12, or out of range
+  too_large,          ///< more bytes than DecodeOptions::max_bytes
+  too_many_elements,  ///< more values than DecodeOptions::max_elements
+  too_deep,           ///< containers nested deeper than DecodeOptions::max_depth
+  wrong_type,         ///< msgpack, but not of the type asked for
+};
+
+/// The category of sluice::codec::errc, named "sluice.codec".
+const std::error_category& category() noexcept;
+
+inline std::error_code make_error_code(errc code) noexcept {
+  return {static_cast<int>(code), category()};
+}
+
+}  // namespace sluice::codec
+
+template <>
+struct std::is_error_code_enum<sluice::codec::errc> : std::true_type {};
+
+#pragma GCC visibility pop

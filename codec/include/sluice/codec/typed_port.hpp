@@ -1,0 +1,188 @@
+// Values over a port: one msgpack value a message.
+//
+//   struct Order {
+//     std::string customer;
+//     std::uint64_t cents = 0;
+//     MSGPACK_DEFINE(customer, cents)
+//   };
+//
+//   sluice::codec::post(port, Order{"Ada", 1250});
+//
+//   while (auto order = sluice::codec::receive<Order>(port)) use(order->customer);
+//   port.on_message(sluice::codec::handler<Order>([](const Order& order) { use(order); }));
+//
+// What can be posted is what msgpack-cxx can pack: numbers, text, containers, optional, variant, chrono, and
+// types with MSGPACK_DEFINE (an array) or MSGPACK_DEFINE_MAP (a map). The functions are templates over any
+// MessagePortLike. (sluice::post() posts a value as it lies in memory.)
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <msgpack.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "sluice/base/deadline.hpp"
+#include "sluice/base/status.hpp"
+#include "sluice/codec/decoder.hpp"
+#include "sluice/codec/detail/writers.hpp"
+#include "sluice/ipc/port/claim.hpp"
+#include "sluice/ipc/port/message.hpp"
+#include "sluice/ipc/port/message_port.hpp"
+#include "sluice/ipc/port/pull_port.hpp"
+
+#pragma GCC visibility push(default)
+
+namespace sluice::codec {
+
+// Sending. Each call has the outcomes and the threading rule of the port's call of the same name, and throws
+// what packing throws: nothing is posted then.
+
+/// Posts `value`; waits while the ring is full.
+template <MessagePortLike P, typename T>
+Status post(P& port, const T& value) {
+  return detail::post_value(port, value, detail::kPost, kNoDeadline);
+}
+
+/// The same without waiting: would_block if there is no room. Only for ports that have a call that doesn't wait.
+template <MessagePortLike P, typename T>
+requires detail::CanPostWithoutWaiting<P> Status try_post(P& port, const T& value) {
+  return detail::post_value(port, value, detail::kTryPost, kNoDeadline);
+}
+
+/// The same until a deadline: timed_out. Only for ports that have such a call.
+template <MessagePortLike P, typename T>
+requires detail::CanPostUntil<P> Status post_until(P& port, const T& value, Deadline deadline) {
+  return detail::post_value(port, value, detail::kPost, deadline);
+}
+template <MessagePortLike P, typename T>
+requires detail::CanPostUntil<P> Status post_for(P& port, const T& value, Duration timeout) {
+  return post_until(port, value, deadline_in(timeout));
+}
+
+/// Like post, but visible to the peer only with the port's next publish(), or the next message posted.
+template <detail::ClaimingPort P, typename T>
+Status append(P& port, const T& value) {
+  return detail::post_value(port, value, detail::kAppend, kNoDeadline);
+}
+
+/// A received value, or the reason why there is none. Holds the message that it came in: that keeps its room in
+/// the ring until this is destroyed, with the rules of Message. Views in the value are valid as long as this, and
+/// until the same decoder decodes again. Thread-safety: the receiving thread.
+template <typename T>
+class [[nodiscard]] Received {
+ public:
+  /// ok, or why there is no value. The port's reason; or malformed: a message came, and is no T (failure_text()
+  /// tells why); the next one can be received.
+  Status status() const noexcept { return status_; }
+  explicit operator bool() const noexcept { return status_ == Status::ok; }
+
+  /// Only if there is a value.
+  T& operator*() noexcept { return *value_; }
+  const T& operator*() const noexcept { return *value_; }
+  T* operator->() noexcept { return &*value_; }
+  const T* operator->() const noexcept { return &*value_; }
+
+  /// What is wrong with the message, and the code of codec::errc for it; empty if nothing is.
+  const std::string& failure_text() const noexcept { return failure_text_; }
+  std::error_code failure() const noexcept { return failure_; }
+
+  /// The message's own: see Message. Its bytes may be the peer's memory.
+  const Message& message() const noexcept { return message_; }
+  std::uint64_t sequence() const noexcept { return message_.sequence(); }
+  bool replayed() const noexcept { return message_.replayed(); }
+
+ private:
+  friend class TypedReceiver;
+  Received(Message message, Decoder& decoder) : message_(std::move(message)), status_(message_.status()) {
+    if (status_ != Status::ok) return;
+    try {
+      value_.emplace(decoder.decode<T>(message_.bytes()));
+    } catch (const error& failure) {
+      if (failure.code().category() != category()) throw;
+      status_ = Status::malformed;
+      failure_ = failure.code();
+      failure_text_ = failure.what();
+    }
+  }
+
+  Message message_;
+  Status status_;
+  std::optional<T> value_;
+  std::error_code failure_;
+  std::string failure_text_;
+};
+
+/// Receives values with a decoder of its own: with other limits, or in place. Thread-safety: the receiving thread.
+class TypedReceiver {
+ public:
+  explicit TypedReceiver(const DecodeOptions& options = {}) : decoder_(options) {}
+
+  /// The next message's value; waits for it.
+  template <typename T, PullPort P>
+  Received<T> receive(P& port) {
+    return receive_with<T>(decoder_, port.receive_until(kNoDeadline));
+  }
+  /// The same without waiting: would_block.
+  template <typename T, PullPort P>
+  Received<T> try_receive(P& port) {
+    return receive_with<T>(decoder_, port.try_receive());
+  }
+  /// The same until a deadline: timed_out.
+  template <typename T, PullPort P>
+  Received<T> receive_until(P& port, Deadline deadline) {
+    return receive_with<T>(decoder_, port.receive_until(deadline));
+  }
+  template <typename T, PullPort P>
+  Received<T> receive_for(P& port, Duration timeout) {
+    return receive_until<T>(port, deadline_in(timeout));
+  }
+
+  /// The value of a message that was received otherwise.
+  template <typename T>
+  static Received<T> receive_with(Decoder& decoder, Message message) {
+    return Received<T>(std::move(message), decoder);
+  }
+
+ private:
+  Decoder decoder_;
+};
+
+// The same with thread_decoder().
+
+template <typename T, PullPort P>
+Received<T> receive(P& port) {
+  return TypedReceiver::receive_with<T>(thread_decoder(), port.receive_until(kNoDeadline));
+}
+template <typename T, PullPort P>
+Received<T> try_receive(P& port) {
+  return TypedReceiver::receive_with<T>(thread_decoder(), port.try_receive());
+}
+template <typename T, PullPort P>
+Received<T> receive_until(P& port, Deadline deadline) {
+  return TypedReceiver::receive_with<T>(thread_decoder(), port.receive_until(deadline));
+}
+template <typename T, PullPort P>
+Received<T> receive_for(P& port, Duration timeout) {
+  return receive_until<T>(port, deadline_in(timeout));
+}
+
+/// A message handler that calls `take(value)`. A message that is no T throws sluice::error out of the handler:
+/// the port's on_error is told, the message counts as handled, and delivery goes on (see MessagePortLike).
+template <typename T, typename Take>
+requires std::invocable<Take&, T&> MessageHandler handler(Take take, const DecodeOptions& options = {}) {
+  return [take = std::move(take), decoder = Decoder(options)](std::span<const std::byte> message) mutable {
+    T value = decoder.template decode<T>(message);
+    take(value);
+  };
+}
+
+}  // namespace sluice::codec
+
+#pragma GCC visibility pop

@@ -1,0 +1,40 @@
+#include "sluice/codec/error.hpp"
+
+#include <string_view>
+
+#include "sluice/base/detail/error_category.hpp"
+
+namespace sluice::codec {
+namespace {
+
+std::string_view text_of(int code) {
+  switch (static_cast<errc>(code)) {
+    case errc::cut_off:
+      return "cut off inside a value";
+    case errc::trailing_bytes:
+      return "bytes behind the value";
+    case errc::undefined_byte:
+      return "undefined byte";
+    case errc::bad_timestamp:
+      return "timestamp not supported";
+    case errc::too_large:
+      return "message too large";
+    case errc::too_many_elements:
+      return "too many elements";
+    case errc::too_deep:
+      return "nested too deep";
+    case errc::wrong_type:
+      return "not the type asked for";
+  }
+  return {};
+}
+
+constinit const base::ErrorCategory kCategory("sluice.codec", text_of);
+
+}  // namespace
+
+const std::error_category& category() noexcept {
+  return kCategory.get();
+}
+
+}  // namespace sluice::codec
