@@ -43,6 +43,15 @@ TEST_F(Samples, BatchDeliversEveryTick) {
   EXPECT_EQ(said("read"), "100000 ticks in 1000 batches, the last price 199.99\n");
 }
 
+#ifdef SLUICE_CODEC
+TEST_F(Samples, TypedMessagesGoBothWays) {
+  Command shop = start({"typed_messages", "shop"}, "shop");
+  EXPECT_EQ(run({"typed_messages", "order"}), "accepted as number 1\n");
+  EXPECT_TRUE(shop.succeeds());
+  EXPECT_EQ(said("shop"), "Ada ordered 2 things for 17.50\n");
+}
+#endif
+
 TEST_F(Samples, PortStreamCopiesAFile) {
   const std::string content(3'000'001, 'x');
   write_file(path("file"), content);
