@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <concepts>
 #include <cstddef>
@@ -22,10 +23,14 @@
 namespace sluice::codec::detail {
 
 template <typename P>
-concept ClaimingPort = MessagePortLike<P> && requires(P& port, std::size_t bytes, Deadline deadline) {
+concept ClaimingPort = MessagePortLike<P> &&
+    requires(P& port, std::size_t bytes, std::span<const std::byte> message, Deadline deadline) {
   { port.try_claim(bytes) } -> std::same_as<Claim>;
   { port.claim_until(bytes, deadline) } -> std::same_as<Claim>;
   { port.max_message_bytes() } -> std::convertible_to<std::size_t>;
+  { port.post_message_until(message, deadline) } -> std::same_as<Status>;
+  { port.try_post_message(message) } -> std::same_as<Status>;
+  { port.append_message(message) } -> std::same_as<Status>;
 };
 
 template <typename P>
@@ -74,15 +79,19 @@ RoomWriter pack_into(std::span<std::byte> room, const T& value) {
   return writer;
 }
 
-/// Bytes to claim for the next T: a little more than the last one took. Relaxed: it is a guess, and publishes
-/// nothing.
+/// Messages up to this size are packed on the stack and copied into the ring: that is cheaper than a claim, after
+/// which the ring can't prepare for the next message.
+inline constexpr std::size_t kSmallBytes = 512;
+
+/// Bytes that the next T is likely to take: a little more than the last one took. Relaxed: it is a guess, and
+/// publishes nothing.
 template <typename T>
-inline std::atomic<std::size_t> size_hint = 256;
+inline std::atomic<std::size_t> size_hint = kSmallBytes;
 
 template <typename T>
-void note_size(std::size_t claimed, std::size_t taken) noexcept {
-  if (taken > claimed || taken < claimed / 8)
-    size_hint<T>.store(std::max<std::size_t>(256, taken + taken / 4), std::memory_order_relaxed);
+void note_size(std::size_t guess, std::size_t taken) noexcept {
+  if (taken > guess || taken < guess / 8)
+    size_hint<T>.store(std::max(kSmallBytes, taken + taken / 4), std::memory_order_relaxed);
 }
 
 enum class Posting : unsigned char { post, try_post, append };
@@ -90,27 +99,47 @@ inline constexpr Posting kPost = Posting::post;
 inline constexpr Posting kTryPost = Posting::try_post;
 inline constexpr Posting kAppend = Posting::append;
 
-/// Packs straight into the ring. The room for a guessed size is there nearly always. If it isn't, or is too
-/// small, the value is measured, and exactly its room is claimed in the way that the caller asked for.
+template <ClaimingPort P>
+Status post_bytes(P& port, std::span<const std::byte> message, Posting posting, Deadline deadline) {
+  switch (posting) {
+    case Posting::try_post:
+      return port.try_post_message(message);
+    case Posting::append:
+      return port.append_message(message);
+    case Posting::post:
+      break;
+  }
+  return port.post_message_until(message, deadline);
+}
+
+inline Status end_claim(Claim& claim, std::size_t bytes, Posting posting) {
+  return posting == Posting::append ? claim.append(bytes) : claim.commit(bytes);
+}
+
+/// Packs a small value on the stack, a larger one straight into the ring. If the guess of its size was wrong, or
+/// the room for it isn't there, the value has been measured, and exactly its room is claimed in the way that the
+/// caller asked for.
 template <ClaimingPort P, typename T>
 Status post_value(P& port, const T& value, Posting posting, Deadline deadline) {
-  const auto end = [posting](Claim& claim, std::size_t bytes) {
-    return posting == Posting::append ? claim.append(bytes) : claim.commit(bytes);
-  };
-  const std::size_t guess =
-      std::min<std::size_t>(size_hint<T>.load(std::memory_order_relaxed), port.max_message_bytes());
+  const std::size_t guess = size_hint<T>.load(std::memory_order_relaxed);
   std::size_t bytes = 0;
-  {
-    Claim claim = port.try_claim(guess);
+  if (guess <= kSmallBytes) {
+    std::array<std::byte, kSmallBytes> room;
+    const RoomWriter written = pack_into(room, value);
+    bytes = written.total();
+    note_size<T>(guess, bytes);
+    if (written.fits()) return post_bytes(port, std::span(room).first(bytes), posting, deadline);
+  } else {
+    Claim claim = port.try_claim(std::min<std::size_t>(guess, port.max_message_bytes()));
     const RoomWriter written = pack_into(claim.bytes(), value);
     bytes = written.total();
     note_size<T>(guess, bytes);
-    if (claim && written.fits()) return end(claim, bytes);
+    if (claim && written.fits()) return end_claim(claim, bytes, posting);
   }
   Claim claim = posting == Posting::try_post ? port.try_claim(bytes) : port.claim_until(bytes, deadline);
   if (!claim) return claim.status();
   if (pack_into(claim.bytes(), value).total() != bytes) return Status::misuse;
-  return end(claim, bytes);
+  return end_claim(claim, bytes, posting);
 }
 
 /// The same for a port that takes bytes: they are packed into memory of this thread's, which is kept.
