@@ -36,10 +36,10 @@ std::string fault_text(std::error_code fault, std::size_t bytes, std::size_t at,
 }  // namespace
 
 Decoder::Decoder(const DecodeOptions& options) : options_(options) {
-  if (options.max_depth > kDeepestLevel)
-    throw error(sluice::errc::bad_option, "DecodeOptions::max_depth: expected at most " +
-                                              std::to_string(kDeepestLevel) + ", got " +
-                                              std::to_string(options.max_depth));
+  if (options.max_depth <= kDeepestLevel) return;
+  throw error(sluice::errc::bad_option, "DecodeOptions::max_depth: expected at most " +
+                                            std::to_string(kDeepestLevel) + ", got " +
+                                            std::to_string(options.max_depth));
 }
 
 const msgpack::object& Decoder::parse(std::span<const std::byte> message) {

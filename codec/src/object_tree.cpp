@@ -97,8 +97,8 @@ class Parser {
 
   errc read_value(object& value) noexcept {
     const auto tag = std::to_integer<std::uint8_t>(*next_);
-    if (tag <= 0x7f) return take_integer(value, tag);
-    if (tag >= 0xe0) return take_integer(value, static_cast<std::int8_t>(tag));
+    if (tag <= 0x7f) return take_unsigned(value, tag, 1);
+    if (tag >= 0xe0) return take_signed(value, std::int64_t{tag} - 0x100, 1);
     if (tag <= 0x8f) return read_map(value, 0, tag & 0x0fU);
     if (tag <= 0x9f) return read_array(value, 0, tag & 0x0fU);
     if (tag <= 0xbf) return read_string(value, 0, tag & 0x1fU);
@@ -170,16 +170,18 @@ class Parser {
     }
   }
 
+  errc take_unsigned(object& value, std::uint64_t number, std::size_t bytes) noexcept {
+    value.type = msgpack::type::POSITIVE_INTEGER;
+    value.via.u64 = number;
+    next_ += bytes;
+    return {};
+  }
+
   /// msgpack-cxx keeps what isn't negative as POSITIVE_INTEGER.
-  template <typename Number>
-  errc take_integer(object& value, Number number, std::size_t bytes = 1) noexcept {
-    if (number >= Number{0}) {
-      value.type = msgpack::type::POSITIVE_INTEGER;
-      value.via.u64 = static_cast<std::uint64_t>(number);
-    } else {
-      value.type = msgpack::type::NEGATIVE_INTEGER;
-      value.via.i64 = static_cast<std::int64_t>(number);
-    }
+  errc take_signed(object& value, std::int64_t number, std::size_t bytes) noexcept {
+    if (number >= 0) return take_unsigned(value, static_cast<std::uint64_t>(number), bytes);
+    value.type = msgpack::type::NEGATIVE_INTEGER;
+    value.via.i64 = number;
     next_ += bytes;
     return {};
   }
@@ -187,7 +189,12 @@ class Parser {
   template <typename Number>
   errc read_integer(object& value) noexcept {
     if (remaining() < 1 + sizeof(Number)) return errc::cut_off;
-    return take_integer(value, big_endian<Number>(next_ + 1), 1 + sizeof(Number));
+    const auto number = big_endian<Number>(next_ + 1);
+    if constexpr (std::is_signed_v<Number>) {
+      return take_signed(value, number, 1 + sizeof(Number));  // NOLINT(bugprone-signed-char-misuse): a number
+    } else {
+      return take_unsigned(value, number, 1 + sizeof(Number));
+    }
   }
 
   template <typename Float, typename Bits>
