@@ -85,8 +85,8 @@ class Structure(unittest.TestCase):
                    {"ring/include/sluice/ring/region.hpp": "#include <boost/crc.hpp>\n"})
 
     def test_a_room_without_arrows(self):
-        self.finds("rooms", "codec/include:1: codec is not in the table of arrows, tests/structure/structure.py",
-                   {"codec/include/sluice/codec/frame.hpp": "\n"})
+        self.finds("rooms", "attic/include:1: attic is not in the table of arrows, tests/structure/structure.py",
+                   {"attic/include/sluice/attic/frame.hpp": "\n"})
 
     def test_a_namespace_of_another_room(self):
         self.finds("namespaces", "ring/src/futex.hpp:1: namespace sluice::ipc in ring/; it is sluice::ring, or sluice",
