@@ -87,6 +87,23 @@ TEST_F(FileIo, FailsWithoutASignalWhenNobodyReadsAPipe) {
   ::pthread_sigmask(SIG_UNBLOCK, &pipe, nullptr);
 }
 
+TEST_F(FileIo, FailsWithoutASignalWhenTheReaderOfAPipeGoesInTheMiddleOfAWrite) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const Descriptor writing(ends[1]);
+  std::thread reader([reading = Descriptor(ends[0])] {
+    std::vector<std::byte> some(100'000);  // so that the write is on its way
+    for (std::size_t got = 0; got < some.size();) {
+      const ssize_t more = ::read(reading.get(), some.data(), some.size() - got);
+      if (more <= 0) return;
+      got += static_cast<std::size_t>(more);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // the pipe is full, and the write waits
+  });
+  EXPECT_EQ(code_of([&] { write_all(writing.get(), pattern(1 << 20), "the pipe"); }), std::errc::broken_pipe);
+  reader.join();
+}
+
 TEST_F(FileIo, ReadsAndWritesAtAPlaceUpToTheEnd) {
   const auto bytes = pattern(1000);
   write_all_at(file_.get(), bytes, 5000, "the file");

@@ -29,7 +29,8 @@ class SignalsBlocked {
 };
 
 /// Calls `write`, a system call, and gives its result and errno. A pipe or socket without a reader is EPIPE and
-/// nothing else: SIGPIPE is blocked in this thread meanwhile, and taken away if it came.
+/// nothing else: SIGPIPE is blocked in this thread meanwhile, and taken away if it came. (It also comes with a write
+/// that was done in part when the reader went.)
 template <typename Write>
 ssize_t without_broken_pipe_signal(Write write) {
   sigset_t pipe;
@@ -37,18 +38,21 @@ ssize_t without_broken_pipe_signal(Write write) {
   ::sigaddset(&pipe, SIGPIPE);
   sigset_t before;
   ::pthread_sigmask(SIG_BLOCK, &pipe, &before);
-  const bool was_blocked = ::sigismember(&before, SIGPIPE) == 1;
-  sigset_t pending;
-  ::sigemptyset(&pending);
-  if (was_blocked) ::sigpending(&pending);  // one that waits already isn't ours
+  const auto is_pending = [] {
+    sigset_t pending;
+    ::sigemptyset(&pending);
+    ::sigpending(&pending);
+    return ::sigismember(&pending, SIGPIPE) == 1;
+  };
+  const bool not_ours = is_pending();  // one that waits already
   const ssize_t result = write();
   const int code = errno;
   const timespec at_once{};
-  if (result < 0 && code == EPIPE && ::sigismember(&pending, SIGPIPE) == 0) {
+  if (!not_ours && is_pending()) {
     while (::sigtimedwait(&pipe, nullptr, &at_once) < 0 && errno == EINTR) {
     }
   }
-  if (!was_blocked) ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   errno = code;
   return result;
 }
