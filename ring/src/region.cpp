@@ -19,6 +19,7 @@
 #include "region_mapping.hpp"
 #include "sluice/base/atomic_file.hpp"
 #include "sluice/base/detail/file_io.hpp"
+#include "sluice/base/detail/safe_directory.hpp"
 #include "sluice/ring/error.hpp"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -290,7 +291,7 @@ PeerRegion PeerRegion::open_file(const std::filesystem::path& file) {
     throw error(sluice::errc::unsafe_place,
                 "the region in " + file.string() + ": expected a regular file of user " +
                     std::to_string(::geteuid()) + ", got one of " + std::to_string(status.st_uid) +
-                    " with mode " + std::to_string(status.st_mode));
+                    " with mode " + base::octal(status.st_mode));
   }
   const RegionHeader header = check_region(descriptor.get(), Backing::file);
   return map(std::move(descriptor), header);
