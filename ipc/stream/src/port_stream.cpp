@@ -53,8 +53,9 @@ ipc::StreamEnds& PortStream::ends() const {
   return used(ends_);
 }
 
-void PortStream::begin_send(const SendOptions& options) {
+std::shared_ptr<ipc::StreamEnds> PortStream::begin_send(const SendOptions& options) {
   ends().sender.begin(options);
+  return ends_;
 }
 void PortStream::write(std::span<const std::byte> piece) {
   ends().sender.write(piece);
@@ -62,8 +63,8 @@ void PortStream::write(std::span<const std::byte> piece) {
 StreamTotals PortStream::finish_send() {
   return ends().sender.finish();
 }
-void PortStream::fail_send() noexcept {
-  if (ends_) ends_->sender.fail(std::current_exception());
+void PortStream::fail_send(ipc::StreamEnds& ends) noexcept {
+  ends.sender.fail(std::current_exception());
 }
 
 StreamTotals PortStream::send(const BlockSource& source, const SendOptions& options) {

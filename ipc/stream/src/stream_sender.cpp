@@ -93,6 +93,7 @@ void StreamSender::send_block(std::span<const std::byte> block) {
 void StreamSender::wait_for_input(int fd) {
   if (options_ == nullptr)
     throw error(errc::misuse, "wait_for_input on a port stream that sends nothing at present");
+  if (fd < 0) throw_errno(EBADF, "waiting for the input of a port stream");
   unsigned looks = 0;
   for (Deadline look = Deadline::min(); !base::wait_for_events(fd, POLLIN, look);
        look = StreamReader::next_look(kNoDeadline, looks)) {

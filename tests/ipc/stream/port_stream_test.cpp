@@ -624,6 +624,24 @@ TEST_P(PortStreams, ReceiveWhileTheSourceOfASendHasNothingYet) {
   peer.get();
 }
 
+TEST(MovedStreams, FailTheSendInWhichTheyAreMovedAndGoOnWithTheNext) {
+  auto [sender, receiver] = create_port_stream_pair();
+  auto [other, end_of_other] = create_port_stream_pair();
+  PortStream moved = std::move(other);
+  auto receiving = std::async(std::launch::async, [&receiver = receiver] {
+    EXPECT_THROW(receiver.receive([](auto) {}), error);
+    return receiver.receive([](auto) {}).bytes;
+  });
+  const BlockSource source = [&, &sender = sender]() -> std::optional<std::span<const std::byte>> {
+    moved = std::move(sender);
+    static const Bytes piece(10);
+    return piece;
+  };
+  EXPECT_THROW(sender.send(source), error);
+  EXPECT_EQ(moved.send(Bytes(3)).bytes, 3U);
+  EXPECT_EQ(receiving.get(), 3U);
+}
+
 TEST(MovedStreams, GoOnAndLeaveAClosedOneBehind) {
   const auto is_misuse = [](auto call) {
     try {

@@ -208,20 +208,20 @@ class PortStream {
   /// `write_all` calls write() for each piece.
   template <typename WriteAll>
   StreamTotals send_all(const SendOptions& options, WriteAll write_all) {
-    begin_send(options);
+    const std::shared_ptr<ipc::StreamEnds> kept = begin_send(options);  // the source may move this
     try {
       write_all();
       return finish_send();
     } catch (...) {
-      fail_send();
+      fail_send(*kept);
       throw;
     }
   }
-  void begin_send(const SendOptions& options);
+  std::shared_ptr<ipc::StreamEnds> begin_send(const SendOptions& options);
   void write(std::span<const std::byte> piece);
   StreamTotals finish_send();
   /// Inside a handler of the exception that the receiver is told of.
-  void fail_send() noexcept;
+  static void fail_send(ipc::StreamEnds& ends) noexcept;
   ipc::StreamEnds& ends() const;
 
   std::shared_ptr<ipc::StreamEnds> ends_;
