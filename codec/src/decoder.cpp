@@ -58,6 +58,10 @@ void Decoder::refuse(const std::type_info& wanted, std::size_t bytes) const {
               message_of(bytes) + ": expected " + name_of(wanted) + ", got " + describe(tree_.root()));
 }
 
+void Decoder::refuse_nested() {
+  throw error(sluice::errc::misuse, "decoding inside a converter, with the decoder that called it");
+}
+
 Decoder& thread_decoder() {
   thread_local Decoder decoder;
   return decoder;

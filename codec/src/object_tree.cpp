@@ -39,7 +39,9 @@ bool fits_system_clock(std::span<const std::byte> body) noexcept {
   using Clock = std::chrono::system_clock;
   constexpr auto kFirst = std::chrono::ceil<seconds>(Clock::time_point::min().time_since_epoch()).count() + 1;
   constexpr auto kLast = std::chrono::floor<seconds>(Clock::time_point::max().time_since_epoch()).count() - 1;
-  if (body.size() != 12) return true;
+  if (body.size() == 4) return true;
+  if (body.size() == 8)
+    return static_cast<std::int64_t>(big_endian<std::uint64_t>(body.data()) & 0x3'ffff'ffff) <= kLast;
   const auto whole = big_endian<std::int64_t>(body.data() + 4);
   return whole >= kFirst && whole <= kLast;
 }
@@ -254,18 +256,16 @@ class Parser {
   }
 
   errc read_array(object& value, std::size_t size_bytes, std::size_t count) noexcept {
-    value.type = msgpack::type::ARRAY;
-    value.via.array = {static_cast<std::uint32_t>(count), nullptr};
     if (const errc fault = open(size_bytes, count, 1); fault != errc{}) return fault;
-    value.via.array.ptr = children_.next;
+    value.type = msgpack::type::ARRAY;
+    value.via.array = {static_cast<std::uint32_t>(count), children_.next};
     return {};
   }
 
   errc read_map(object& value, std::size_t size_bytes, std::size_t count) noexcept {
-    value.type = msgpack::type::MAP;
-    value.via.map = {static_cast<std::uint32_t>(count), nullptr};
     if (const errc fault = open(size_bytes, count, 2); fault != errc{}) return fault;
-    value.via.map.ptr = reinterpret_cast<object_kv*>(children_.next);
+    value.type = msgpack::type::MAP;
+    value.via.map = {static_cast<std::uint32_t>(count), reinterpret_cast<object_kv*>(children_.next)};
     return {};
   }
 

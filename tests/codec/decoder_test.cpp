@@ -151,6 +151,10 @@ TEST(Decoder, RefusesTimestampsThatCantBeRight) {
     EXPECT_EQ(fault_of(packed(Timestamp{seconds, 0})), errc::bad_timestamp) << "system_clock would overflow";
     EXPECT_FALSE(fault_of(packed(Timestamp{seconds, 0}), {.any_timestamp = true}));
   }
+  const Timestamp of_eight_bytes{0x3'ffff'ffff, 0};
+  EXPECT_EQ(fault_of(raw(0xd7, 0xff, 0, 0, 0, 3, 0xff, 0xff, 0xff, 0xff)), errc::bad_timestamp)
+      << "the year 2514";
+  EXPECT_FALSE(fault_of(packed(of_eight_bytes), {.any_timestamp = true}));
   using Clock = std::chrono::system_clock;
   for (const auto time : {Clock::time_point::min() + std::chrono::seconds(2),
                           Clock::time_point::max() - std::chrono::seconds(2)})
@@ -174,6 +178,33 @@ TEST(Decoder, TakesTheLastOfEqualKeysIntoAMapAndTheFirstIntoAField) {
   const auto twice = raw(0x82, 0xa5, 'c', 'o', 'u', 'n', 't', 1, 0xa5, 'c', 'o', 'u', 'n', 't', 2);
   EXPECT_EQ((codec::decode<std::map<std::string, int>>(twice)), (std::map<std::string, int>{{"count", 2}}));
   EXPECT_EQ(codec::decode<test::Named>(twice).count, 1);
+}
+
+/// A converter that decodes with the decoder that called it.
+struct Nesting {
+  void msgpack_unpack(const msgpack::object& value) {
+    const auto inner = value.as<msgpack::type::raw_ref>();
+    number = codec::decode<int>(std::as_bytes(std::span(inner.ptr, inner.size)));
+  }
+  int number = 0;
+};
+
+TEST(Decoder, IsForOneMessageAtATime) {
+  EXPECT_TRUE(
+      throws(sluice::errc::misuse, "inside a converter", [] { codec::decode<Nesting>(raw(0xc4, 1, 7)); }));
+  EXPECT_EQ(codec::decode<int>(raw(7)), 7) << "and goes on with the next";
+}
+
+TEST(Decoder, CanBeMovedAndUsedOnBothSides) {
+  const auto bytes = packed(std::vector<int>{1, 2, 3});
+  Decoder first;
+  EXPECT_EQ(first.decode<std::vector<int>>(bytes).size(), 3U);
+  Decoder second = std::move(first);
+  EXPECT_EQ(second.decode<std::vector<int>>(bytes).size(), 3U);
+  EXPECT_EQ(first.decode<std::vector<int>>(bytes).size(),
+            3U);  // NOLINT(bugprone-use-after-move): what is tested
+  second = std::move(first);
+  EXPECT_EQ(second.decode<std::vector<int>>(bytes).size(), 3U);
 }
 
 TEST(Evolution, AFieldAddedAtTheEndIsPassedOverByOlderReaders) {

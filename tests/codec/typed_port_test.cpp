@@ -202,6 +202,42 @@ TEST_F(TypedPort, PostsNothingOfAValueThatCantBePacked) {
   EXPECT_EQ(*codec::receive<int>(b), 1);
 }
 
+/// Posts another of its kind while it is packed.
+struct Posting {
+  NativePort* port;
+  bool inner = false;
+
+  template <typename Packer>
+  void msgpack_pack(Packer& packer) const {
+    packer.pack_array(2);
+    packer.pack(std::string(inner ? 5000 : 300, inner ? 'i' : 'o'));
+    if (!inner) {
+      EXPECT_EQ(codec::post(*port, Posting{port, true}), Status::ok);
+    }
+    packer.pack(inner);
+  }
+};
+
+TEST_F(TypedPort, PostsAValueThatPostsAnotherWhileItIsPacked) {
+  std::array<int, 2> sockets{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets.data()), 0);
+  NativePort a = wrap_native_port(Descriptor(sockets[0]));
+  NativePort b = wrap_native_port(Descriptor(sockets[1]));
+  ASSERT_EQ(codec::post(a, Posting{&a}), Status::ok);
+  using Value = std::pair<std::string, bool>;
+  EXPECT_EQ(*codec::receive<Value>(b), Value(std::string(5000, 'i'), true));
+  EXPECT_EQ(*codec::receive<Value>(b), Value(std::string(300, 'o'), false));
+}
+
+TEST_F(TypedPort, LeavesNothingBehindWhenAReceivedValueIsMoved) {
+  auto [a, b] = make_port_pair();
+  ASSERT_EQ(codec::post(a, Order{"Ada", 1}), Status::ok);
+  auto order = codec::receive<Order>(b);
+  const auto moved = std::move(order);
+  EXPECT_EQ(order.status(), Status::closed);  // NOLINT(bugprone-use-after-move): what is tested
+  EXPECT_EQ(moved->customer, "Ada");
+}
+
 TEST_F(TypedPort, SaysWhyAnEndedPortTakesNothing) {
   auto [a, b] = make_port_pair();
   b.close();

@@ -41,10 +41,12 @@ class Decoder {
   explicit Decoder(const DecodeOptions& options = {});
 
   /// The value of the message. Throws sluice::error with a code of codec::errc, which says what is wrong with the
-  /// bytes; and whatever a converter of T's own throws.
+  /// bytes; errc::misuse (of sluice) inside a converter that this decoder called: decode there with a decoder of
+  /// your own; and whatever a converter of T's own throws.
   template <typename T>
   T decode(std::span<const std::byte> message) {
     static_assert(std::is_default_constructible_v<T>, "decoding begins with T{}");
+    const Use use(*this);
     T value{};
     const msgpack::object& root = parse(message);
     try {
@@ -58,6 +60,22 @@ class Decoder {
   const DecodeOptions& options() const noexcept { return options_; }
 
  private:
+  /// The tree and the copy belong to one call.
+  class Use {
+   public:
+    explicit Use(Decoder& decoder) : decoder_(decoder) {
+      if (decoder.in_use_) refuse_nested();
+      decoder.in_use_ = true;
+    }
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+    ~Use() { decoder_.in_use_ = false; }
+
+   private:
+    Decoder& decoder_;
+  };
+
+  [[noreturn]] static void refuse_nested();
   /// The message as a tree. Throws as decode() does.
   const msgpack::object& parse(std::span<const std::byte> message);
   [[noreturn]] void refuse(const std::type_info& wanted, std::size_t bytes) const;
@@ -65,6 +83,7 @@ class Decoder {
   DecodeOptions options_;
   std::vector<std::byte> copy_;
   ObjectTree tree_;
+  bool in_use_ = false;
 };
 
 /// This thread's decoder, with the default options.

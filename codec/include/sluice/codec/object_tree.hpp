@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "sluice/codec/decode_options.hpp"
 
@@ -23,8 +24,20 @@ namespace sluice::codec {
 class ObjectTree {
  public:
   ObjectTree() = default;
-  ObjectTree(ObjectTree&&) noexcept = default;
-  ObjectTree& operator=(ObjectTree&&) noexcept = default;
+  ObjectTree(ObjectTree&& other) noexcept
+      : root_(std::exchange(other.root_, {})),
+        at_(other.at_),
+        memory_(std::move(other.memory_)),
+        capacity_(std::exchange(other.capacity_, 0)) {}
+  ObjectTree& operator=(ObjectTree&& other) noexcept {
+    if (this == &other) return *this;
+    root_ = std::exchange(other.root_, {});
+    at_ = other.at_;
+    memory_ = std::move(other.memory_);
+    capacity_ = std::exchange(other.capacity_, 0);
+    return *this;
+  }
+  ~ObjectTree() = default;
 
   /// Builds the tree of the one value that `bytes` hold, all of them. Strings, binaries and extensions point
   /// into `bytes`; root() and everything below it are valid until the next parse. Returns a value of errc if

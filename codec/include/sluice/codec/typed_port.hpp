@@ -78,6 +78,23 @@ Status append(P& port, const T& value) {
 template <typename T>
 class [[nodiscard]] Received {
  public:
+  Received(Received&& other) noexcept(std::is_nothrow_move_constructible_v<T>)
+      : message_(std::move(other.message_)),
+        status_(std::exchange(other.status_, Status::closed)),
+        value_(std::move(other.value_)),
+        failure_(other.failure_),
+        failure_text_(std::move(other.failure_text_)) {}
+  Received& operator=(Received&& other) noexcept(std::is_nothrow_move_assignable_v<T>) {
+    if (this == &other) return *this;
+    value_ = std::move(other.value_);  // before the message that it may point into
+    message_ = std::move(other.message_);
+    status_ = std::exchange(other.status_, Status::closed);
+    failure_ = other.failure_;
+    failure_text_ = std::move(other.failure_text_);
+    return *this;
+  }
+  ~Received() = default;
+
   /// ok, or why there is no value. The port's reason; or malformed: a message came, and is no T (failure_text()
   /// tells why); the next one can be received.
   Status status() const noexcept { return status_; }

@@ -10,6 +10,7 @@
 #include <limits>
 #include <msgpack.hpp>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "sluice/base/deadline.hpp"
@@ -145,7 +146,14 @@ Status post_value(P& port, const T& value, Posting posting, Deadline deadline) {
 /// The same for a port that takes bytes: they are packed into memory of this thread's, which is kept.
 template <typename P, typename T>
 Status post_value(P& port, const T& value, Posting posting, Deadline deadline) {
-  thread_local std::vector<std::byte> packed(256);
+  thread_local std::vector<std::byte> kept;
+  // Taken while it is in use: what packs the value, or what the port calls, may post, too.
+  struct Borrowed {
+    std::vector<std::byte> bytes = std::exchange(kept, {});
+    ~Borrowed() { kept = std::move(bytes); }
+  } borrowed;
+  std::vector<std::byte>& packed = borrowed.bytes;
+  if (packed.empty()) packed.resize(kSmallBytes);
   RoomWriter written = pack_into(packed, value);
   if (!written.fits()) {
     packed.resize(written.total());
