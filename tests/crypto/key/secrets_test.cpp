@@ -180,7 +180,7 @@ TEST(Secrets, OfAPassphraseAreGoneOnceTheKeyIsGone) {
 }
 
 /// The memory of a stopped process that the kernel would write into a core file: every mapping without the
-/// flag "dd" of MADV_DONTDUMP (proc_pid_smaps(5)).
+/// flag "dd" of MADV_DONTDUMP (proc_pid_smaps(5)) that has a page at all; a sanitizer reserves terabytes.
 Bytes memory_for_a_core_of(pid_t process) {
   const auto folder = std::filesystem::path("/proc") / std::to_string(process);
   const Descriptor memory(::open((folder / "mem").c_str(), O_RDONLY | O_CLOEXEC));
@@ -188,14 +188,19 @@ Bytes memory_for_a_core_of(pid_t process) {
   Bytes core;
   std::uintptr_t begin = 0;
   std::uintptr_t end = 0;
+  bool has_pages = false;
   for (std::string line; std::getline(maps, line);) {
     std::uintptr_t first = 0;
     std::uintptr_t last = 0;
     if (std::sscanf(line.c_str(), "%lx-%lx ", &first, &last) == 2) {
       begin = first;
       end = last;
+      has_pages = false;
     }
-    if (!line.starts_with("VmFlags:") || line.find(" dd") != std::string::npos) continue;
+    unsigned long kib = 0;
+    if (std::sscanf(line.c_str(), "Rss: %lu", &kib) == 1 || std::sscanf(line.c_str(), "Swap: %lu", &kib) == 1)
+      has_pages = has_pages || kib != 0;
+    if (!has_pages || !line.starts_with("VmFlags:") || line.find(" dd") != std::string::npos) continue;
     Bytes mapping(end - begin);
     const ssize_t got = ::pread(memory.get(), mapping.data(), mapping.size(), static_cast<off_t>(begin));
     if (got > 0) core.insert(core.end(), mapping.begin(), mapping.begin() + got);
