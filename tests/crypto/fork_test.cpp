@@ -225,14 +225,13 @@ TEST_F(Inherited, SealThatIsUnderWayGoesOnInTheParentOnly) {
   try {
     crypto::seal(source, sink, key_);
   } catch (const error&) {
-    // Not by _exit(): LeakSanitizer looks for leaks there, and doesn't know a forked child's stack.
-    if (source.child() == 0) ::raise(SIGALRM);
+    if (source.child() == 0) ::_exit(0);
     throw;
   }
   if (source.child() == 0) ::_exit(1);
   int status = -1;
   ASSERT_EQ(::waitpid(source.child(), &status, 0), source.child());
-  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) << status;
+  EXPECT_TRUE(status == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)) << status;
   EXPECT_EQ(open_bytes(read_file(path), key_), Bytes(1'000'000, std::byte{'A'}));
 }
 
