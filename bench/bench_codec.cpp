@@ -54,19 +54,19 @@ std::array<std::byte, kMessageBytes> bytes_of(const Record<Text>& record) {
 /// codec::post and receive.
 class TypedEnd {
  public:
-  TypedEnd(Port port, bool in_place) : port_(std::move(port)), in_place_({.in_place = in_place}) {}
+  TypedEnd(Port port, bool in_place) : port_(std::move(port)), decoder_({.in_place = in_place}) {}
 
   void send(Bytes message) { expect_ok(codec::post(port_, record_of(message)), "post"); }
   template <class Handler>
   void receive(Handler&& handler) {
-    const auto record = in_place_.receive<View>(port_);
+    const auto record = codec::receive<View>(port_, decoder_);
     expect_ok(record.status(), "receive");
     handler(bytes_of(*record));
   }
 
  private:
   Port port_;
-  codec::TypedReceiver in_place_;
+  codec::Decoder decoder_;
 };
 
 /// What a program would do without the codec room: msgpack-cxx before post_message and after receive.

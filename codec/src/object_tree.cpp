@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "sluice/codec/error.hpp"
+#include "sluice/codec/timestamp.hpp"
 
 namespace sluice::codec {
 namespace {
@@ -22,8 +23,6 @@ static_assert(sizeof(object_kv) == 2 * sizeof(object) && alignof(object_kv) == a
 static_assert(std::is_trivially_destructible_v<object> && std::is_trivially_destructible_v<object_kv>);
 static_assert(alignof(object) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
 
-constexpr std::int8_t kTimestampType = -1;
-
 template <typename Number>
 Number big_endian(const std::byte* from) noexcept {
   std::array<std::byte, sizeof(Number)> bytes;
@@ -32,25 +31,13 @@ Number big_endian(const std::byte* from) noexcept {
   return std::bit_cast<Number>(bytes);
 }
 
-/// Whether a timestamp's body can be read as a system_clock::time_point. (The seconds at either end of its
-/// range aren't whole, so they count as outside.)
-bool fits_system_clock(std::span<const std::byte> body) noexcept {
+/// Whether the clock can hold it. (The seconds at either end of its range aren't whole, so they count as outside.)
+bool fits_system_clock(const Timestamp& time) noexcept {
   using std::chrono::seconds;
   using Clock = std::chrono::system_clock;
   constexpr auto kFirst = std::chrono::ceil<seconds>(Clock::time_point::min().time_since_epoch()).count() + 1;
   constexpr auto kLast = std::chrono::floor<seconds>(Clock::time_point::max().time_since_epoch()).count() - 1;
-  if (body.size() == 4) return true;
-  if (body.size() == 8)
-    return static_cast<std::int64_t>(big_endian<std::uint64_t>(body.data()) & 0x3'ffff'ffff) <= kLast;
-  const auto whole = big_endian<std::int64_t>(body.data() + 4);
-  return whole >= kFirst && whole <= kLast;
-}
-
-/// The nanoseconds of a timestamp are less than a second.
-bool has_valid_fraction(std::span<const std::byte> body) noexcept {
-  constexpr std::uint64_t kSecond = 1'000'000'000;
-  if (body.size() == 8) return big_endian<std::uint64_t>(body.data()) >> 34 < kSecond;
-  return body.size() == 4 || big_endian<std::uint32_t>(body.data()) < kSecond;
+  return time.seconds >= kFirst && time.seconds <= kLast;
 }
 
 /// One pass over the bytes. Invariant: `left_` values may still be made in memory_. They are as many as the
@@ -246,10 +233,11 @@ class Parser {
     if (body == nullptr) return errc::cut_off;
     value.type = msgpack::type::EXT;
     value.via.ext = {static_cast<std::uint32_t>(bytes), body};
-    if (value.via.ext.type() != kTimestampType) return {};
-    const auto timestamp = std::as_bytes(std::span(body + 1, bytes));
-    const bool valid = (bytes == 4 || bytes == 8 || bytes == 12) && has_valid_fraction(timestamp) &&
-                       (limits_.any_timestamp || fits_system_clock(timestamp));
+    if (value.via.ext.type() != Timestamp::kType) return {};
+    const auto time = Timestamp::read(value);
+    constexpr std::uint32_t kSecond = 1'000'000'000;
+    const bool valid =
+        time && time->nanoseconds < kSecond && (limits_.any_timestamp || fits_system_clock(*time));
     if (valid) return {};
     next_ = tag;
     return errc::bad_timestamp;

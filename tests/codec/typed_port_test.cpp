@@ -57,14 +57,14 @@ TEST_F(TypedPort, ReceivesInTheTimedFormsOfThePort) {
   auto [a, b] = make_port_pair();
   EXPECT_EQ(codec::try_receive<int>(b).status(), Status::would_block);
   EXPECT_EQ(codec::receive_for<int>(b, 1ms).status(), Status::timed_out);
-  codec::TypedReceiver receiver;
-  EXPECT_EQ(receiver.try_receive<int>(b).status(), Status::would_block);
-  EXPECT_EQ(receiver.receive_for<int>(b, 1ms).status(), Status::timed_out);
+  codec::Decoder decoder;
+  EXPECT_EQ(codec::try_receive<int>(b, decoder).status(), Status::would_block);
+  EXPECT_EQ(codec::receive_for<int>(b, 1ms, decoder).status(), Status::timed_out);
   for (int i = 0; i < 4; ++i) ASSERT_EQ(codec::post_for(a, i, 1s), Status::ok);
   EXPECT_EQ(*codec::try_receive<int>(b), 0);
   EXPECT_EQ(*codec::receive_until<int>(b, deadline_in(1s)), 1);
-  EXPECT_EQ(*receiver.try_receive<int>(b), 2);
-  EXPECT_EQ(*receiver.receive<int>(b), 3);
+  EXPECT_EQ(*codec::try_receive<int>(b, decoder), 2);
+  EXPECT_EQ(*codec::receive<int>(b, decoder), 3);
   a.close();
   const auto last = codec::receive<int>(b);
   EXPECT_FALSE(last);
@@ -110,13 +110,13 @@ TEST_F(TypedPort, ReadsInPlaceWhatLiesInTheRing) {
   auto [a, b] = make_port_pair();
   ASSERT_EQ(codec::post(a, Order{"Ada", 1}), Status::ok);
   ASSERT_EQ(codec::post(a, Order{"Grace", 2}), Status::ok);
-  codec::TypedReceiver in_place({.in_place = true});
+  codec::Decoder in_place({.in_place = true});
   const auto lies_in = [](std::string_view text, std::span<const std::byte> bytes) {
     const auto* const begin = reinterpret_cast<const char*>(bytes.data());
     return text.data() >= begin && text.data() + text.size() <= begin + bytes.size();
   };
   {
-    const auto order = in_place.receive<test::OrderView>(b);
+    const auto order = codec::receive<test::OrderView>(b, in_place);
     EXPECT_EQ(order->customer, "Ada");
     EXPECT_TRUE(lies_in(order->customer, order.message().bytes()));
   }

@@ -41,8 +41,8 @@ class ObjectTree {
 
   /// Builds the tree of the one value that `bytes` hold, all of them. Strings, binaries and extensions point
   /// into `bytes`; root() and everything below it are valid until the next parse. Returns a value of errc if
-  /// there's no such value, or if it exceeds a limit; at() tells where. limits.max_depth is at most kDeepestLevel. Throws
-  /// std::bad_alloc.
+  /// there's no such value, or if it exceeds a limit; at() tells where. limits.max_depth is at most
+  /// kDeepestLevel. Throws std::bad_alloc.
   std::error_code parse(std::span<const std::byte> bytes, const DecodeOptions& limits);
 
   const msgpack::object& root() const noexcept { return root_; }

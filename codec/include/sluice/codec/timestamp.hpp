@@ -5,6 +5,7 @@
 #include <compare>
 #include <cstdint>
 #include <msgpack.hpp>
+#include <optional>
 
 #pragma GCC visibility push(default)
 
@@ -15,6 +16,8 @@ namespace sluice::codec {
 struct Timestamp {
   std::int64_t seconds = 0;       ///< since 1970-01-01T00:00:00Z
   std::uint32_t nanoseconds = 0;  ///< 0 .. 999,999,999, added to the seconds
+
+  static constexpr std::int8_t kType = -1;  ///< of the extension
 
   auto operator<=>(const Timestamp&) const = default;
 
@@ -36,30 +39,34 @@ struct Timestamp {
     packer.pack_ext_body(body.data(), bytes);
   }
 
-  /// Throws msgpack::type_error if the value is no timestamp.
-  void msgpack_unpack(const msgpack::object& value) {
-    if (value.type != msgpack::type::EXT || value.via.ext.type() != kType) throw msgpack::type_error();
+  /// Nothing if the value is no timestamp. Nanoseconds may be out of range.
+  static std::optional<Timestamp> read(const msgpack::object& value) noexcept {
+    if (value.type != msgpack::type::EXT || value.via.ext.type() != kType) return std::nullopt;
     const char* const body = value.via.ext.data();
     switch (value.via.ext.size) {
       case 4:
-        *this = {static_cast<std::int64_t>(load(body, 4)), 0};
-        return;
+        return Timestamp{static_cast<std::int64_t>(load(body, 4)), 0};
       case 8: {
         const std::uint64_t both = load(body, 8);
-        *this = {static_cast<std::int64_t>(both & 0x3'ffff'ffff), static_cast<std::uint32_t>(both >> 34)};
-        return;
+        return Timestamp{static_cast<std::int64_t>(both & 0x3'ffff'ffff),
+                         static_cast<std::uint32_t>(both >> 34)};
       }
       case 12:
-        *this = {static_cast<std::int64_t>(load(body + 4, 8)), static_cast<std::uint32_t>(load(body, 4))};
-        return;
+        return Timestamp{static_cast<std::int64_t>(load(body + 4, 8)),
+                         static_cast<std::uint32_t>(load(body, 4))};
       default:
-        throw msgpack::type_error();
+        return std::nullopt;
     }
   }
 
- private:
-  static constexpr std::int8_t kType = -1;
+  /// Throws msgpack::type_error if the value is no timestamp.
+  void msgpack_unpack(const msgpack::object& value) {
+    const auto time = read(value);
+    if (!time) throw msgpack::type_error();
+    *this = *time;
+  }
 
+ private:
   /// Big-endian.
   static void store(std::uint64_t number, char* to, std::uint32_t bytes) noexcept {
     for (; bytes > 0; number >>= 8) to[--bytes] = static_cast<char>(number & 0xff);

@@ -47,19 +47,19 @@ namespace sluice::codec {
 /// Posts `value`; waits while the ring is full.
 template <MessagePortLike P, typename T>
 Status post(P& port, const T& value) {
-  return detail::post_value(port, value, detail::kPost, kNoDeadline);
+  return detail::post_value(port, value, detail::Posting::post, kNoDeadline);
 }
 
 /// The same without waiting: would_block if there is no room. Only for ports that have a call that doesn't wait.
 template <MessagePortLike P, typename T>
 requires detail::CanPostWithoutWaiting<P> Status try_post(P& port, const T& value) {
-  return detail::post_value(port, value, detail::kTryPost, kNoDeadline);
+  return detail::post_value(port, value, detail::Posting::try_post, kNoDeadline);
 }
 
 /// The same until a deadline: timed_out. Only for ports that have such a call.
 template <MessagePortLike P, typename T>
 requires detail::CanPostUntil<P> Status post_until(P& port, const T& value, Deadline deadline) {
-  return detail::post_value(port, value, detail::kPost, deadline);
+  return detail::post_value(port, value, detail::Posting::post, deadline);
 }
 template <MessagePortLike P, typename T>
 requires detail::CanPostUntil<P> Status post_for(P& port, const T& value, Duration timeout) {
@@ -69,7 +69,7 @@ requires detail::CanPostUntil<P> Status post_for(P& port, const T& value, Durati
 /// Like post, but visible to the peer only with the port's next publish(), or the next message posted.
 template <detail::ClaimingPort P, typename T>
 Status append(P& port, const T& value) {
-  return detail::post_value(port, value, detail::kAppend, kNoDeadline);
+  return detail::post_value(port, value, detail::Posting::append, kNoDeadline);
 }
 
 /// A received value, or the reason why there is none. Holds the message that it came in: that keeps its room in
@@ -78,6 +78,19 @@ Status append(P& port, const T& value) {
 template <typename T>
 class [[nodiscard]] Received {
  public:
+  /// The value of a message that was received otherwise.
+  Received(Message message, Decoder& decoder) : message_(std::move(message)), status_(message_.status()) {
+    if (status_ != Status::ok) return;
+    try {
+      value_.emplace(decoder.decode<T>(message_.bytes()));
+    } catch (const error& failure) {
+      if (failure.code().category() != category()) throw;
+      status_ = Status::malformed;
+      failure_ = failure.code();
+      failure_text_ = failure.what();
+    }
+  }
+
   Received(Received&& other) noexcept(std::is_nothrow_move_constructible_v<T>)
       : message_(std::move(other.message_)),
         status_(std::exchange(other.status_, Status::closed)),
@@ -116,19 +129,6 @@ class [[nodiscard]] Received {
   bool replayed() const noexcept { return message_.replayed(); }
 
  private:
-  friend class TypedReceiver;
-  Received(Message message, Decoder& decoder) : message_(std::move(message)), status_(message_.status()) {
-    if (status_ != Status::ok) return;
-    try {
-      value_.emplace(decoder.decode<T>(message_.bytes()));
-    } catch (const error& failure) {
-      if (failure.code().category() != category()) throw;
-      status_ = Status::malformed;
-      failure_ = failure.code();
-      failure_text_ = failure.what();
-    }
-  }
-
   Message message_;
   Status status_;
   std::optional<T> value_;
@@ -136,58 +136,26 @@ class [[nodiscard]] Received {
   std::string failure_text_;
 };
 
-/// Receives values with a decoder of its own: with other limits, or in place. Thread-safety: the receiving thread.
-class TypedReceiver {
- public:
-  explicit TypedReceiver(const DecodeOptions& options = {}) : decoder_(options) {}
+// Receiving, with this thread's decoder or one of your own: with other limits, or in place.
 
-  /// The next message's value; waits for it.
-  template <typename T, PullPort P>
-  Received<T> receive(P& port) {
-    return receive_with<T>(decoder_, port.receive_until(kNoDeadline));
-  }
-  /// The same without waiting: would_block.
-  template <typename T, PullPort P>
-  Received<T> try_receive(P& port) {
-    return receive_with<T>(decoder_, port.try_receive());
-  }
-  /// The same until a deadline: timed_out.
-  template <typename T, PullPort P>
-  Received<T> receive_until(P& port, Deadline deadline) {
-    return receive_with<T>(decoder_, port.receive_until(deadline));
-  }
-  template <typename T, PullPort P>
-  Received<T> receive_for(P& port, Duration timeout) {
-    return receive_until<T>(port, deadline_in(timeout));
-  }
-
-  /// The value of a message that was received otherwise.
-  template <typename T>
-  static Received<T> receive_with(Decoder& decoder, Message message) {
-    return Received<T>(std::move(message), decoder);
-  }
-
- private:
-  Decoder decoder_;
-};
-
-// The same with thread_decoder().
-
+/// The next message's value; waits for it.
 template <typename T, PullPort P>
-Received<T> receive(P& port) {
-  return TypedReceiver::receive_with<T>(thread_decoder(), port.receive_until(kNoDeadline));
+Received<T> receive(P& port, Decoder& decoder = thread_decoder()) {
+  return {port.receive_until(kNoDeadline), decoder};
+}
+/// The same without waiting: would_block.
+template <typename T, PullPort P>
+Received<T> try_receive(P& port, Decoder& decoder = thread_decoder()) {
+  return {port.try_receive(), decoder};
+}
+/// The same until a deadline: timed_out.
+template <typename T, PullPort P>
+Received<T> receive_until(P& port, Deadline deadline, Decoder& decoder = thread_decoder()) {
+  return {port.receive_until(deadline), decoder};
 }
 template <typename T, PullPort P>
-Received<T> try_receive(P& port) {
-  return TypedReceiver::receive_with<T>(thread_decoder(), port.try_receive());
-}
-template <typename T, PullPort P>
-Received<T> receive_until(P& port, Deadline deadline) {
-  return TypedReceiver::receive_with<T>(thread_decoder(), port.receive_until(deadline));
-}
-template <typename T, PullPort P>
-Received<T> receive_for(P& port, Duration timeout) {
-  return receive_until<T>(port, deadline_in(timeout));
+Received<T> receive_for(P& port, Duration timeout, Decoder& decoder = thread_decoder()) {
+  return receive_until<T>(port, deadline_in(timeout), decoder);
 }
 
 /// A message handler that calls `take(value)`. A message that is no T throws sluice::error out of the handler:

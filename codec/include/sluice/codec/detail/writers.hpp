@@ -96,9 +96,6 @@ void note_size(std::size_t guess, std::size_t taken) noexcept {
 }
 
 enum class Posting : unsigned char { post, try_post, append };
-inline constexpr Posting kPost = Posting::post;
-inline constexpr Posting kTryPost = Posting::try_post;
-inline constexpr Posting kAppend = Posting::append;
 
 template <ClaimingPort P>
 Status post_bytes(P& port, std::span<const std::byte> message, Posting posting, Deadline deadline) {
