@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -101,7 +100,7 @@ void PartFile::check_owner() const {
 
 void PartFile::lock() const {
   const auto deadline = std::chrono::steady_clock::now() + kTimeToEnd;
-  while (!base::lock_file(file_.get(), LOCK_EX | LOCK_NB, part_)) {
+  while (!base::lock_file(file_.get(), part_)) {
     if (std::chrono::steady_clock::now() >= deadline)
       throw std::runtime_error(part_ + " is being written by another process");
     std::this_thread::sleep_for(std::chrono::milliseconds(2));

@@ -24,8 +24,8 @@ struct OutputPlace {
   bool is_fifo = false;
 };
 
-/// .FILE.sluice-part (mode 0600, in FILE's directory; of a long FILE only the beginning), until commit() makes it FILE, with the permissions of
-/// the FILE that it replaces. What is in it when it is opened may be of any content: the sender checks the
+/// .FILE.sluice-part (mode 0600, in FILE's directory; of a long FILE only the beginning), until commit() makes
+/// it FILE, with the permissions of the FILE that it replaces. What is in it when it is opened may be of any content: the sender checks the
 /// digest. One process at a time: it is locked while it is open. Without commit() it stays, unless it is
 /// empty.
 class PartFile {

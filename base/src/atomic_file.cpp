@@ -1,6 +1,5 @@
 #include "sluice/base/atomic_file.hpp"
 
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,7 +78,7 @@ struct AtomicFile::State {
   bool create_unnamed() {
     if (::access("/proc/self/fd", X_OK) < 0) return false;
     file.open([this] { return file_ops().open_unnamed(directory.get(), first_mode()); });
-    if (file) lock_file(file.get(), LOCK_EX | LOCK_NB, temporary);  // nobody else has it yet
+    if (file) lock_file(file.get(), temporary);  // nobody else has it yet
     return static_cast<bool>(file);
   }
 

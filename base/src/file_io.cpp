@@ -81,7 +81,7 @@ void write_all(int fd, std::span<const std::byte> bytes, const std::string& name
   const bool is_file = ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
   const auto write = [&](std::span<const std::byte> rest, std::size_t) {
     const auto write_once = [&] { return file_ops().write(fd, rest.data(), rest.size()); };
-    return is_file ? write_once() : without_broken_pipe_signal(write_once);
+    return is_file ? write_once() : without_broken_pipe_signal(rest.size(), write_once);
   };
   go_on_until_done(bytes, write, fd, POLLOUT, name);
 }
@@ -117,8 +117,8 @@ void sync_if_possible(int fd, const std::string& name) {
   if (file_ops().fsync(fd) < 0 && errno != EINVAL && errno != EROFS) throw_errno("fsync " + name);
 }
 
-bool lock_file(int fd, int how, const std::string& name) {
-  while (::flock(fd, how) < 0) {
+bool lock_file(int fd, const std::string& name) {
+  while (::flock(fd, LOCK_EX | LOCK_NB) < 0) {
     if (errno == EWOULDBLOCK) return false;
     if (errno != EINTR) throw_errno("flock " + name);
   }
@@ -127,7 +127,7 @@ bool lock_file(int fd, int how, const std::string& name) {
 
 bool lock_file_in_time(int fd, const std::string& name) {
   const auto end = std::chrono::steady_clock::now() + kLockPatience;
-  while (!lock_file(fd, LOCK_EX | LOCK_NB, name)) {
+  while (!lock_file(fd, name)) {
     if (std::chrono::steady_clock::now() >= end) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }

@@ -1,7 +1,6 @@
 #include "temporary_name.hpp"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -41,8 +40,7 @@ void remove_leftover(int directory, const std::string& temporary, const std::str
   if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid()) {
     throw error(errc::unsafe_place, path + ": " + temporary + " beside it isn't our file");
   }
-  if (!(wait ? lock_file_in_time(old.get(), temporary)
-             : lock_file(old.get(), LOCK_EX | LOCK_NB, temporary))) {
+  if (!(wait ? lock_file_in_time(old.get(), temporary) : lock_file(old.get(), temporary))) {
     throw error(errc::busy,
                 path + ": " + temporary + " beside it is locked, by another writer or a stranger");
   }

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -358,7 +357,7 @@ TEST_P(EitherKind, OfDeadWritersAreRemovedAndThoseOfLivingOnesLeft) {
   write_file(scratch_ / ".other.sluice-new", to_bytes("another kind"));
   write_file(scratch_ / ".living.txt.sluice-new", to_bytes("half"));
   const Descriptor writer(::open((scratch_ / ".living.txt.sluice-new").c_str(), O_RDONLY | O_CLOEXEC));
-  ASSERT_TRUE(lock_file(writer.get(), LOCK_EX | LOCK_NB, "the living one"));
+  ASSERT_TRUE(lock_file(writer.get(), "the living one"));
   AtomicFile::remove_leftovers(directory.get(), ".txt");
   expect_names({".other.sluice-new", ".living.txt.sluice-new"});
 }

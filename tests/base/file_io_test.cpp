@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -165,10 +164,10 @@ TEST_F(FileIo, SaysThatAFileMayGrowNoFurtherAndIsNotEndedByASignal) {
 
 TEST_F(FileIo, LocksAFileForOneDescriptorAtATime) {
   Descriptor other(::open((scratch_ / "file").c_str(), O_RDONLY | O_CLOEXEC));
-  EXPECT_TRUE(lock_file(file_.get(), LOCK_EX | LOCK_NB, "the file"));
-  EXPECT_FALSE(lock_file(other.get(), LOCK_EX | LOCK_NB, "the file"));
+  EXPECT_TRUE(lock_file(file_.get(), "the file"));
+  EXPECT_FALSE(lock_file(other.get(), "the file"));
   file_.reset();
-  EXPECT_TRUE(lock_file(other.get(), LOCK_EX | LOCK_NB, "the file"));
+  EXPECT_TRUE(lock_file(other.get(), "the file"));
 }
 
 }  // namespace

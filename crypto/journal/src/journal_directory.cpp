@@ -1,7 +1,6 @@
 #include "journal_directory.hpp"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -47,7 +46,7 @@ void JournalDirectory::lock() {
   constexpr int kFlags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
   lock_.open([this] { return ::openat(directory_.fd.get(), "lock", kFlags, 0600); });
   if (!lock_) throw_errno("open " + path);
-  if (!base::lock_file(lock_.get(), LOCK_EX | LOCK_NB, path))
+  if (!base::lock_file(lock_.get(), path))
     throw error(sluice::errc::busy, "journal " + directory_.path.string() + ": another writer has it");
 }
 

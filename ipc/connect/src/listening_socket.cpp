@@ -77,8 +77,7 @@ class PlaceLock {
     check_ours();
     if ((info.st_mode & kModeBits) != kPrivate && ::fchmod(file_.get(), kPrivate) != 0) throw_errno(what);
     try {
-      return base::lock_file(file_.get(), LOCK_EX | LOCK_NB, what) &&
-             base::is_named(file_.get(), directory_, name_);
+      return base::lock_file(file_.get(), what) && base::is_named(file_.get(), directory_, name_);
     } catch (const error&) {
       if (base::is_named(file_.get(), directory_, name_)) ::unlinkat(directory_, name_.c_str(), 0);
       throw;

@@ -152,7 +152,7 @@ ssize_t NativeChannel::write_some(std::span<iovec> parts) const noexcept {
     return ::sendmsg(output(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   }
   return base::without_broken_pipe_signal(
-      [&] { return ::writev(output(), parts.data(), static_cast<int>(parts.size())); });
+      total_bytes(parts), [&] { return ::writev(output(), parts.data(), static_cast<int>(parts.size())); });
 }
 
 Status NativeChannel::read(std::span<const std::byte>& message, const Deadline* deadline) {

@@ -52,9 +52,9 @@ void sync_file(int fd, const std::string& name);
 /// device).
 void sync_if_possible(int fd, const std::string& name);
 
-/// Takes the lock of an open file (flock, with LOCK_EX | LOCK_NB), which ends with the descriptor. False if
-/// somebody else has it.
-bool lock_file(int fd, int how, const std::string& name);
+/// Takes the lock of an open file (flock), which ends with the descriptor. Never waits: false if somebody else
+/// has it.
+bool lock_file(int fd, const std::string& name);
 
 /// Takes it from whoever gives it up within so many seconds, else false. Whoever can read a file can lock it:
 /// no lock is waited for without an end.

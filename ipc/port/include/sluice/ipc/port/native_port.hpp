@@ -37,9 +37,9 @@ struct NativePortOptions {
 };
 
 /// Satisfies MessagePortLike and PullPort. Ends: closed if the other side closed or died (the kernel tells no
-/// difference), broken if a message is cut off or too long, or descriptors come with it. Never raises SIGPIPE. Threads: as there. In a
-/// forked child calls return Status::forked, setters of handlers, start() and run() throw errc::misuse, and
-/// nothing is touched.
+/// difference), broken if a message is cut off or too long, or descriptors come with it. Never raises SIGPIPE.
+/// Threads: as there. In a forked child calls return Status::forked, setters of handlers, start() and run()
+/// throw errc::misuse, and nothing is touched.
 class NativePort {
  public:
   /// Not connected: every call answers closed, as after a move.
