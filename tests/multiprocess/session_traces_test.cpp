@@ -77,13 +77,18 @@ void PrintTo(const Traces& traces, std::ostream* out) {
        << " files in /dev/shm, " << traces.runtime_files << " in the runtime directory";
 }
 
-[[maybe_unused]] constexpr const char* kForkReason =
-    "AddressSanitizer's allocator may be locked for good in a child that is forked beside other threads";
-
 class KillsAndResumptions : public ::testing::TestWithParam<Role> {
  protected:
   KillsAndResumptions() { ::setenv("XDG_RUNTIME_DIR", runtime_.path().c_str(), 1); }
-  ~KillsAndResumptions() override { ::unsetenv("XDG_RUNTIME_DIR"); }
+#if defined(__SANITIZE_ADDRESS__)
+  void SetUp() override {
+    GTEST_SKIP() << "AddressSanitizer's allocator may be locked for good in a child that is forked beside "
+                    "other threads";
+  }
+#endif
+  ~KillsAndResumptions() override {
+    ::unsetenv("XDG_RUNTIME_DIR");
+  }
 
   ChildProcess victim() {
     return ChildProcess([this] {
@@ -153,16 +158,10 @@ class KillsAndResumptions : public ::testing::TestWithParam<Role> {
 };
 
 TEST_P(KillsAndResumptions, LeaveNothingBehind) {
-#if defined(__SANITIZE_ADDRESS__)
-  GTEST_SKIP() << kForkReason;
-#endif
   leave_no_trace();
 }
 
 TEST_P(KillsAndResumptions, LeaveNothingBehindInFiles) {
-#if defined(__SANITIZE_ADDRESS__)
-  GTEST_SKIP() << kForkReason;
-#endif
   const TempDirectory files;
   options_.directory = files.path();
   leave_no_trace();
