@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <memory>
 
+#include "sluice/codec/detail/fault_text.hpp"
+
 namespace sluice::codec {
 namespace {
 
@@ -13,24 +15,6 @@ std::string name_of(const std::type_info& type) {
   const std::unique_ptr<char, void (*)(void*)> name(
       abi::__cxa_demangle(type.name(), nullptr, nullptr, &failed), std::free);
   return failed == 0 ? name.get() : type.name();
-}
-
-std::string message_of(std::size_t bytes) {
-  return "message of " + std::to_string(bytes) + " bytes";
-}
-
-/// The text of a message that no tree can be made of.
-std::string fault_text(std::error_code fault, std::size_t bytes, std::size_t at,
-                       const DecodeOptions& options) {
-  std::string text = message_of(bytes);
-  if (fault == errc::too_large) return text + ": expected at most " + std::to_string(options.max_bytes);
-  text += ", at byte " + std::to_string(at) + ": expected ";
-  if (fault == errc::too_many_elements)
-    return text + "at most " + std::to_string(options.max_elements) + " values";
-  if (fault == errc::too_deep) return text + "at most " + std::to_string(options.max_depth) + " levels";
-  if (fault == errc::trailing_bytes) return text + "its end";
-  if (fault == errc::bad_timestamp) return text + "a timestamp in range";
-  return text + "a whole value";
 }
 
 }  // namespace
@@ -49,13 +33,13 @@ const msgpack::object& Decoder::parse(std::span<const std::byte> message) {
     bytes = copy_;
   }
   const std::error_code fault = tree_.parse(bytes, options_);
-  if (fault) throw error(fault, fault_text(fault, bytes.size(), tree_.at(), options_));
+  if (fault) throw error(fault, detail::fault_text(fault, bytes.size(), tree_.at(), options_));
   return tree_.root();
 }
 
 void Decoder::refuse(const std::type_info& wanted, std::size_t bytes) const {
-  throw error(errc::wrong_type,
-              message_of(bytes) + ": expected " + name_of(wanted) + ", got " + describe(tree_.root()));
+  throw error(errc::wrong_type, detail::message_of(bytes) + ": expected " + name_of(wanted) + ", got " +
+                                    describe(tree_.root()));
 }
 
 void Decoder::refuse_nested() {

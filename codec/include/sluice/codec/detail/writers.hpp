@@ -73,6 +73,19 @@ class RoomWriter {
   bool fits_ = true;
 };
 
+/// A msgpack stream over memory that grows.
+class GrowingWriter {
+ public:
+  void write(const char* bytes, std::size_t count) {
+    const auto* const from = reinterpret_cast<const std::byte*>(bytes);
+    bytes_.insert(bytes_.end(), from, from + count);
+  }
+  std::vector<std::byte> take() && noexcept { return std::move(bytes_); }
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
 template <typename T>
 RoomWriter pack_into(std::span<std::byte> room, const T& value) {
   RoomWriter writer(room);
