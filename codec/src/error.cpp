@@ -25,6 +25,16 @@ std::string_view text_of(int code) {
       return "nested too deep";
     case errc::wrong_type:
       return "not the type asked for";
+    case errc::bad_frame:
+      return "frame breaks a rule";
+    case errc::other_version:
+      return "other version";
+    case errc::peer_ended:
+      return "peer ended";
+    case errc::remote:
+      return "error at the other side";
+    case errc::cancelled:
+      return "cancelled";
   }
   return {};
 }

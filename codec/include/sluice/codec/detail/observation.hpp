@@ -1,0 +1,88 @@
+// One observed stream, as the observing side keeps it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "sluice/base/detail/move_only_function.hpp"
+#include "sluice/base/status.hpp"
+#include "sluice/codec/frame.hpp"
+
+#pragma GCC visibility push(default)
+
+namespace sluice::codec {
+
+/// What the other side said about a stream that was started or resumed. `first` and `last` are meaningful for resumed
+/// and gap. Thread-safety: a value type.
+struct Verdict {
+  StreamVerdict kind = StreamVerdict::started;
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+
+  friend bool operator==(const Verdict&, const Verdict&) = default;
+};
+
+namespace detail {
+
+/// An item as it came: its data may be a delta.
+struct ArrivedItem {
+  Id stream{};  ///< changes if the stream was restarted
+  std::uint64_t sequence = 0;
+  std::int64_t time_ns = 0;
+  DataForm form = DataForm::full;
+  std::uint64_t base = 0;
+  std::vector<std::byte> data{};
+};
+
+/// What a stream begins with. `stream` and `last` are those of a checkpoint if the stream is to be resumed.
+struct ObservationStart {
+  std::string actor;
+  std::string state;
+  std::vector<std::byte> options;  ///< of the stream_start frame, packed
+  std::uint64_t window = 1;        ///< items that may be on their way
+  std::optional<Id> stream{};
+  std::uint64_t last = 0;
+};
+
+/// Why a stream has ended.
+struct Ending {
+  Status status = Status::closed;  ///< of the port, if that ended it
+  StreamEnd reason = StreamEnd::completed;
+  std::error_code code{};
+  std::string text{};
+  std::optional<RemoteCode> remote{};
+};
+
+/// Guarded by the peer's lock but for what is constant.
+struct Observation {
+  // Constant.
+  std::string actor;
+  std::string state;
+  std::vector<std::byte> options;
+  std::uint64_t window = 1;
+
+  Id stream{};
+  Id next_stream{};            // used from a verdict `restarted` on
+  std::uint64_t received = 0;  // last sequence that came
+  std::uint64_t granted = 0;   // last sequence that the other side may send
+  Id handed_stream{};          // of the last item that next() gave
+  std::uint64_t handed = 0;
+  std::deque<ArrivedItem> arrived{};
+  std::optional<Verdict> verdict{};
+
+  bool ended = false;
+  Ending ending{};
+
+  /// Called by the thread that runs the peer, without the lock, after something has arrived or ended.
+  base::MoveOnlyFunction<void()> on_arrival{};
+};
+
+}  // namespace detail
+}  // namespace sluice::codec
+
+#pragma GCC visibility pop

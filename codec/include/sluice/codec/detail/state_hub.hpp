@@ -1,0 +1,102 @@
+// The part of an observable state that doesn't depend on its type: who observes it.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "sluice/base/deadline.hpp"
+#include "sluice/base/detail/fork_generation.hpp"
+#include "sluice/codec/packed_value.hpp"
+
+#pragma GCC visibility push(default)
+
+namespace sluice::codec {
+
+/// What a state does for its observers.
+struct StateOptions {
+  /// Items of each stream that are kept, so that a stream can be resumed; 0 .. 1,000,000.
+  std::size_t retained_items = 100;
+  /// How long the stream of a client that is gone is kept.
+  Duration retention = std::chrono::seconds(300);
+  /// A stream that asked for every value (SlowPolicy::block) and takes none makes updates wait for it, once as many
+  /// items as are retained (at least 1) lie there for it: for this long at most. Then it is ended with `too slow`. No
+  /// update waits inside a method that a peer calls.
+  Duration longest_wait = std::chrono::seconds(1);
+};
+
+namespace detail {
+
+/// One stream of a state's values. Implemented by src/served_stream.hpp.
+class StateSink {
+ public:
+  StateSink() = default;
+  StateSink(const StateSink&) = delete;
+  StateSink& operator=(const StateSink&) = delete;
+  virtual ~StateSink() = default;
+
+  /// A new value, with the hub's lock held. Doesn't wait. False if the sink is to be dropped.
+  virtual bool offer(const SharedValue& value, Deadline now) = 0;
+  /// Whether settle() has something to do. With the lock held.
+  virtual bool unsettled() const noexcept = 0;
+  /// Sends what offer() couldn't send without waiting, and waits until the sink can take another value. Without the
+  /// lock.
+  virtual void settle(Deadline give_up) noexcept = 0;
+  /// The state is gone, or its actor is.
+  virtual void end() noexcept = 0;
+};
+
+/// Thread-safety: any thread.
+class StateHub {
+ public:
+  explicit StateHub(const StateOptions& options) : options_(options) {}
+  StateHub(const StateHub&) = delete;
+  StateHub& operator=(const StateHub&) = delete;
+  virtual ~StateHub() = default;
+
+  const StateOptions& options() const noexcept { return options_; }
+
+  /// Adds the sink, which is offered the present value at once.
+  void add(const std::shared_ptr<StateSink>& sink);
+  void remove(const StateSink& sink) noexcept;
+  /// Ends all streams. From now on nothing is sent.
+  void end() noexcept;
+
+  /// What `visit(present value)` returns, during which nothing changes.
+  template <typename Visit>
+  auto look(Visit visit) {
+    const Lock held = lock();
+    return visit(packed());
+  }
+
+ protected:
+  using Lock = std::unique_lock<std::mutex>;
+  Lock lock() const {
+    owner_.check("an observable state");
+    return Lock(mutex_);
+  }
+  /// The value has changed. Sends it to every sink; then releases the lock, and waits for those that want that.
+  void changed(Lock lock);
+  virtual SharedValue pack() const = 0;
+
+  std::uint64_t version_ = 0;  // counts changes
+
+ private:
+  /// The present value. With the lock held.
+  const SharedValue& packed();
+
+  const StateOptions options_;
+  const base::OwnerProcess owner_;
+  mutable std::mutex mutex_;  // guards the value, too
+  SharedValue packed_;        // null: has to be packed
+  std::vector<std::shared_ptr<StateSink>> sinks_;
+  bool ended_ = false;
+};
+
+}  // namespace detail
+}  // namespace sluice::codec
+
+#pragma GCC visibility pop

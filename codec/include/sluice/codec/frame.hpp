@@ -1,0 +1,147 @@
+// The frames that two peers exchange, one a message. docs/formats/frames.md draws each of them.
+//
+// A frame is a msgpack array. Its first item is the kind, a number below 128, so one byte. Ids are binaries of 16
+// bytes. Whatever may be large comes last.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#pragma GCC visibility push(default)
+
+namespace sluice::codec {
+
+/// Names a call, a stream or a client: 128 random bits, or a random prefix and a count. Thread-safety: a value type.
+using Id = std::array<std::uint8_t, 16>;
+
+/// Random. Throws a system error if the kernel has no random bytes.
+Id random_id();
+
+/// The version of the frames. A peer of another major version is refused; kinds that a newer minor version adds are
+/// skipped.
+inline constexpr std::uint64_t kFramesMajor = 1;
+inline constexpr std::uint64_t kFramesMinor = 0;
+inline constexpr std::string_view kFramesName = "sluice";
+
+enum class FrameKind : std::uint8_t {
+  hello = 0,         ///< "sluice", major, minor, client id: the first frame of each side
+  call = 1,          ///< call id, actor, method, arguments (an array)
+  result = 2,        ///< call id, value
+  call_error = 3,    ///< call id, code, text
+  cancel = 4,        ///< call id
+  send = 5,          ///< actor, method, arguments
+  stream_start = 6,  ///< stream id, actor, state, options (a map)
+  stream_resume =
+      7,  ///< stream id, last sequence that came, id to go on with if restarted, actor, state, options
+  stream_verdict = 8,  ///< stream id, verdict, first, last
+  stream_data = 9,     ///< stream id, sequence, time (ns since 1970), form, base sequence, data
+  stream_end = 10,     ///< stream id, reason
+  stream_error = 11,   ///< stream id, code, text
+  credit = 12,         ///< stream id, the last sequence that may be sent
+  want_full = 13,      ///< stream id, the last sequence that could be applied
+  unsubscribe = 14,    ///< stream id
+  refusal = 15,        ///< text: the sender breaks off, and why
+};
+inline constexpr std::uint64_t kLastFrameKind = 15;
+
+/// What the other side says about a call or a stream that it can't serve.
+enum class RemoteCode : std::uint8_t {
+  no_such_actor = 1,
+  no_such_member = 2,  ///< the actor has no such method or state
+  bad_arguments = 3,
+  failed = 4,       ///< the method threw
+  cancelled = 5,    ///< by the caller, or the actor is gone
+  bad_options = 6,  ///< an invalid filter, for example
+  duplicate_stream = 7,
+  foreign_stream = 8,  ///< a stream of another client
+  too_slow = 9,        ///< the observer took nothing for too long
+  too_many = 10,       ///< streams, or calls in flight
+  too_large = 11,      ///< the frame doesn't fit into the port
+};
+std::string_view to_string(RemoteCode code) noexcept;
+
+/// What became of a stream that was started or resumed.
+enum class StreamVerdict : std::uint8_t {
+  started = 0,  ///< a new stream: the current value follows, then every change
+  resumed = 1,  ///< the items first to last, which were missed, follow (none if first > last), then new ones
+  gap = 2,      ///< the items first to last are gone; the current value follows
+  restarted = 3,  ///< nothing is known of the stream: as started, and the sequence begins at 1 again
+};
+std::string_view to_string(StreamVerdict verdict) noexcept;
+
+enum class StreamEnd : std::uint8_t {
+  completed = 0,
+  actor_terminated = 1,
+  client_unsubscribed = 2,
+  connection_closed = 3,
+  error = 4,
+};
+std::string_view to_string(StreamEnd reason) noexcept;
+
+/// How the data of a stream_data frame is to be read.
+enum class DataForm : std::uint8_t {
+  full = 0,       ///< the value
+  delta = 1,      ///< docs/formats/deltas.md, on the item with the base sequence
+  own_delta = 2,  ///< the type's own delta, on the item with the base sequence
+};
+
+/// The largest names of an actor and of what it has, in bytes.
+inline constexpr std::size_t kMaxNameBytes = 128;
+/// What a text in a frame is cut to, in bytes.
+inline constexpr std::size_t kMaxTextBytes = 1024;
+
+/// Reads a frame item by item. The first item that isn't what was asked for makes ok() false; from then on everything
+/// is empty. Thread-safety: one thread. The bytes must not change meanwhile: read a private copy.
+class FrameReader {
+ public:
+  explicit FrameReader(std::span<const std::byte> frame) noexcept : left_(frame) {}
+
+  /// The number of items of an array, which follow.
+  std::uint64_t array() noexcept;
+  std::uint64_t number() noexcept;
+  Id id() noexcept;
+  /// A text of at most `most` bytes, in the frame's memory.
+  std::string_view text(std::size_t most) noexcept;
+  /// What hasn't been read.
+  std::span<const std::byte> rest() const noexcept { return left_; }
+  /// Whether everything was as asked for so far.
+  bool ok() const noexcept { return ok_; }
+  /// ok(), and nothing is left.
+  bool whole() const noexcept { return ok_ && left_.empty(); }
+
+ private:
+  std::span<const std::byte> take(std::size_t bytes) noexcept;
+  std::uint64_t big_endian(std::size_t bytes) noexcept;
+  std::uint64_t fail() noexcept;
+
+  std::span<const std::byte> left_;
+  bool ok_ = true;
+};
+
+/// Writes the beginning of a frame: everything but what may be large. Texts are cut so that the whole fits.
+/// Thread-safety: one thread.
+class FrameHead {
+ public:
+  /// `items`: of the frame, the kind included; at most 15.
+  FrameHead(FrameKind kind, unsigned items) noexcept;
+
+  FrameHead& number(std::uint64_t number) noexcept;
+  FrameHead& id(const Id& id) noexcept;
+  FrameHead& text(std::string_view text) noexcept;
+
+  std::span<const std::byte> bytes() const noexcept { return std::span(bytes_).first(used_); }
+
+ private:
+  void put(unsigned byte) noexcept { bytes_[used_++] = static_cast<std::byte>(byte); }
+  void put_big_endian(std::uint64_t number, unsigned bytes) noexcept;
+
+  std::array<std::byte, 1200> bytes_;  // not set at first: what isn't used isn't read
+  std::size_t used_ = 0;
+};
+
+}  // namespace sluice::codec
+
+#pragma GCC visibility pop

@@ -1,0 +1,554 @@
+#include "live_peer.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "inside_peer.hpp"
+#include "names.hpp"
+#include "sluice/base/detail/quoted_text.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/codec/error.hpp"
+
+namespace sluice::codec {
+namespace {
+
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+/// When to try again to send what the port had no room for.
+constexpr auto kRetry = milliseconds(1);
+/// How often a stop token is looked at.
+constexpr auto kStopLook = milliseconds(10);
+/// A request holds up other senders for this long while it waits for room.
+constexpr auto kRoomWait = milliseconds(1);
+
+detail::CallFailure ended_failure(const std::string& text) {
+  return {errc::peer_ended, text, {}};
+}
+
+}  // namespace
+
+LivePeer::LivePeer(AnyPort port, const PeerOptions& options, std::shared_ptr<detail::RegistryState> registry)
+    : port_(std::move(port)),
+      pulls_(port_.can_receive()),
+      options_(options),
+      registry_(std::move(registry)),
+      outbox_(port_),
+      replies_(options.max_calls),
+      calls_(options.max_calls) {}
+
+LivePeer::~LivePeer() {
+  if (!pulls_) port_ = AnyPort();  // waits for its handlers, which use the rest
+}
+
+void LivePeer::open() {
+  FrameHead hello(FrameKind::hello, 5);
+  hello.text(kFramesName).number(kFramesMajor).number(kFramesMinor).id(options_.client);
+  post(hello.bytes());
+  if (pulls_) return;
+  port_.on_message([this](std::span<const std::byte> message) { take_pushed(message); });
+  port_.on_close([this](Status reason) { end(reason, port_.failure_text()); });
+  port_.start();
+}
+
+/// A message of a port that can't be asked for one.
+void LivePeer::take_pushed(std::span<const std::byte> message) {
+  {
+    const Lock lock(mutex_);
+    runner_ = std::this_thread::get_id();
+  }
+  handle(message);
+  const Lock lock(mutex_);
+  runner_ = {};
+  ++handled_;
+  progress_.notify_all();
+}
+
+// Running.
+
+template <typename Ready>
+bool LivePeer::run_until(Ready ready, Deadline deadline, const std::stop_token& stop) {
+  const auto self = std::this_thread::get_id();
+  Lock lock(mutex_);
+  for (;;) {
+    if (ready()) return true;
+    if (stop.stop_requested()) return false;
+    const bool patient = deadline == kNoDeadline && !stop.stop_possible();
+    const Deadline now = patient ? Deadline{} : Clock::now();
+    const Deadline until = stop.stop_possible() ? std::min(deadline, now + kStopLook) : deadline;
+    if (!patient && deadline != Deadline{} && now >= deadline) return false;
+    if (pulls_ && (runner_ == std::thread::id{} || runner_ == self)) {
+      const auto before = std::exchange(runner_, self);
+      lock.unlock();
+      const Status stepped = step(until);
+      lock.lock();
+      runner_ = before;
+      if (stepped == Status::ok) ++handled_;
+      if (waiters_ > 0) progress_.notify_all();
+      if (stepped == Status::timed_out && deadline == Deadline{}) return ready();
+    } else {
+      if (deadline == Deadline{}) return false;
+      if (runner_ == self)
+        throw error(sluice::errc::misuse, "a method that waits, on a port without receive()");
+      ++waiters_;
+      if (until == kNoDeadline) {
+        progress_.wait(lock);
+      } else {
+        progress_.wait_until(lock, until);
+      }
+      --waiters_;
+    }
+  }
+}
+
+/// Handles one frame: ok; would_block: there was something else to do; timed_out; or why the peer has ended.
+Status LivePeer::step(Deadline deadline) {
+  Deadline until = deadline;
+  if (outbox_.kept_bytes() != 0 || ticker_.may_be_due()) {
+    tick();
+    if (outbox_.kept_bytes() > options_.max_kept_bytes) return wait_for_reader(deadline);
+    until = std::min(until, ticker_.next());
+    if (outbox_.kept_bytes() != 0) until = std::min(until, Clock::now() + kRetry);
+  }
+  const Message message = port_.receive_until(until);
+  if (message) {
+    handle(message.bytes());
+    return Status::ok;
+  }
+  if (message.status() == Status::would_block) return Status::timed_out;
+  if (message.status() != Status::timed_out) {
+    end(message.status(), port_.failure_text());
+    return message.status();
+  }
+  return until < deadline ? Status::would_block : Status::timed_out;
+}
+
+/// Reads nothing more until the other side has read what is kept for it.
+Status LivePeer::wait_for_reader(Deadline deadline) {
+  const Deadline now = Clock::now();
+  if (stalled_since_ == kNoDeadline || outbox_.kept_bytes() < stalled_bytes_) {
+    stalled_since_ = now;
+    stalled_bytes_ = outbox_.kept_bytes();
+  }
+  if (now - stalled_since_ > options_.stall_timeout) {
+    end(Status::broken, "the other side hasn't read for too long: " + std::to_string(stalled_bytes_) +
+                            " bytes are kept for it");
+    return Status::broken;
+  }
+  if (!port_.is_open()) return (end(Status::closed, {}), Status::closed);
+  const Deadline until = std::min(deadline, now + kRetry);
+  std::this_thread::sleep_until(until);
+  return until == deadline ? Status::timed_out : Status::would_block;
+}
+
+Status LivePeer::poll() {
+  while (run_once(Deadline{}) == Status::ok) {
+  }
+  return status();
+}
+
+Status LivePeer::run_once(Deadline deadline) {
+  std::uint64_t before = 0;
+  {
+    const Lock lock(mutex_);
+    before = handled_;
+  }
+  const bool done = run_until([&] { return handled_ != before || status_ != Status::ok; }, deadline);
+  const Lock lock(mutex_);
+  if (handled_ == before && status_ != Status::ok) return status_;
+  return done ? Status::ok : Status::timed_out;
+}
+
+Status LivePeer::run() {
+  run_until([&] { return status_ != Status::ok; }, kNoDeadline);
+  return status();
+}
+
+void LivePeer::start() {
+  const Lock lock(mutex_);
+  if (thread_) return;
+  thread_.emplace([self = shared_from_this()] { (void)self->run(); });
+  // The ticker's thread is joined before the peer goes: see shut_down().
+  ticker_.run_by_itself([this] { tick(); });
+}
+
+void LivePeer::shut_down() noexcept {
+  close();
+  ticker_.stop();
+  std::optional<std::thread> ended;
+  {
+    const Lock lock(mutex_);
+    ended.swap(thread_);
+  }
+  if (!ended) return;
+  if (ended->get_id() == std::this_thread::get_id()) {
+    ended->detach();
+  } else {
+    ended->join();
+  }
+}
+
+Status LivePeer::status() const {
+  const Lock lock(mutex_);
+  return status_;
+}
+
+std::string LivePeer::failure_text() const {
+  const Lock lock(mutex_);
+  return failure_text_;
+}
+
+/// What it was to the other side is over: calls are failed, streams detached.
+void LivePeer::other_side_is_gone(const std::string& text) noexcept {
+  {
+    Lock lock(mutex_);
+    calls_.fail_all(ended_failure(text), lock);
+  }
+  replies_.cancel_all();
+  std::map<Id, std::shared_ptr<ServedStream>> left;
+  {
+    const std::lock_guard lock(served_mutex_);
+    left.swap(served_);
+  }
+  for (const auto& [id, stream] : left) {
+    stream->detach(*this);
+    registry_->streams.retain(stream);
+  }
+}
+
+void LivePeer::end(Status status, const std::string& text) noexcept {
+  std::vector<std::shared_ptr<detail::Observation>> told;
+  {
+    const Lock lock(mutex_);
+    if (status_ != Status::ok) return;
+    status_ = status;
+    failure_text_ = text;
+    for (auto& [id, observation] : observed_) {
+      observation->ended = true;
+      observation->ending = {status, StreamEnd::connection_closed, errc::peer_ended, text, {}};
+      told.push_back(observation);
+    }
+    observed_.clear();
+  }
+  port_.close();
+  other_side_is_gone(text.empty() ? std::string(to_string(status)) : text);
+  {
+    const Lock lock(mutex_);
+    progress_.notify_all();
+  }
+  const InsidePeer inside;
+  for (const auto& observation : told) arrived(observation);
+  if (options_.on_end) options_.on_end(status, text);
+}
+
+// Sending.
+
+void LivePeer::posted() noexcept {
+  if (outbox_.kept_bytes() != 0)
+    ticker_.drain_at(outbox_.drains_slowly() ? Deadline{} : Clock::now() + kRetry);
+}
+
+Status LivePeer::try_post(std::span<const std::byte> head, std::span<const std::byte> body) {
+  const Status result = outbox_.try_post(head, body);
+  posted();
+  return result;
+}
+
+void LivePeer::post(std::span<const std::byte> head) {
+  (void)outbox_.post(head);
+  posted();
+}
+
+void LivePeer::tick_at(const std::shared_ptr<ServedStream>& stream, Deadline when) {
+  ticker_.add(stream, when);
+}
+
+void LivePeer::tick() noexcept {
+  (void)outbox_.drain();
+  const Deadline now = Clock::now();
+  for (const auto& stream : ticker_.take(now)) stream->tick(now);
+  posted();
+}
+
+/// Posts what the user's own call asks for, and waits for room. Runs the peer meanwhile, or leaves that to the runner.
+Status LivePeer::post_request(std::span<const std::byte> head, std::span<const std::byte> body,
+                              Deadline deadline) {
+  for (;;) {
+    const Deadline now = Clock::now();
+    const Status posted_now = outbox_.post_until(head, body, std::min(deadline, now + kRoomWait));
+    if (posted_now != Status::would_block) {
+      posted();
+      if (outbox_.drains_slowly() && !ticker_.runs_by_itself()) (void)outbox_.drain();
+      return posted_now;
+    }
+    if (now >= deadline) return Status::timed_out;
+    run_until([&] { return status_ != Status::ok; }, std::min(deadline, now + kRetry));
+    if (const Status ended = status(); ended != Status::ok) return ended;
+  }
+}
+
+void LivePeer::answer(const Id& call, std::span<const std::byte> value) noexcept {
+  FrameHead head(FrameKind::result, 3);
+  head.id(call);
+  if (outbox_.post(head.bytes(), value) == Status::too_large) {
+    answer_error(call, RemoteCode::too_large,
+                 "a result of " + std::to_string(value.size()) + " bytes doesn't fit into the port");
+  }
+  posted();
+}
+
+void LivePeer::answer_error(const Id& call, RemoteCode code, std::string_view text) noexcept {
+  FrameHead head(FrameKind::call_error, 4);
+  head.id(call).number(static_cast<std::uint64_t>(code)).text(text);
+  post(head.bytes());
+}
+
+void LivePeer::leave_to_parent(std::shared_ptr<LivePeer> inherited) noexcept {
+  union Undying {
+    explicit Undying(std::shared_ptr<LivePeer> last) noexcept : pointer(std::move(last)) {}
+    ~Undying() {}  // NOLINT(modernize-use-equals-default): leaves the pointer alone
+    std::shared_ptr<LivePeer> pointer;
+  };
+  const Undying undying(std::move(inherited));
+}
+
+// Calls.
+
+namespace {
+
+[[noreturn]] void throw_not_posted(Status status, std::size_t bytes, const std::string& text) {
+  if (status == Status::timed_out) throw error(sluice::errc::timed_out, "a call: no room in the port");
+  if (status == Status::too_large)
+    throw error(sluice::errc::bad_option,
+                "arguments of " + std::to_string(bytes) + " bytes: they don't fit into the port");
+  throw error(errc::peer_ended, text.empty() ? std::string(to_string(status)) : text);
+}
+
+}  // namespace
+
+void LivePeer::begin(detail::PendingCall& call, std::string_view actor, std::string_view method,
+                     std::span<const std::byte> arguments, Deadline deadline) {
+  check_name("actor", actor);
+  check_name("method", method);
+  FrameHead head(FrameKind::call, 5);
+  Lock lock(mutex_);
+  while (calls_.full() && status_ == Status::ok) {
+    lock.unlock();
+    if (!run_until([&] { return !calls_.full() || status_ != Status::ok; }, deadline))
+      throw error(sluice::errc::timed_out, "a call: too many are in flight");
+    lock.lock();
+  }
+  if (status_ != Status::ok) throw_not_posted(status_, 0, failure_text_);
+  head.id(calls_.add(call, lock));
+  lock.unlock();
+  head.text(actor).text(method);
+  const Status posted_now = post_request(head.bytes(), arguments, deadline);
+  if (posted_now == Status::ok) return;
+  Id id;
+  lock.lock();
+  calls_.remove(call, id, lock);
+  throw_not_posted(posted_now, arguments.size(), failure_text_);
+}
+
+void LivePeer::send(std::string_view actor, std::string_view method, std::span<const std::byte> arguments) {
+  check_name("actor", actor);
+  check_name("method", method);
+  FrameHead head(FrameKind::send, 4);
+  head.text(actor).text(method);
+  const Status posted_now = post_request(head.bytes(), arguments, kNoDeadline);
+  if (posted_now != Status::ok) throw_not_posted(posted_now, arguments.size(), failure_text());
+}
+
+bool LivePeer::done(const detail::PendingCall& call) {
+  const Lock lock(mutex_);
+  return detail::CallTable::done(call);
+}
+
+bool LivePeer::wait(detail::PendingCall& call, Deadline deadline) {
+  return run_until([&] { return detail::CallTable::done(call); }, deadline);
+}
+
+void LivePeer::finish(detail::PendingCall& call, Deadline deadline, const std::stop_token& stop) {
+  if (run_until([&] { return detail::CallTable::done(call); }, deadline, stop)) return;
+  drop(call);
+  const Lock lock(mutex_);
+  if (detail::CallTable::done(call)) return;  // while it was being given up
+  if (stop.stop_requested()) {
+    call.failure = {errc::cancelled, "a call", {}};
+  } else {
+    call.failure = {sluice::errc::timed_out, "a call: no answer yet", {}};
+  }
+}
+
+void LivePeer::finish_later(std::unique_ptr<detail::PendingCall> call) {
+  Lock lock(mutex_);
+  calls_.own(std::move(call), lock);
+}
+
+void LivePeer::drop(detail::PendingCall& call) noexcept {
+  Id id;
+  {
+    Lock lock(mutex_);
+    if (!calls_.remove(call, id, lock)) return;
+    if (status_ != Status::ok) return;
+  }
+  FrameHead head(FrameKind::cancel, 2);
+  head.id(id);
+  post(head.bytes());
+}
+
+// Observing.
+
+namespace {
+
+FrameHead start_frame(const detail::Observation& observation) {
+  FrameHead head(FrameKind::stream_start, 5);
+  head.id(observation.stream).text(observation.actor).text(observation.state);
+  return head;
+}
+
+FrameHead resume_frame(const detail::Observation& observation) {
+  FrameHead head(FrameKind::stream_resume, 7);
+  head.id(observation.stream).number(observation.received).id(observation.next_stream);
+  head.text(observation.actor).text(observation.state);
+  return head;
+}
+
+}  // namespace
+
+std::shared_ptr<detail::Observation> LivePeer::observe(detail::ObservationStart start) {
+  auto observation = std::make_shared<detail::Observation>();
+  observation->actor = std::move(start.actor);
+  observation->state = std::move(start.state);
+  observation->options = std::move(start.options);
+  observation->window = start.window;
+  observation->stream = start.stream.value_or(random_id());
+  observation->next_stream = random_id();
+  observation->received = start.last;
+  observation->handed_stream = observation->stream;
+  observation->handed = start.last;
+  observation->granted = start.last + start.window;
+  const bool resumes = start.stream.has_value();
+  Status status;
+  std::string text;
+  {
+    const Lock lock(mutex_);
+    status = status_;
+    text = failure_text_;
+    if (status == Status::ok && !observed_.emplace(observation->stream, observation).second)
+      throw error(sluice::errc::misuse, "a stream that this peer observes already");
+  }
+  if (status == Status::ok) {
+    const FrameHead head = resumes ? resume_frame(*observation) : start_frame(*observation);
+    status = post_request(head.bytes(), observation->options, kNoDeadline);
+  }
+  if (status != Status::ok) {
+    const Lock lock(mutex_);
+    observed_.erase(observation->stream);
+    observation->ended = true;
+    observation->ending = {status, StreamEnd::connection_closed, errc::peer_ended, text, {}};
+  }
+  return observation;
+}
+
+/// Asks a process that has taken the place of the other side's for the streams that the one before sent.
+void LivePeer::observe_again() {
+  std::vector<std::shared_ptr<detail::Observation>> observed;
+  {
+    const Lock lock(mutex_);
+    for (const auto& [id, observation] : observed_) {
+      observation->granted = observation->received + observation->window;
+      observed.push_back(observation);
+    }
+  }
+  for (const auto& observation : observed) {
+    const FrameHead head = resume_frame(*observation);
+    (void)outbox_.post(head.bytes(), observation->options);
+  }
+  posted();
+}
+
+Status LivePeer::next(detail::Observation& observation, detail::ArrivedItem& item, Deadline deadline) {
+  const bool ready = run_until([&] { return !observation.arrived.empty() || observation.ended; }, deadline);
+  if (!ready) return Status::timed_out;
+  const Lock lock(mutex_);
+  if (observation.arrived.empty()) return observation.ending.status;
+  item = std::move(observation.arrived.front());
+  observation.arrived.pop_front();
+  observation.handed_stream = item.stream;
+  observation.handed = item.sequence;
+  return Status::ok;
+}
+
+void LivePeer::consumed(detail::Observation& observation, const detail::ArrivedItem& item) {
+  FrameHead head(FrameKind::credit, 3);
+  {
+    const Lock lock(mutex_);
+    if (observation.ended || item.stream != observation.stream) return;
+    const std::uint64_t up_to = item.sequence + observation.window;
+    if (up_to < observation.granted + (observation.window + 1) / 2) return;
+    observation.granted = up_to;
+    head.id(observation.stream).number(up_to);
+  }
+  post(head.bytes());
+}
+
+void LivePeer::want_full(detail::Observation& observation, const detail::ArrivedItem& item) {
+  FrameHead head(FrameKind::want_full, 3);
+  {
+    const Lock lock(mutex_);
+    if (observation.ended || item.stream != observation.stream) return;
+    head.id(observation.stream).number(item.sequence);
+  }
+  post(head.bytes());
+}
+
+void LivePeer::call_on_arrival(const std::shared_ptr<detail::Observation>& observation,
+                               base::MoveOnlyFunction<void()> call) {
+  {
+    const Lock lock(mutex_);
+    observation->on_arrival = std::move(call);
+  }
+  arrived(observation);
+}
+
+void LivePeer::unsubscribe(detail::Observation& observation) noexcept {
+  FrameHead head(FrameKind::unsubscribe, 2);
+  {
+    const Lock lock(mutex_);
+    if (observation.ended) return;
+    observation.ended = true;
+    observation.ending.reason = StreamEnd::client_unsubscribed;
+    observed_.erase(observation.stream);
+    head.id(observation.stream);
+  }
+  post(head.bytes());
+}
+
+std::optional<Verdict> LivePeer::verdict(const detail::Observation& observation) {
+  const Lock lock(mutex_);
+  return observation.verdict;
+}
+
+detail::Ending LivePeer::ending(const detail::Observation& observation) {
+  const Lock lock(mutex_);
+  return observation.ending;
+}
+
+StreamCheckpoint LivePeer::checkpoint(const detail::Observation& observation) {
+  StreamCheckpoint checkpoint;
+  checkpoint.session = options_.client;
+  detail::PackBuffer target;
+  const Lock lock(mutex_);
+  checkpoint.stream = observation.handed_stream;
+  checkpoint.sequence = observation.handed;
+  target.pack_array(observation.actor, observation.state, observation.window,
+                    std::string_view(reinterpret_cast<const char*>(observation.options.data()),
+                                     observation.options.size()));
+  checkpoint.target = text_of(target.bytes());
+  return checkpoint;
+}
+
+}  // namespace sluice::codec

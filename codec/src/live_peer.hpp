@@ -1,0 +1,169 @@
+// One end of a connection between peers: takes frames from the port, and puts them where they belong.
+//
+// One thread at a time runs it (the runner): the one of start(), or whoever waits for something. The others wait for
+// the runner's progress; when it leaves, one of them takes over. Methods and callbacks run on the runner, without a
+// lock. A method that calls the other side back runs the peer itself, one level deeper.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "call_table.hpp"
+#include "open_replies.hpp"
+#include "outbox.hpp"
+#include "registry_state.hpp"
+#include "served_stream.hpp"
+#include "sluice/base/deadline.hpp"
+#include "sluice/base/detail/fork_generation.hpp"
+#include "sluice/codec/decoder.hpp"
+#include "sluice/codec/detail/peer_core.hpp"
+#include "sluice/codec/peer.hpp"
+#include "ticker.hpp"
+
+namespace sluice::codec {
+
+class LivePeer final : public detail::PeerCore,
+                       public StreamLink,
+                       public ReplyLink,
+                       public std::enable_shared_from_this<LivePeer> {
+ public:
+  LivePeer(AnyPort port, const PeerOptions& options, std::shared_ptr<detail::RegistryState> registry);
+  ~LivePeer() override;
+  /// Greets the other side. Once, before anything else.
+  void open();
+
+  // Running.
+  Status poll();
+  Status run_once(Deadline deadline);
+  Status run();
+  void start();
+  /// Ends it, and waits for its threads.
+  void shut_down() noexcept;
+  void close() noexcept { end(Status::closed, {}); }
+  Status status() const;
+  std::string failure_text() const;
+  const PeerOptions& options() const noexcept { return options_; }
+  bool inherited() const noexcept { return owner.inherited(); }
+  /// What a forked child does: nothing of it is touched.
+  static void leave_to_parent(std::shared_ptr<LivePeer> inherited) noexcept;
+
+  const base::OwnerProcess owner;
+
+  // As a PeerCore.
+  void begin(detail::PendingCall& call, std::string_view actor, std::string_view method,
+             std::span<const std::byte> arguments, Deadline deadline) override;
+  void send(std::string_view actor, std::string_view method, std::span<const std::byte> arguments) override;
+  bool done(const detail::PendingCall& call) override;
+  bool wait(detail::PendingCall& call, Deadline deadline) override;
+  void finish(detail::PendingCall& call, Deadline deadline, const std::stop_token& stop) override;
+  void finish_later(std::unique_ptr<detail::PendingCall> call) override;
+  void drop(detail::PendingCall& call) noexcept override;
+  std::shared_ptr<detail::Observation> observe(detail::ObservationStart start) override;
+  Status next(detail::Observation& observation, detail::ArrivedItem& item, Deadline deadline) override;
+  void consumed(detail::Observation& observation, const detail::ArrivedItem& item) override;
+  void want_full(detail::Observation& observation, const detail::ArrivedItem& item) override;
+  void call_on_arrival(const std::shared_ptr<detail::Observation>& observation,
+                       base::MoveOnlyFunction<void()> call) override;
+  void unsubscribe(detail::Observation& observation) noexcept override;
+  std::optional<Verdict> verdict(const detail::Observation& observation) override;
+  detail::Ending ending(const detail::Observation& observation) override;
+  StreamCheckpoint checkpoint(const detail::Observation& observation) override;
+
+  // As the link of streams and replies.
+  Status try_post(std::span<const std::byte> head, std::span<const std::byte> body) override;
+  void post(std::span<const std::byte> head) override;
+  void tick_at(const std::shared_ptr<ServedStream>& stream, Deadline when) override;
+  void answer(const Id& call, std::span<const std::byte> value) noexcept override;
+  void answer_error(const Id& call, RemoteCode code, std::string_view text) noexcept override;
+
+ private:
+  using Lock = std::unique_lock<std::mutex>;
+  /// What the runner needs for one frame; a deeper level has its own.
+  struct Level {
+    explicit Level(const DecodeOptions& decode) : decoder(decode) {}
+    std::vector<std::byte> copy{};
+    Decoder decoder;
+  };
+
+  // live_peer.cpp
+  template <typename Ready>
+  bool run_until(Ready ready, Deadline deadline, const std::stop_token& stop = {});
+  Status step(Deadline deadline);
+  Status wait_for_reader(Deadline deadline);
+  void end(Status status, const std::string& text) noexcept;
+  void other_side_is_gone(const std::string& text) noexcept;
+  void observe_again();
+  Status post_request(std::span<const std::byte> head, std::span<const std::byte> body, Deadline deadline);
+  void posted() noexcept;
+  void tick() noexcept;
+  void take_pushed(std::span<const std::byte> message);
+
+  // live_peer_frames.cpp
+  void handle(std::span<const std::byte> message);
+  void handle_frame(FrameKind kind, FrameReader& frame, Level& level);
+  void handle_hello(FrameReader& frame);
+  void handle_call(FrameReader& frame, Level& level);
+  void handle_send(FrameReader& frame, Level& level);
+  void handle_stream_start(FrameReader& frame);
+  void handle_stream_resume(FrameReader& frame);
+  void handle_verdict(FrameReader& frame);
+  void handle_data(FrameReader& frame);
+  void handle_stream_ending(FrameKind kind, FrameReader& frame);
+  std::shared_ptr<detail::Method> find_method(std::string_view actor, std::string_view method,
+                                              RemoteCode& why);
+  void serve_stream(const Id& id, std::string_view actor, std::string_view state,
+                    std::span<const std::byte> options, const Id* restarted);
+  std::shared_ptr<ServedStream> served(const Id& id);
+  void arrived(const std::shared_ptr<detail::Observation>& observation) noexcept;
+  void break_off(const std::string& text) noexcept;
+
+  AnyPort port_;
+  const bool pulls_;  // messages are asked for
+  const PeerOptions options_;
+  const std::shared_ptr<detail::RegistryState> registry_;
+  Outbox outbox_;
+  OpenReplies replies_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable progress_;
+  // Guarded by mutex_.
+  unsigned waiters_ = 0;
+  std::thread::id runner_{};
+  std::uint64_t handled_ = 0;  // frames
+  std::optional<std::thread> thread_;
+  Status status_ = Status::ok;
+  std::string failure_text_;
+  detail::CallTable calls_;
+  std::map<Id, std::shared_ptr<detail::Observation>> observed_;
+
+  std::mutex served_mutex_;  // guards served_; no other lock is taken meanwhile
+  std::map<Id, std::shared_ptr<ServedStream>> served_;
+  Ticker ticker_;
+
+  // The runner's.
+  std::deque<Level> levels_;
+  std::size_t depth_ = 0;
+  bool greeted_ = false;
+  Id other_client_{};
+  std::uint64_t other_minor_ = 0;
+  std::shared_ptr<const detail::ActorTable> actors_;
+  std::uint64_t generation_ = 0;
+  Deadline stalled_since_ = kNoDeadline;
+  std::size_t stalled_bytes_ = 0;
+};
+
+}  // namespace sluice::codec

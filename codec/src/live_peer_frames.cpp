@@ -1,0 +1,465 @@
+// What a peer does with each frame that comes. docs/formats/frames.md says what is in them.
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "inside_peer.hpp"
+#include "live_peer.hpp"
+#include "names.hpp"
+#include "sluice/base/detail/quoted_text.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/codec/detail/pack_buffer.hpp"
+#include "sluice/codec/error.hpp"
+
+namespace sluice::codec {
+namespace {
+
+/// Items of a frame, its kind included.
+constexpr std::array<std::uint64_t, kLastFrameKind + 1> kItems{5, 5, 3, 4, 2, 4, 5, 7,
+                                                               5, 7, 3, 4, 3, 3, 2, 2};
+
+/// A frame that breaks the rules: what was expected, what came.
+struct BadFrame {
+  std::string text;
+};
+
+void expect(bool fine, const char* what) {
+  if (!fine) throw BadFrame{what};
+}
+
+/// The deepest that methods of two peers may call each other.
+constexpr std::size_t kDeepestCall = 16;
+
+}  // namespace
+
+void LivePeer::handle(std::span<const std::byte> message) {
+  const InsidePeer inside;
+  if (depth_ == levels_.size()) {
+    DecodeOptions decode = options_.decode;
+    decode.in_place = true;  // the level has a private copy, or none is wanted
+    levels_.emplace_back(decode);
+  }
+  Level& level = levels_[depth_];
+  struct Deeper {
+    explicit Deeper(std::size_t& depth) : depth_(depth) { ++depth_; }
+    Deeper(const Deeper&) = delete;
+    Deeper& operator=(const Deeper&) = delete;
+    ~Deeper() { --depth_; }
+    std::size_t& depth_;
+  } const deeper(depth_);
+  try {
+    if (message.size() > options_.decode.max_bytes)
+      throw BadFrame{"a frame of " + std::to_string(message.size()) + " bytes: expected at most " +
+                     std::to_string(options_.decode.max_bytes)};
+    if (!options_.decode.in_place) {
+      level.copy.assign(message.begin(), message.end());
+      message = level.copy;
+    }
+    FrameReader frame(message);
+    const auto items = frame.array();
+    const auto kind = frame.number();
+    expect(frame.ok() && items > 0, "no frame");
+    if (!greeted_) expect(kind == 0, "a frame before the hello");
+    if (kind > kLastFrameKind) {
+      expect(other_minor_ > kFramesMinor, "a frame of an unknown kind");
+      return;
+    }
+    expect(items == kItems[kind] || kind == 0, "a frame with a wrong number of items");
+    handle_frame(static_cast<FrameKind>(kind), frame, level);
+  } catch (const BadFrame& bad) {
+    break_off(bad.text);
+  } catch (const std::exception& failure) {
+    break_off(words_of(failure));
+  }
+}
+
+/// Tells the other side why, and ends.
+void LivePeer::break_off(const std::string& text) noexcept {
+  FrameHead head(FrameKind::refusal, 2);
+  head.text(text);
+  post(head.bytes());
+  end(Status::broken, text);
+}
+
+void LivePeer::handle_frame(FrameKind kind, FrameReader& frame, Level& level) {
+  switch (kind) {
+    case FrameKind::hello:
+      return handle_hello(frame);
+    case FrameKind::call:
+      return handle_call(frame, level);
+    case FrameKind::result: {
+      const Id id = frame.id();
+      expect(frame.ok(), "a result without an id");
+      Lock lock(mutex_);
+      calls_.complete(id, frame.rest(), level.decoder, lock);
+      return;
+    }
+    case FrameKind::call_error: {
+      const Id id = frame.id();
+      const auto code = static_cast<RemoteCode>(frame.number());
+      const std::string text = base::printable(frame.text(kMaxTextBytes));
+      expect(frame.whole(), "a call's error of another form");
+      Lock lock(mutex_);
+      calls_.fail(id, {errc::remote, text.empty() ? std::string(to_string(code)) : text, code}, lock);
+      return;
+    }
+    case FrameKind::cancel: {
+      const Id id = frame.id();
+      expect(frame.whole(), "a cancel frame of another form");
+      return replies_.cancel(id);
+    }
+    case FrameKind::send:
+      return handle_send(frame, level);
+    case FrameKind::stream_start:
+      return handle_stream_start(frame);
+    case FrameKind::stream_resume:
+      return handle_stream_resume(frame);
+    case FrameKind::stream_verdict:
+      return handle_verdict(frame);
+    case FrameKind::stream_data:
+      return handle_data(frame);
+    case FrameKind::stream_end:
+    case FrameKind::stream_error:
+      return handle_stream_ending(kind, frame);
+    case FrameKind::credit: {
+      const Id id = frame.id();
+      const auto up_to = frame.number();
+      expect(frame.whole(), "a credit frame of another form");
+      if (const auto stream = served(id)) stream->grant(up_to);
+      return;
+    }
+    case FrameKind::want_full: {
+      const Id id = frame.id();
+      frame.number();
+      expect(frame.whole(), "a want_full frame of another form");
+      if (const auto stream = served(id)) stream->want_full();
+      return;
+    }
+    case FrameKind::unsubscribe: {
+      const Id id = frame.id();
+      expect(frame.whole(), "an unsubscribe frame of another form");
+      std::shared_ptr<ServedStream> stream;
+      {
+        const std::lock_guard lock(served_mutex_);
+        const auto found = served_.find(id);
+        if (found == served_.end()) return;
+        stream = std::move(found->second);
+        served_.erase(found);
+      }
+      stream->end(StreamEnd::client_unsubscribed);
+      return registry_->streams.forget(id);
+    }
+    case FrameKind::refusal: {
+      const std::string text = "the other side broke off: " + base::printable(frame.text(kMaxTextBytes));
+      return end(Status::broken, text);
+    }
+  }
+}
+
+void LivePeer::handle_hello(FrameReader& frame) {
+  const auto name = frame.text(kFramesName.size());
+  const auto major = frame.number();
+  const auto minor = frame.number();
+  expect(frame.ok() && name == kFramesName, "a hello of another form");
+  if (major != kFramesMajor)
+    throw BadFrame{"frames of version " + std::to_string(major) + "." + std::to_string(minor) +
+                   ": expected version " + std::to_string(kFramesMajor) + "." + std::to_string(kFramesMinor)};
+  const Id client = frame.id();
+  expect(frame.ok() && (frame.whole() || minor > kFramesMinor), "a hello of another form");
+  if (!std::exchange(greeted_, true)) {
+    other_client_ = client;
+    other_minor_ = minor;
+    return;
+  }
+  // The port lived on (it belongs to a session), but the process at its other end is a new one.
+  other_side_is_gone("the other side began anew");
+  other_client_ = client;
+  other_minor_ = minor;
+  observe_again();
+}
+
+// Serving calls.
+
+std::shared_ptr<detail::Method> LivePeer::find_method(std::string_view actor, std::string_view method,
+                                                      RemoteCode& why) {
+  const auto generation = registry_->generation.load(std::memory_order_acquire);
+  if (!actors_ || generation != generation_) {
+    actors_ = registry_->table();
+    generation_ = generation;
+  }
+  why = RemoteCode::no_such_actor;
+  const auto found = actors_->actors.find(actor);
+  if (found == actors_->actors.end()) return nullptr;
+  why = RemoteCode::no_such_member;
+  const auto member = found->second.methods.find(method);
+  return member == found->second.methods.end() ? nullptr : member->second;
+}
+
+namespace {
+
+std::string target_text(std::string_view actor, std::string_view member) {
+  return base::quoted_text(actor) + " " + base::quoted_text(member);
+}
+
+/// Calls the method. Returns what went wrong, if something did.
+std::optional<std::pair<RemoteCode, std::string>> invoke(detail::Method& method, Decoder& decoder,
+                                                         std::span<const std::byte> arguments,
+                                                         std::shared_ptr<detail::OpenReply> reply,
+                                                         detail::PackBuffer& result) {
+  msgpack::object root;
+  try {
+    root = decoder.decode<msgpack::object>(arguments);
+    if (root.type != msgpack::type::ARRAY) throw error(errc::wrong_type, "expected an array");
+  } catch (const error& wrong) {
+    return std::pair(RemoteCode::bad_arguments, wrong.detail());
+  }
+  try {
+    method.call(root, std::move(reply), result);
+    return {};
+  } catch (const detail::BadArgument& wrong) {
+    return std::pair(RemoteCode::bad_arguments, wrong.text);
+  } catch (const std::exception& failure) {
+    return std::pair(RemoteCode::failed, words_of(failure));
+  } catch (...) {
+    return std::pair(RemoteCode::failed, std::string("an unknown exception"));
+  }
+}
+
+}  // namespace
+
+void LivePeer::handle_call(FrameReader& frame, Level& level) {
+  const Id id = frame.id();
+  const auto actor = frame.text(kMaxNameBytes);
+  const auto name = frame.text(kMaxNameBytes);
+  expect(frame.ok() && is_name(actor) && is_name(name), "a call of another form");
+  RemoteCode why{};
+  const auto method = find_method(actor, name, why);
+  if (!method) return answer_error(id, why, target_text(actor, name));
+  if (depth_ > kDeepestCall)
+    return answer_error(id, RemoteCode::too_many,
+                        "calls within calls, " + std::to_string(kDeepestCall) + " deep");
+  std::shared_ptr<detail::OpenReply> reply;
+  if (method->replies()) {
+    reply = replies_.add(id, weak_from_this());
+    if (!reply) return answer_error(id, RemoteCode::too_many, "calls that aren't answered yet");
+  }
+  detail::PackBuffer result;
+  const auto failure = invoke(*method, level.decoder, frame.rest(), reply, result);
+  if (reply) {
+    if (failure) reply->fail(failure->first, failure->second);
+  } else if (failure) {
+    answer_error(id, failure->first, failure->second);
+  } else {
+    answer(id, result.bytes());
+  }
+}
+
+void LivePeer::handle_send(FrameReader& frame, Level& level) {
+  const auto actor = frame.text(kMaxNameBytes);
+  const auto name = frame.text(kMaxNameBytes);
+  expect(frame.ok() && is_name(actor) && is_name(name), "a send frame of another form");
+  RemoteCode why{};
+  const auto method = find_method(actor, name, why);
+  std::string text;
+  if (!method) {
+    text = to_string(why);
+  } else {
+    detail::PackBuffer result;
+    const auto reply = method->replies() ? no_reply() : nullptr;
+    const auto failure = invoke(*method, level.decoder, frame.rest(), reply, result);
+    if (!failure) return;
+    text = std::string(to_string(failure->first)) + ": " + failure->second;
+  }
+  if (options_.on_send_failed) options_.on_send_failed(target_text(actor, name) + ": " + text);
+}
+
+// Serving streams.
+
+std::shared_ptr<ServedStream> LivePeer::served(const Id& id) {
+  const std::lock_guard lock(served_mutex_);
+  const auto found = served_.find(id);
+  return found == served_.end() ? nullptr : found->second;
+}
+
+/// Starts a stream. If it takes the place of one that can't be resumed, that one's observer is told.
+void LivePeer::serve_stream(const Id& id, std::string_view actor, std::string_view state,
+                            std::span<const std::byte> options, const Id* restarted) {
+  const Id& asked = restarted != nullptr ? *restarted : id;
+  const auto refuse = [&](RemoteCode code, std::string_view text) {
+    post(stream_error_frame(asked, code, text).bytes());
+  };
+  const auto table = registry_->table();
+  const auto found = table->actors.find(actor);
+  if (found == table->actors.end()) return refuse(RemoteCode::no_such_actor, base::quoted_text(actor));
+  const auto member = found->second.states.find(state);
+  if (member == found->second.states.end())
+    return refuse(RemoteCode::no_such_member, target_text(actor, state));
+  std::shared_ptr<ServedStream> stream;
+  try {
+    stream = std::make_shared<ServedStream>(id, other_client_, std::string(actor), std::string(state),
+                                            member->second, read_stream_options(options, options_.decode));
+  } catch (const error& wrong) {
+    return refuse(RemoteCode::bad_options, wrong.detail());
+  }
+  {
+    const std::lock_guard lock(served_mutex_);
+    std::erase_if(served_, [](const auto& entry) { return entry.second->is_over(); });
+    if (served_.size() >= options_.max_streams)
+      return refuse(RemoteCode::too_many, std::to_string(served_.size()) + " streams");
+    if (!registry_->streams.add(stream)) return refuse(RemoteCode::duplicate_stream, {});
+    served_.emplace(id, stream);
+  }
+  post(verdict_frame(asked, {restarted != nullptr ? StreamVerdict::restarted : StreamVerdict::started})
+           .bytes());
+  stream->start(*this);
+}
+
+void LivePeer::handle_stream_start(FrameReader& frame) {
+  const Id id = frame.id();
+  const auto actor = frame.text(kMaxNameBytes);
+  const auto state = frame.text(kMaxNameBytes);
+  expect(frame.ok() && is_name(actor) && is_name(state), "a stream's start of another form");
+  serve_stream(id, actor, state, frame.rest(), nullptr);
+}
+
+void LivePeer::handle_stream_resume(FrameReader& frame) {
+  const Id id = frame.id();
+  const auto last = frame.number();
+  const Id fresh = frame.id();
+  const auto actor = frame.text(kMaxNameBytes);
+  const auto state = frame.text(kMaxNameBytes);
+  expect(frame.ok() && is_name(actor) && is_name(state), "a stream's resumption of another form");
+  const auto refuse = [&](RemoteCode code, std::string_view text) {
+    post(stream_error_frame(id, code, text).bytes());
+  };
+  const auto stream = registry_->streams.find(id);
+  if (stream) {
+    if (stream->client() != other_client_) return refuse(RemoteCode::foreign_stream, {});
+    if (stream->actor() != actor || stream->state() != state)
+      return refuse(RemoteCode::bad_options, "a stream of " + target_text(stream->actor(), stream->state()));
+    {
+      const std::lock_guard lock(served_mutex_);
+      served_.insert_or_assign(id, stream);
+    }
+    if (stream->resume(*this, last)) return;
+    {
+      const std::lock_guard lock(served_mutex_);
+      served_.erase(id);
+    }
+    stream->end();
+    registry_->streams.forget(id);
+  }
+  serve_stream(fresh, actor, state, frame.rest(), &id);
+}
+
+// Observing.
+
+void LivePeer::handle_verdict(FrameReader& frame) {
+  const Id id = frame.id();
+  const Verdict verdict{static_cast<StreamVerdict>(frame.number()), frame.number(), frame.number()};
+  expect(frame.whole() && verdict.kind <= StreamVerdict::restarted, "a verdict of another form");
+  const Lock lock(mutex_);
+  const auto found = observed_.find(id);
+  if (found == observed_.end()) return;
+  const auto observation = found->second;
+  switch (verdict.kind) {
+    case StreamVerdict::started:
+      break;
+    case StreamVerdict::resumed:
+      expect(verdict.first == observation->received + 1, "a resumption at another item");
+      break;
+    case StreamVerdict::gap:
+      expect(verdict.first == observation->received + 1 && verdict.last >= verdict.first,
+             "a gap at another item");
+      observation->received = verdict.last;
+      observation->granted = verdict.last + observation->window;
+      break;
+    case StreamVerdict::restarted:
+      observed_.erase(found);
+      observation->stream = observation->next_stream;
+      observation->next_stream = random_id();
+      observation->received = 0;
+      observation->granted = observation->window;
+      observed_.emplace(observation->stream, observation);
+      break;
+  }
+  observation->verdict = verdict;
+}
+
+void LivePeer::handle_data(FrameReader& frame) {
+  detail::ArrivedItem item;
+  item.stream = frame.id();
+  item.sequence = frame.number();
+  item.time_ns = static_cast<std::int64_t>(frame.number());
+  item.form = static_cast<DataForm>(frame.number());
+  item.base = frame.number();
+  expect(frame.ok() && item.form <= DataForm::own_delta, "an item of another form");
+  std::shared_ptr<detail::Observation> observation;
+  {
+    const Lock lock(mutex_);
+    const auto found = observed_.find(item.stream);
+    if (found == observed_.end()) return;  // unsubscribed meanwhile
+    observation = found->second;
+    if (item.sequence <= observation->received) return;  // it came before
+    expect(item.sequence == observation->received + 1, "an item out of order");
+    expect(item.sequence <= observation->granted, "an item beyond the credit");
+    observation->received = item.sequence;
+    item.data.assign(frame.rest().begin(), frame.rest().end());
+    observation->arrived.push_back(std::move(item));
+  }
+  arrived(observation);
+}
+
+void LivePeer::handle_stream_ending(FrameKind kind, FrameReader& frame) {
+  const Id id = frame.id();
+  const auto number = frame.number();
+  detail::Ending ending;
+  if (kind == FrameKind::stream_end) {
+    ending.reason = number <= 4 ? static_cast<StreamEnd>(number) : StreamEnd::error;
+  } else {
+    ending.reason = StreamEnd::error;
+    ending.code = errc::remote;
+    ending.remote = static_cast<RemoteCode>(number);
+    ending.text = base::printable(frame.text(kMaxTextBytes));
+    ending.text = ending.text.empty() ? std::string(to_string(*ending.remote))
+                                      : std::string(to_string(*ending.remote)) + ": " + ending.text;
+  }
+  expect(frame.whole(), "a stream's end of another form");
+  std::shared_ptr<detail::Observation> observation;
+  {
+    const Lock lock(mutex_);
+    const auto found = observed_.find(id);
+    if (found == observed_.end()) return;
+    observation = found->second;
+    observed_.erase(found);
+    observation->ended = true;
+    observation->ending = std::move(ending);
+  }
+  arrived(observation);
+}
+
+/// Calls the stream's callback, if it has one.
+void LivePeer::arrived(const std::shared_ptr<detail::Observation>& observation) noexcept {
+  base::MoveOnlyFunction<void()> call;
+  {
+    const Lock lock(mutex_);
+    call = std::move(observation->on_arrival);
+  }
+  if (!call) return;
+  try {
+    const InsidePeer inside;
+    call();
+  } catch (const std::exception& failure) {
+    unsubscribe(*observation);
+    const Lock lock(mutex_);
+    observation->ending = {Status::handler_failed, StreamEnd::error, {}, words_of(failure), {}};
+    return;
+  }
+  const Lock lock(mutex_);
+  if (!observation->on_arrival) observation->on_arrival = std::move(call);
+}
+
+}  // namespace sluice::codec
