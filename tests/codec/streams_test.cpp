@@ -1,0 +1,458 @@
+// Observed states: what observers see, at what pace, and what becomes of a stream whose client comes back.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "peers.hpp"
+#include "sluice/base/error.hpp"
+#include "sluice/codec.hpp"
+#include "sluice/ipc.hpp"
+#include "watchdog.hpp"
+
+namespace sluice {
+namespace {
+
+using namespace std::chrono_literals;
+using codec::ObservableState;
+using codec::ObserveOptions;
+using codec::Peer;
+using codec::RemoteCode;
+using codec::SlowPolicy;
+using codec::StreamEnd;
+using codec::StreamVerdict;
+using codec::Verdict;
+using test::Peers;
+
+struct Todos {
+  std::vector<std::string> items{};
+  MSGPACK_DEFINE_MAP(items)
+};
+
+class Streams : public ::testing::Test {
+ protected:
+  /// Both ends do what they have to.
+  static void settle(Peers& peers) {
+    for (int i = 0; i < 4; ++i) {
+      (void)peers.server.poll();
+      (void)peers.client.poll();
+    }
+  }
+  template <typename T>
+  static std::vector<T> drain(Peers& peers, codec::Observed<T>& stream) {
+    std::vector<T> values;
+    for (;;) {
+      settle(peers);
+      const T* const value = stream.try_next();
+      if (value == nullptr) return values;
+      values.push_back(*value);
+    }
+  }
+
+  const test::Watchdog watchdog_{60s, "observed states"};
+  codec::Registry registry_;
+  codec::Actor& actor_ = registry_.actor("counter");
+};
+
+TEST_F(Streams, BeginWithThePresentValueAndBringEveryChange) {
+  ObservableState<int> state(7);
+  actor_.state("value", state);
+  Peers peers({.registry = &registry_});
+  auto stream = peers.client.observe<int>("counter", "value");
+  EXPECT_EQ(drain(peers, stream), std::vector{7});
+  EXPECT_EQ(stream.verdict(), Verdict{StreamVerdict::started});
+  state = 8;
+  state.set(9);
+  state.update([](int& value) { ++value; });
+  EXPECT_EQ(drain(peers, stream), (std::vector{8, 9, 10}));
+  EXPECT_EQ(stream.sequence(), 4U);
+  EXPECT_EQ(stream.status(), Status::timed_out);
+  EXPECT_EQ(state.get(), 10);
+  EXPECT_EQ(state.version(), 3U);
+}
+
+TEST_F(Streams, AreRangesForCallersThatWait) {
+  ObservableState<Todos> state;
+  actor_.state("todos", state);
+  Peers peers({.registry = &registry_});
+  peers.server.start();
+  actor_.method(
+      "add", [&](const std::string& item) { state.update([&](Todos& all) { all.items.push_back(item); }); });
+  auto stream = peers.client.observe<Todos>("counter", "todos");
+  std::size_t items = 0;
+  for (const Todos& todos : stream) {
+    EXPECT_EQ(todos.items.size(), items++);
+    if (items == 5) break;
+    peers.client.call("counter", "add", "item");
+  }
+}
+
+TEST_F(Streams, CallBackOnTheThreadThatRunsThePeer) {
+  ObservableState<int> state(1);
+  actor_.state("value", state);
+  Peers peers({.registry = &registry_});
+  std::vector<int> values;
+  auto stream = peers.client.observe<int>("counter", "value");
+  settle(peers);
+  stream.on_value([&](int value) { values.push_back(value); });  // takes what has come, too
+  state = 2;
+  settle(peers);
+  auto moved = std::move(stream);
+  state = 3;
+  settle(peers);
+  EXPECT_EQ(values, (std::vector{1, 2, 3}));
+}
+
+TEST_F(Streams, ACallbackThatThrowsEndsItsStream) {
+  ObservableState<int> state(1);
+  actor_.state("value", state);
+  Peers peers({.registry = &registry_});
+  auto stream = peers.client.observe<int>("counter", "value");
+  stream.on_value([&](int) { throw std::runtime_error("can't draw"); });
+  settle(peers);
+  EXPECT_EQ(stream.failure_text(), "can't draw");
+  EXPECT_TRUE(peers.client.is_open());
+}
+
+TEST_F(Streams, AreOfManyObserversAndOfManyPorts) {
+  ObservableState<int> state(0);
+  actor_.state("value", state);
+  std::vector<std::unique_ptr<Peers>> all;
+  std::vector<codec::Observed<int>> streams;
+  for (int i = 0; i < 3; ++i) {
+    all.push_back(std::make_unique<Peers>(codec::PeerOptions{.registry = &registry_}));
+    for (int k = 0; k < 4; ++k) streams.push_back(all.back()->client.observe<int>("counter", "value"));
+    settle(*all.back());
+  }
+  state = 1;
+  for (std::size_t i = 0; i < streams.size(); ++i)
+    EXPECT_EQ(drain(*all[i / 4], streams[i]), (std::vector{0, 1})) << i;
+}
+
+TEST_F(Streams, EndAtTheServerWhenTheyAreDroppedByTheClient) {
+  ObservableState<int> state(0, {.retention = 300s});
+  actor_.state("value", state);
+  Peers peers({.registry = &registry_, .max_streams = 1});
+  {
+    auto stream = peers.client.observe<int>("counter", "value");
+    EXPECT_EQ(drain(peers, stream), std::vector{0});
+  }
+  settle(peers);
+  auto second = peers.client.observe<int>("counter", "value");  // there is room for it
+  EXPECT_EQ(drain(peers, second), std::vector{0});
+  auto third = peers.client.observe<int>("counter", "value");
+  EXPECT_EQ(drain(peers, third), std::vector<int>{});
+  EXPECT_EQ(third.status(), Status::closed);
+  EXPECT_EQ(third.end_reason(), StreamEnd::error);
+  EXPECT_EQ(third.failure_text(), "too many: 1 streams");
+}
+
+TEST_F(Streams, OfAnUnknownStateAreRefused) {
+  Peers peers({.registry = &registry_});
+  auto stream = peers.client.observe<int>("counter", "nothing");
+  EXPECT_EQ(drain(peers, stream), std::vector<int>{});
+  EXPECT_EQ(stream.failure(), codec::errc::remote);
+  EXPECT_EQ(stream.failure_text(), "no such method or state: \"counter\" \"nothing\"");
+  auto other = peers.client.observe<int>("nobody", "nothing");
+  EXPECT_EQ(drain(peers, other), std::vector<int>{});
+  EXPECT_EQ(other.failure_text(), "no such actor: \"nobody\"");
+}
+
+TEST_F(Streams, PassOverValuesOfAnotherType) {
+  ObservableState<std::string> state("text");
+  actor_.state("value", state);
+  Peers peers({.registry = &registry_});
+  auto stream = peers.client.observe<int>("counter", "value");
+  settle(peers);
+  EXPECT_EQ(stream.try_next(), nullptr);
+  EXPECT_EQ(stream.status(), Status::malformed);
+  EXPECT_EQ(stream.failure_text(), "message of 5 bytes: expected int, got string of 4 bytes");
+  EXPECT_EQ(stream.try_next(), nullptr);
+  EXPECT_EQ(stream.status(), Status::timed_out);
+}
+
+TEST_F(Streams, EndWithTheStateAndWithItsActor) {
+  std::optional<ObservableState<int>> state(1);
+  ObservableState<int> other(2);
+  actor_.state("value", *state).state("other", other);
+  Peers peers({.registry = &registry_});
+  auto stream = peers.client.observe<int>("counter", "value");
+  auto second = peers.client.observe<int>("counter", "other");
+  EXPECT_EQ(drain(peers, stream), std::vector{1});
+  state.reset();
+  EXPECT_EQ(drain(peers, stream), std::vector<int>{});
+  EXPECT_EQ(stream.status(), Status::closed);
+  EXPECT_EQ(stream.end_reason(), StreamEnd::actor_terminated);
+  EXPECT_EQ(drain(peers, second), std::vector{2});
+  registry_.remove("counter");
+  EXPECT_EQ(drain(peers, second), std::vector<int>{});
+  EXPECT_EQ(second.end_reason(), StreamEnd::actor_terminated);
+}
+
+TEST_F(Streams, OfASlowObserverConflateToTheNewestValueWithoutHoldingUpOthers) {
+  ObservableState<int> state(0);
+  actor_.state("value", state);
+  Peers peers({.registry = &registry_});
+  auto slow = peers.client.observe<int>("counter", "value", {.window = 2});
+  auto quick = peers.client.observe<int>("counter", "value", {.window = 100});
+  settle(peers);
+  for (int i = 1; i <= 50; ++i) state = i;
+  const auto quick_values = drain(peers, quick);
+  EXPECT_EQ(quick_values.size(), 51U);
+  // Two came before the credit was used up; what it frees brings the newest.
+  EXPECT_EQ(drain(peers, slow), (std::vector{0, 1, 50}));
+  EXPECT_EQ(slow.sequence(), 3U);
+}
+
+TEST_F(Streams, OfASlowObserverThatBlocksBringEveryValueToAnUpdaterThatWaits) {
+  ObservableState<int> state(0, {.retained_items = 4, .longest_wait = 30s});
+  actor_.state("value", state);
+  Peers peers({.registry = &registry_});
+  peers.server.start();
+  auto stream = peers.client.observe<int>("counter", "value", {.slow = SlowPolicy::block, .window = 3});
+  EXPECT_EQ(*stream.next(), 0);
+  std::jthread updater([&] {
+    for (int i = 1; i <= 500; ++i) state = i;
+  });
+  for (int i = 1; i <= 500; ++i) {
+    if (i % 100 == 0) std::this_thread::sleep_for(5ms);
+    const int* const value = stream.next();
+    ASSERT_NE(value, nullptr) << stream.failure_text();
+    ASSERT_EQ(*value, i);
+  }
+}
+
+TEST_F(Streams, OfAnObserverThatBlocksForTooLongAreEnded) {
+  ObservableState<int> state(0, {.retained_items = 4, .longest_wait = 10ms});
+  actor_.state("value", state);
+  Peers peers({.registry = &registry_});
+  auto blocking = peers.client.observe<int>("counter", "value", {.slow = SlowPolicy::block, .window = 1});
+  settle(peers);
+  for (int i = 1; i <= 100; ++i) state = i;
+  drain(peers, blocking);
+  EXPECT_EQ(blocking.end_reason(), StreamEnd::error);
+  EXPECT_EQ(blocking.failure_text(), "too slow: the observer took nothing for too long");
+  EXPECT_EQ(state.get(), 100);
+}
+
+TEST_F(Streams, OfAnObserverThatNeverReadsHoldUpNobody) {
+  ObservableState<std::string> state;
+  actor_.state("value", state);
+  PortOptions small;
+  small.ring_bytes = 1 << 14;
+  Peers deaf({.registry = &registry_}, {}, small);
+  Peers peers({.registry = &registry_}, {}, small);
+  std::vector<codec::Observed<std::string>> ignored;
+  for (int i = 0; i < 20; ++i) ignored.push_back(deaf.client.observe<std::string>("counter", "value"));
+  ASSERT_EQ(deaf.server.poll(), Status::ok);
+  auto stream = peers.client.observe<std::string>("counter", "value");
+  settle(peers);
+  for (int i = 0; i < 1000; ++i) {
+    state = std::string(1000, 'x') + std::to_string(i);
+    settle(peers);
+  }
+  const auto values = drain(peers, stream);
+  ASSERT_FALSE(values.empty());
+  EXPECT_EQ(values.back(), state.get());
+  // And if it reads again, it gets the newest value.
+  std::string last;
+  for (int i = 0; i < 200; ++i) {
+    settle(deaf);
+    for (auto& each : ignored) {
+      while (const std::string* const value = each.try_next()) last = *value;
+    }
+    std::this_thread::sleep_for(1ms);
+  }
+  EXPECT_EQ(last, state.get());
+}
+
+TEST_F(Streams, AValueThatDoesNotFitIntoThePortEndsTheStream) {
+  ObservableState<std::string> state("small");
+  actor_.state("value", state);
+  PortOptions small;
+  small.ring_bytes = 1 << 14;
+  Peers peers({.registry = &registry_}, {}, small);
+  auto stream = peers.client.observe<std::string>("counter", "value");
+  EXPECT_EQ(drain(peers, stream).size(), 1U);
+  state = std::string(1 << 15, 'x');
+  EXPECT_EQ(drain(peers, stream).size(), 0U);
+  EXPECT_EQ(stream.failure_text(), "too large: a value of 32771 bytes doesn't fit into the port");
+}
+
+/// A server whose clients come and go.
+class Resumption : public Streams {
+ protected:
+  void connect(const codec::Id& client) {
+    peers_.reset();
+    peers_.emplace(codec::PeerOptions{.registry = &registry_}, codec::PeerOptions{.client = client});
+  }
+
+  /// The client closes, and the server has seen it.
+  void disconnect() {
+    peers_->client.close();
+    EXPECT_EQ(peers_->server.run(), Status::closed);
+  }
+
+  std::optional<Peers> peers_;
+  const codec::Id client_ = codec::random_id();
+};
+
+TEST_F(Resumption, BringsWhatWasMissedAndThenGoesOn) {
+  ObservableState<int> state(0);
+  actor_.state("value", state);
+  connect(client_);
+  StreamCheckpoint checkpoint;
+  {
+    auto stream = peers_->client.observe<int>("counter", "value");
+    settle(*peers_);
+    state = 1;
+    EXPECT_EQ(drain(*peers_, stream), (std::vector{0, 1}));
+    checkpoint = stream.checkpoint();
+    disconnect();
+  }
+  state = 2;
+  state = 3;
+  connect(client_);
+  auto stream = peers_->client.resume<int>(checkpoint);
+  EXPECT_EQ(stream.checkpoint().sequence, checkpoint.sequence);
+  EXPECT_EQ(drain(*peers_, stream), (std::vector{2, 3}));
+  EXPECT_EQ(stream.verdict(), (Verdict{StreamVerdict::resumed, 3, 4}));
+  state = 4;
+  EXPECT_EQ(drain(*peers_, stream), std::vector{4});
+  EXPECT_EQ(stream.sequence(), 5U);
+}
+
+TEST_F(Resumption, OfAClientThatIsUpToDateBringsNothingTwice) {
+  ObservableState<int> state(0);
+  actor_.state("value", state);
+  connect(client_);
+  StreamCheckpoint checkpoint;
+  {
+    auto stream = peers_->client.observe<int>("counter", "value");
+    EXPECT_EQ(drain(*peers_, stream), std::vector{0});
+    checkpoint = stream.checkpoint();
+    disconnect();
+  }
+  connect(client_);
+  auto stream = peers_->client.resume<int>(checkpoint);
+  EXPECT_EQ(drain(*peers_, stream), std::vector<int>{});
+  EXPECT_EQ(stream.verdict(), (Verdict{StreamVerdict::resumed, 2, 1}));
+  state = 1;
+  EXPECT_EQ(drain(*peers_, stream), std::vector{1});
+}
+
+TEST_F(Resumption, WithinTheCreditBringsTheRestAsItIsConsumed) {
+  ObservableState<int> state(0);
+  actor_.state("value", state);
+  connect(client_);
+  StreamCheckpoint checkpoint;
+  {
+    auto stream = peers_->client.observe<int>("counter", "value", {.window = 3});
+    EXPECT_EQ(drain(*peers_, stream), std::vector{0});
+    checkpoint = stream.checkpoint();
+    disconnect();
+  }
+  std::vector<int> missed;
+  for (int i = 1; i <= 50; ++i) {
+    state = i;
+    missed.push_back(i);
+  }
+  connect(client_);
+  auto stream = peers_->client.resume<int>(checkpoint);
+  EXPECT_EQ(drain(*peers_, stream), missed);
+}
+
+TEST_F(Resumption, SaysWhatIsGoneAndGoesOnWithThePresentValue) {
+  ObservableState<int> state(0, {.retained_items = 5});
+  actor_.state("value", state);
+  connect(client_);
+  StreamCheckpoint checkpoint;
+  {
+    auto stream = peers_->client.observe<int>("counter", "value");
+    EXPECT_EQ(drain(*peers_, stream), std::vector{0});
+    checkpoint = stream.checkpoint();
+    disconnect();
+  }
+  for (int i = 1; i <= 6; ++i) state = i;
+  connect(client_);
+  auto stream = peers_->client.resume<int>(checkpoint);
+  EXPECT_EQ(drain(*peers_, stream), std::vector{6});
+  EXPECT_EQ(stream.verdict(), (Verdict{StreamVerdict::gap, 2, 7}));
+  EXPECT_EQ(stream.sequence(), 8U);
+  state = 7;
+  EXPECT_EQ(drain(*peers_, stream), std::vector{7});
+}
+
+TEST_F(Resumption, OfAnUnknownOrExpiredStreamRestartsIt) {
+  ObservableState<int> state(0, {.retention = 1ms});
+  actor_.state("value", state);
+  connect(client_);
+  StreamCheckpoint checkpoint;
+  {
+    auto stream = peers_->client.observe<int>("counter", "value");
+    EXPECT_EQ(drain(*peers_, stream), std::vector{0});
+    checkpoint = stream.checkpoint();
+    disconnect();
+  }
+  std::this_thread::sleep_for(2ms);
+  state = 1;
+  connect(client_);
+  {
+    auto stream = peers_->client.resume<int>(checkpoint);
+    EXPECT_EQ(drain(*peers_, stream), std::vector{1});
+    EXPECT_EQ(stream.verdict(), Verdict{StreamVerdict::restarted});
+    EXPECT_EQ(stream.sequence(), 1U);
+    EXPECT_NE(stream.checkpoint().stream, checkpoint.stream);
+    state = 2;
+    EXPECT_EQ(drain(*peers_, stream), std::vector{2});
+  }
+  checkpoint.stream = codec::random_id();
+  auto stream = peers_->client.resume<int>(checkpoint);
+  EXPECT_EQ(drain(*peers_, stream), std::vector{2});
+  EXPECT_EQ(stream.verdict(), Verdict{StreamVerdict::restarted});
+}
+
+TEST_F(Resumption, OfAStreamOfAnotherClientIsRefused) {
+  ObservableState<int> state(0);
+  actor_.state("value", state);
+  connect(client_);
+  auto stream = peers_->client.observe<int>("counter", "value");
+  EXPECT_EQ(drain(*peers_, stream), std::vector{0});
+  Peers thief({.registry = &registry_}, {.client = codec::random_id()});
+  auto stolen = thief.client.resume<int>(stream.checkpoint());
+  EXPECT_EQ(drain(thief, stolen), std::vector<int>{});
+  EXPECT_EQ(stolen.failure_text(), "stream of another client");
+  state = 1;
+  EXPECT_EQ(drain(*peers_, stream), std::vector{1});  // untouched
+}
+
+TEST_F(Resumption, TakesAStreamOverFromAConnectionThatIsNotKnownToBeDead) {
+  ObservableState<int> state(0);
+  actor_.state("value", state);
+  connect(client_);
+  auto stream = peers_->client.observe<int>("counter", "value");
+  EXPECT_EQ(drain(*peers_, stream), std::vector{0});
+  Peers again({.registry = &registry_}, {.client = client_});
+  auto resumed = again.client.resume<int>(stream.checkpoint());
+  state = 1;
+  EXPECT_EQ(drain(again, resumed), std::vector{1});
+  disconnect();
+  state = 2;
+  EXPECT_EQ(drain(again, resumed), std::vector{2});
+}
+
+TEST_F(Resumption, OfACheckpointThatIsNoStreamsIsRefused) {
+  connect(client_);
+  StreamCheckpoint checkpoint;
+  checkpoint.target = "something else";
+  EXPECT_THROW((void)peers_->client.resume<int>(checkpoint), error);
+}
+
+}  // namespace
+}  // namespace sluice
