@@ -9,11 +9,13 @@
 #include <string_view>
 #include <utility>
 
+#include "codec_peers.hpp"
 #include "harness/clock.hpp"
 #include "harness/measure.hpp"
 #include "harness/suite.hpp"
 #include "sluice/codec.hpp"
 #include "sluice_channel.hpp"
+#include "timed_work.hpp"
 
 namespace sluice::bench {
 namespace {
@@ -118,32 +120,6 @@ Subject through(std::string name, std::string floor, std::size_t bytes) {
           }};
 }
 
-/// Nanoseconds that `work(i)` takes, which returns a number to be checked against i.
-template <typename Work>
-Metrics time_of(const RunPlan& plan, Work work) {
-  constexpr std::uint64_t kBatch = 256;
-  std::uint64_t done = 0;
-  const auto run_for = [&](std::uint64_t ns) {
-    const auto from = done;
-    const auto begun = monotonic_ns();
-    auto now = begun;
-    for (; now - begun < ns; now = monotonic_ns()) {
-      for (std::uint64_t i = 0; i < kBatch; ++i, ++done) {
-        if (work(done) != done) throw std::runtime_error("a record was read wrong");
-      }
-    }
-    return static_cast<double>(now - begun) / static_cast<double>(done - from);
-  };
-  run_for(plan.warm_up_ns);
-  return {{"mean", run_for(plan.measured_ns), "ns"}};
-}
-
-template <typename Work>
-Subject timed(std::string name, std::string floor, Work work) {
-  return {std::move(name), std::move(floor),
-          [work](const Cores&, const RunPlan& plan) { return time_of(plan, work()); }};
-}
-
 View numbered(std::uint64_t number) {
   return {"customer", "a remark", number};
 }
@@ -205,5 +181,7 @@ int main(int argc, char** argv) {
                              "what do typed messages cost over bytes, and over msgpack-cxx used by hand?");
   sluice::bench::add_round_trips(suite);
   sluice::bench::add_decoding(suite);
+  sluice::bench::add_calls(suite);
+  sluice::bench::add_streams(suite);
   return suite.run(argc, argv);
 }

@@ -9,6 +9,18 @@
 
 namespace sluice::codec::detail {
 
+void take_answer(PendingCall& call, std::span<const std::byte> value, Decoder& decoder) noexcept {
+  try {
+    call.take(value, decoder);
+  } catch (const error& wrong) {
+    call.failure = {wrong.code(), wrong.detail(), {}};
+  } catch (const std::exception& wrong) {
+    call.failure = {errc::wrong_type, words_of(wrong), {}};
+  } catch (...) {
+    call.failure = {errc::wrong_type, "an unknown exception", {}};
+  }
+}
+
 CallTable::CallTable(std::size_t most) : most_(most) {}
 
 Id CallTable::id_of(std::uint64_t place) const noexcept {
@@ -52,6 +64,11 @@ void CallTable::leave(PendingCall& call) noexcept {
   --in_flight_;
 }
 
+void CallTable::answered(PendingCall& call, Lock& /*lock*/) noexcept {
+  call.done_ = true;
+  leave(call);
+}
+
 void CallTable::end(PendingCall& call, Lock& lock) {
   call.done_ = true;
   leave(call);
@@ -67,16 +84,8 @@ bool CallTable::complete(const Id& id, std::span<const std::byte> value, Decoder
   if (call == nullptr) return false;
   call->being_taken_ = true;
   lock.unlock();
-  CallFailure failure;
-  try {
-    call->take(value, decoder);
-  } catch (const error& wrong) {
-    failure = {wrong.code(), wrong.detail(), {}};
-  } catch (const std::exception& wrong) {
-    failure = {errc::wrong_type, words_of(wrong), {}};
-  }
+  take_answer(*call, value, decoder);
   lock.lock();
-  call->failure = std::move(failure);
   call->being_taken_ = false;
   taken_.notify_all();
   end(*call, lock);

@@ -16,6 +16,9 @@
 
 namespace sluice::codec::detail {
 
+/// Has the call decode its value; its failure tells what was wrong with it.
+void take_answer(PendingCall& call, std::span<const std::byte> value, Decoder& decoder) noexcept;
+
 /// A call's id is the table's random prefix, then the number of its place and how often that was used before. So an
 /// answer finds its call without a search, and one that comes late or was made up finds none.
 ///
@@ -32,6 +35,9 @@ class CallTable {
 
   Id add(PendingCall& call, Lock& lock);
   static bool done(const PendingCall& call) noexcept { return call.done_; }
+
+  /// Takes out a call that was answered without the table's help: see LivePeer::Awaited.
+  void answered(PendingCall& call, Lock& lock) noexcept;
 
   /// Has the call of that id decode its value (with the lock released meanwhile). False if there is none.
   bool complete(const Id& id, std::span<const std::byte> value, Decoder& decoder, Lock& lock);

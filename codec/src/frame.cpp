@@ -108,20 +108,24 @@ std::uint64_t FrameReader::array() noexcept {
 }
 
 std::uint64_t FrameReader::number() noexcept {
+  if (!left_.empty() && left_.front() <= std::byte{0x7f}) [[likely]] {
+    const auto small = std::to_integer<std::uint64_t>(left_.front());
+    left_ = left_.subspan(1);
+    return small;
+  }
   const auto tag = big_endian(1);
-  if (tag <= 0x7f) return tag;
   if (tag >= 0xcc && tag <= 0xcf) return big_endian(std::size_t{1} << (tag - 0xcc));
   return fail();
 }
 
 Id FrameReader::id() noexcept {
   Id id{};
-  if (big_endian(2) != 0xc410) {
+  const auto bytes = take(2 + id.size());
+  if (bytes.empty() || bytes[0] != std::byte{0xc4} || bytes[1] != std::byte{id.size()}) {
     fail();
     return id;
   }
-  const auto bytes = take(id.size());
-  if (ok_) std::memcpy(id.data(), bytes.data(), id.size());
+  std::memcpy(id.data(), bytes.data() + 2, id.size());
   return id;
 }
 

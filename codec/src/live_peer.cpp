@@ -62,45 +62,74 @@ void LivePeer::take_pushed(std::span<const std::byte> message) {
   handle(message);
   const Lock lock(mutex_);
   runner_ = {};
-  ++handled_;
+  handled_.fetch_add(1, std::memory_order_relaxed);
   progress_.notify_all();
 }
 
 // Running.
 
+bool LivePeer::may_run(std::thread::id self) const noexcept {
+  return pulls_ && (runner_ == std::thread::id{} || runner_ == self);
+}
+
+void LivePeer::tell_waiters() noexcept {
+  const Lock lock(mutex_);
+  progress_.notify_all();
+}
+
+/// Until when to wait at a time: the deadline, or the next look at the stop token.
+Deadline LivePeer::next_look(Deadline deadline, const std::stop_token& stop) {
+  return stop.stop_possible() ? std::min(deadline, Clock::now() + kStopLook) : deadline;
+}
+
+bool LivePeer::is_late(Deadline deadline) {
+  return deadline != kNoDeadline && Clock::now() >= deadline;
+}
+
+template <typename Ready>
+bool LivePeer::take_frames(Ready ready, Deadline deadline, const std::stop_token& stop) {
+  while (!ready()) {
+    const Status stepped = step(next_look(deadline, stop));
+    if (waiters_.load(std::memory_order_relaxed) > 0) tell_waiters();
+    if (stop.stop_requested() || is_late(deadline)) return ready();
+    if (stepped != Status::ok && stepped != Status::would_block && stepped != Status::timed_out)
+      return ready();
+  }
+  return true;
+}
+
 template <typename Ready>
 bool LivePeer::run_until(Ready ready, Deadline deadline, const std::stop_token& stop) {
   const auto self = std::this_thread::get_id();
   Lock lock(mutex_);
-  for (;;) {
-    if (ready()) return true;
+  while (!ready()) {
     if (stop.stop_requested()) return false;
-    const bool patient = deadline == kNoDeadline && !stop.stop_possible();
-    const Deadline now = patient ? Deadline{} : Clock::now();
-    const Deadline until = stop.stop_possible() ? std::min(deadline, now + kStopLook) : deadline;
-    if (!patient && deadline != Deadline{} && now >= deadline) return false;
-    if (pulls_ && (runner_ == std::thread::id{} || runner_ == self)) {
+    Status stepped = Status::timed_out;
+    if (may_run(self)) {
       const auto before = std::exchange(runner_, self);
       lock.unlock();
-      const Status stepped = step(until);
+      stepped = step(next_look(deadline, stop));
       lock.lock();
       runner_ = before;
-      if (stepped == Status::ok) ++handled_;
       if (waiters_ > 0) progress_.notify_all();
-      if (stepped == Status::timed_out && deadline == Deadline{}) return ready();
-    } else {
-      if (deadline == Deadline{}) return false;
+    } else if (deadline != Deadline{}) {
       if (runner_ == self)
         throw error(sluice::errc::misuse, "a method that waits, on a port without receive()");
-      ++waiters_;
-      if (until == kNoDeadline) {
-        progress_.wait(lock);
-      } else {
-        progress_.wait_until(lock, until);
-      }
-      --waiters_;
+      wait_for_runner(next_look(deadline, stop), lock);
     }
+    if ((stepped != Status::ok || deadline != Deadline{}) && is_late(deadline)) return ready();
   }
+  return true;
+}
+
+void LivePeer::wait_for_runner(Deadline deadline, Lock& lock) {
+  ++waiters_;
+  if (deadline == kNoDeadline) {
+    progress_.wait(lock);
+  } else {
+    progress_.wait_until(lock, deadline);
+  }
+  --waiters_;
 }
 
 /// Handles one frame: ok; would_block: there was something else to do; timed_out; or why the peer has ended.
@@ -115,6 +144,7 @@ Status LivePeer::step(Deadline deadline) {
   const Message message = port_.receive_until(until);
   if (message) {
     handle(message.bytes());
+    handled_.fetch_add(1, std::memory_order_relaxed);
     return Status::ok;
   }
   if (message.status() == Status::would_block) return Status::timed_out;
@@ -150,11 +180,7 @@ Status LivePeer::poll() {
 }
 
 Status LivePeer::run_once(Deadline deadline) {
-  std::uint64_t before = 0;
-  {
-    const Lock lock(mutex_);
-    before = handled_;
-  }
+  const std::uint64_t before = handled_;
   const bool done = run_until([&] { return handled_ != before || status_ != Status::ok; }, deadline);
   const Lock lock(mutex_);
   if (handled_ == before && status_ != Status::ok) return status_;
@@ -162,8 +188,21 @@ Status LivePeer::run_once(Deadline deadline) {
 }
 
 Status LivePeer::run() {
-  run_until([&] { return status_ != Status::ok; }, kNoDeadline);
-  return status();
+  const auto self = std::this_thread::get_id();
+  Lock lock(mutex_);
+  while (status_ == Status::ok) {
+    if (!may_run(self)) {
+      wait_for_runner(kNoDeadline, lock);
+      continue;
+    }
+    const auto before = std::exchange(runner_, self);
+    lock.unlock();
+    take_frames([] { return false; }, kNoDeadline, {});
+    lock.lock();
+    runner_ = before;
+    progress_.notify_all();
+  }
+  return status_;
 }
 
 void LivePeer::start() {
@@ -224,6 +263,7 @@ void LivePeer::end(Status status, const std::string& text) noexcept {
     const Lock lock(mutex_);
     if (status_ != Status::ok) return;
     status_ = status;
+    ended_.store(true, std::memory_order_relaxed);
     failure_text_ = text;
     for (auto& [id, observation] : observed_) {
       observation->ended = true;
@@ -275,17 +315,18 @@ void LivePeer::tick() noexcept {
 /// Posts what the user's own call asks for, and waits for room. Runs the peer meanwhile, or leaves that to the runner.
 Status LivePeer::post_request(std::span<const std::byte> head, std::span<const std::byte> body,
                               Deadline deadline) {
+  Status posted_now = outbox_.post_until(head, body, Deadline{});
   for (;;) {
-    const Deadline now = Clock::now();
-    const Status posted_now = outbox_.post_until(head, body, std::min(deadline, now + kRoomWait));
     if (posted_now != Status::would_block) {
       posted();
       if (outbox_.drains_slowly() && !ticker_.runs_by_itself()) (void)outbox_.drain();
       return posted_now;
     }
+    const Deadline now = Clock::now();
     if (now >= deadline) return Status::timed_out;
     run_until([&] { return status_ != Status::ok; }, std::min(deadline, now + kRetry));
     if (const Status ended = status(); ended != Status::ok) return ended;
+    posted_now = outbox_.post_until(head, body, std::min(deadline, Clock::now() + kRoomWait));
   }
 }
 
@@ -330,10 +371,14 @@ namespace {
 
 void LivePeer::begin(detail::PendingCall& call, std::string_view actor, std::string_view method,
                      std::span<const std::byte> arguments, Deadline deadline) {
-  check_name("actor", actor);
-  check_name("method", method);
-  FrameHead head(FrameKind::call, 5);
   Lock lock(mutex_);
+  const Id id = add_call(call, deadline, lock);
+  lock.unlock();
+  post_call(call, id, actor, method, arguments, deadline);
+}
+
+/// Gives the call its place in the table.
+Id LivePeer::add_call(detail::PendingCall& call, Deadline deadline, Lock& lock) {
   while (calls_.full() && status_ == Status::ok) {
     lock.unlock();
     if (!run_until([&] { return !calls_.full() || status_ != Status::ok; }, deadline))
@@ -341,15 +386,59 @@ void LivePeer::begin(detail::PendingCall& call, std::string_view actor, std::str
     lock.lock();
   }
   if (status_ != Status::ok) throw_not_posted(status_, 0, failure_text_);
-  head.id(calls_.add(call, lock));
-  lock.unlock();
-  head.text(actor).text(method);
-  const Status posted_now = post_request(head.bytes(), arguments, deadline);
-  if (posted_now == Status::ok) return;
-  Id id;
-  lock.lock();
-  calls_.remove(call, id, lock);
+  return calls_.add(call, lock);
+}
+
+/// Sends it; takes it out of the table again if that can't be done.
+void LivePeer::post_call(detail::PendingCall& call, const Id& id, std::string_view actor,
+                         std::string_view method, std::span<const std::byte> arguments, Deadline deadline) {
+  Status posted_now = Status::misuse;
+  if (is_name(actor) && is_name(method)) {
+    FrameHead head(FrameKind::call, 5);
+    head.id(id).text(actor).text(method);
+    posted_now = post_request(head.bytes(), arguments, deadline);
+    if (posted_now == Status::ok) return;
+  }
+  Id removed;
+  Lock lock(mutex_);
+  calls_.remove(call, removed, lock);
+  check_name("actor", actor);
+  check_name("method", method);
   throw_not_posted(posted_now, arguments.size(), failure_text_);
+}
+
+/// Frequent, so it takes the lock twice only: once to get the call's place and become the runner, once to leave both.
+void LivePeer::call(detail::PendingCall& call, std::string_view actor, std::string_view method,
+                    std::span<const std::byte> arguments, Deadline deadline, const std::stop_token& stop) {
+  const auto self = std::this_thread::get_id();
+  Lock lock(mutex_);
+  Awaited awaited{call, add_call(call, deadline, lock)};
+  if (!may_run(self)) {
+    lock.unlock();
+    post_call(call, awaited.id, actor, method, arguments, deadline);
+    return finish(call, deadline, stop);
+  }
+  const auto runner_before = std::exchange(runner_, self);
+  awaited.outer = awaited_;
+  lock.unlock();
+  awaited_ = &awaited;
+  const auto leave = [&] {
+    awaited_ = awaited.outer;
+    if (!lock.owns_lock()) lock.lock();
+    runner_ = runner_before;
+    if (waiters_ > 0) progress_.notify_all();
+  };
+  try {
+    post_call(call, awaited.id, actor, method, arguments, deadline);
+    take_frames([&] { return awaited.answered || ended_.load(std::memory_order_relaxed); }, deadline, stop);
+  } catch (...) {
+    leave();
+    throw;
+  }
+  leave();
+  if (awaited.answered) return calls_.answered(call, lock);
+  lock.unlock();
+  give_up(call, stop);
 }
 
 void LivePeer::send(std::string_view actor, std::string_view method, std::span<const std::byte> arguments) {
@@ -371,10 +460,14 @@ bool LivePeer::wait(detail::PendingCall& call, Deadline deadline) {
 }
 
 void LivePeer::finish(detail::PendingCall& call, Deadline deadline, const std::stop_token& stop) {
-  if (run_until([&] { return detail::CallTable::done(call); }, deadline, stop)) return;
+  if (!run_until([&] { return detail::CallTable::done(call); }, deadline, stop)) give_up(call, stop);
+}
+
+/// The call isn't waited for any longer, unless it is done meanwhile.
+void LivePeer::give_up(detail::PendingCall& call, const std::stop_token& stop) {
   drop(call);
   const Lock lock(mutex_);
-  if (detail::CallTable::done(call)) return;  // while it was being given up
+  if (detail::CallTable::done(call)) return;
   if (stop.stop_requested()) {
     call.failure = {errc::cancelled, "a call", {}};
   } else {

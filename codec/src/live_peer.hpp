@@ -66,6 +66,8 @@ class LivePeer final : public detail::PeerCore,
   // As a PeerCore.
   void begin(detail::PendingCall& call, std::string_view actor, std::string_view method,
              std::span<const std::byte> arguments, Deadline deadline) override;
+  void call(detail::PendingCall& call, std::string_view actor, std::string_view method,
+            std::span<const std::byte> arguments, Deadline deadline, const std::stop_token& stop) override;
   void send(std::string_view actor, std::string_view method, std::span<const std::byte> arguments) override;
   bool done(const detail::PendingCall& call) override;
   bool wait(detail::PendingCall& call, Deadline deadline) override;
@@ -100,13 +102,27 @@ class LivePeer final : public detail::PeerCore,
   };
 
   // live_peer.cpp
+  /// Waits until `ready()`, which is called with the lock held; runs the peer if nobody else does. False at the
+  /// deadline, or if a stop is requested.
   template <typename Ready>
   bool run_until(Ready ready, Deadline deadline, const std::stop_token& stop = {});
+  /// As the runner: takes frames until `ready()`, which is called without the lock, or until the peer has ended.
+  template <typename Ready>
+  bool take_frames(Ready ready, Deadline deadline, const std::stop_token& stop);
+  bool may_run(std::thread::id self) const noexcept;
+  void tell_waiters() noexcept;
+  void wait_for_runner(Deadline deadline, Lock& lock);
+  static Deadline next_look(Deadline deadline, const std::stop_token& stop);
+  static bool is_late(Deadline deadline);
   Status step(Deadline deadline);
   Status wait_for_reader(Deadline deadline);
   void end(Status status, const std::string& text) noexcept;
   void other_side_is_gone(const std::string& text) noexcept;
   void observe_again();
+  Id add_call(detail::PendingCall& call, Deadline deadline, Lock& lock);
+  void post_call(detail::PendingCall& call, const Id& id, std::string_view actor, std::string_view method,
+                 std::span<const std::byte> arguments, Deadline deadline);
+  void give_up(detail::PendingCall& call, const std::stop_token& stop);
   Status post_request(std::span<const std::byte> head, std::span<const std::byte> body, Deadline deadline);
   void posted() noexcept;
   void tick() noexcept;
@@ -140,10 +156,13 @@ class LivePeer final : public detail::PeerCore,
 
   mutable std::mutex mutex_;
   std::condition_variable progress_;
+  // Threads that wait for the runner. Written under mutex_, read by the runner without it, relaxed: what such a thread
+  // waits for happens under mutex_, so the runner has seen the number of a thread that looked before.
+  std::atomic<unsigned> waiters_{0};
+  std::atomic<std::uint64_t> handled_{0};  // frames; relaxed: a count
+  std::atomic<bool> ended_{false};         // status_ isn't ok; relaxed: publishes nothing
   // Guarded by mutex_.
-  unsigned waiters_ = 0;
   std::thread::id runner_{};
-  std::uint64_t handled_ = 0;  // frames
   std::optional<std::thread> thread_;
   Status status_ = Status::ok;
   std::string failure_text_;
@@ -154,13 +173,27 @@ class LivePeer final : public detail::PeerCore,
   std::map<Id, std::shared_ptr<ServedStream>> served_;
   Ticker ticker_;
 
+  /// A call that the runner itself waits for. No other thread knows of it but through the table, so its answer is taken
+  /// without the lock.
+  struct Awaited {
+    detail::PendingCall& call;
+    Id id;
+    Awaited* outer = nullptr;  // that of the method which made this call
+    bool answered = false;
+  };
+
   // The runner's.
+  Awaited* awaited_ = nullptr;  // of the deepest level
   std::deque<Level> levels_;
   std::size_t depth_ = 0;
   bool greeted_ = false;
   Id other_client_{};
   std::uint64_t other_minor_ = 0;
   std::shared_ptr<const detail::ActorTable> actors_;
+  // The last call's target, which the next one may well name again.
+  std::string last_actor_;
+  std::string last_method_;
+  std::shared_ptr<detail::Method> last_found_;
   std::uint64_t generation_ = 0;
   Deadline stalled_since_ = kNoDeadline;
   std::size_t stalled_bytes_ = 0;

@@ -93,6 +93,11 @@ void LivePeer::handle_frame(FrameKind kind, FrameReader& frame, Level& level) {
     case FrameKind::result: {
       const Id id = frame.id();
       expect(frame.ok(), "a result without an id");
+      if (awaited_ != nullptr && awaited_->id == id && !awaited_->answered) {
+        detail::take_answer(awaited_->call, frame.rest(), level.decoder);
+        awaited_->answered = true;
+        return;
+      }
       Lock lock(mutex_);
       calls_.complete(id, frame.rest(), level.decoder, lock);
       return;
@@ -102,8 +107,14 @@ void LivePeer::handle_frame(FrameKind kind, FrameReader& frame, Level& level) {
       const auto code = static_cast<RemoteCode>(frame.number());
       const std::string text = base::printable(frame.text(kMaxTextBytes));
       expect(frame.whole(), "a call's error of another form");
+      detail::CallFailure failure{errc::remote, text.empty() ? std::string(to_string(code)) : text, code};
+      if (awaited_ != nullptr && awaited_->id == id && !awaited_->answered) {
+        awaited_->call.failure = std::move(failure);
+        awaited_->answered = true;
+        return;
+      }
       Lock lock(mutex_);
-      calls_.fail(id, {errc::remote, text.empty() ? std::string(to_string(code)) : text, code}, lock);
+      calls_.fail(id, failure, lock);
       return;
     }
     case FrameKind::cancel: {
@@ -176,6 +187,8 @@ void LivePeer::handle_hello(FrameReader& frame) {
   }
   // The port lived on (it belongs to a session), but the process at its other end is a new one.
   other_side_is_gone("the other side began anew");
+  for (Awaited* each = awaited_; each != nullptr; each = each->outer)
+    each->answered = true;  // failed just now
   other_client_ = client;
   other_minor_ = minor;
   observe_again();
@@ -189,13 +202,19 @@ std::shared_ptr<detail::Method> LivePeer::find_method(std::string_view actor, st
   if (!actors_ || generation != generation_) {
     actors_ = registry_->table();
     generation_ = generation;
+    last_found_.reset();
   }
+  if (last_found_ && actor == last_actor_ && method == last_method_) return last_found_;
   why = RemoteCode::no_such_actor;
   const auto found = actors_->actors.find(actor);
   if (found == actors_->actors.end()) return nullptr;
   why = RemoteCode::no_such_member;
   const auto member = found->second.methods.find(method);
-  return member == found->second.methods.end() ? nullptr : member->second;
+  if (member == found->second.methods.end()) return nullptr;
+  last_actor_ = actor;
+  last_method_ = method;
+  last_found_ = member->second;
+  return last_found_;
 }
 
 namespace {

@@ -29,7 +29,7 @@ void Outbox::keep(std::span<const std::byte> head, std::span<const std::byte> bo
   frame.reserve(head.size() + body.size());
   frame.insert(frame.end(), head.begin(), head.end());
   frame.insert(frame.end(), body.begin(), body.end());
-  kept_bytes_ += frame.size();
+  kept_bytes_.fetch_add(frame.size(), std::memory_order_relaxed);
   kept_.push_back(std::move(frame));
 }
 
@@ -37,7 +37,7 @@ Status Outbox::drain_directly() {
   while (!kept_.empty()) {
     const Status posted = port_.post_parts_until(kept_.front(), {}, kAtOnce);
     if (posted == Status::timed_out || posted == Status::would_block) return Status::would_block;
-    kept_bytes_ -= kept_.front().size();
+    kept_bytes_.fetch_sub(kept_.front().size(), std::memory_order_relaxed);
     kept_.pop_front();
     if (posted != Status::ok && posted != Status::too_large) return posted;
   }
@@ -60,7 +60,7 @@ Status Outbox::try_post(std::span<const std::byte> head, std::span<const std::by
 Status Outbox::post_until(std::span<const std::byte> head, std::span<const std::byte> body,
                           Deadline deadline) {
   const std::lock_guard lock(mutex_);
-  if (!direct_ && kept_bytes_ > kMuchKept) return Status::would_block;
+  if (!direct_ && kept_bytes() > kMuchKept) return Status::would_block;
   return post_now(head, body, deadline);
 }
 
@@ -75,21 +75,11 @@ Status Outbox::drain() {
     lock.unlock();
     posted = port_.post_parts_until(frame, {}, kNoDeadline);
     lock.lock();
-    kept_bytes_ -= frame.size();
+    kept_bytes_.fetch_sub(frame.size(), std::memory_order_relaxed);
     if (posted == Status::too_large) posted = Status::ok;
   }
   draining_ = false;
   return posted;
-}
-
-bool Outbox::holds_back() const {
-  const std::lock_guard lock(mutex_);
-  return !kept_.empty();
-}
-
-std::size_t Outbox::kept_bytes() const {
-  const std::lock_guard lock(mutex_);
-  return kept_bytes_;
 }
 
 }  // namespace sluice::codec

@@ -5,7 +5,7 @@
 // time drains them: nobody else ever waits for that peer.
 #pragma once
 
-#include <chrono>
+#include <atomic>
 #include <cstddef>
 #include <deque>
 #include <mutex>
@@ -32,9 +32,7 @@ class Outbox {
   /// Posts what was kept, as far as there is room. On a pipe or socket this may wait for the peer.
   Status drain();
 
-  /// Whether something is kept.
-  bool holds_back() const;
-  std::size_t kept_bytes() const;
+  std::size_t kept_bytes() const noexcept { return kept_bytes_.load(std::memory_order_relaxed); }
   /// Whether drain() may wait for the peer, so that a thread of its own should call it.
   bool drains_slowly() const noexcept { return !direct_; }
 
@@ -51,7 +49,8 @@ class Outbox {
   const bool direct_;
   mutable std::mutex mutex_;  // guards everything below, and posting to a direct port
   std::deque<std::vector<std::byte>> kept_;
-  std::size_t kept_bytes_ = 0;
+  // Written under the lock, read by anybody. Relaxed: who reads an old number looks again later.
+  std::atomic<std::size_t> kept_bytes_{0};
   bool draining_ = false;  // a thread posts the first of kept_
 };
 

@@ -65,6 +65,10 @@ LivePeer& Peer::live() const {
   return base::own(live_, "a peer");
 }
 
+detail::PeerCore& Peer::core() const {
+  return live();
+}
+
 std::shared_ptr<detail::PeerCore> Peer::held() const {
   (void)live();
   return live_;

@@ -39,6 +39,12 @@ struct CallOptions {
   std::stop_token stop{};
 };
 
+/// The deadline of a call that begins now.
+inline Deadline deadline_of(const CallOptions& options) noexcept {
+  return options.timeout == Duration(std::chrono::nanoseconds::max()) ? kNoDeadline
+                                                                      : deadline_in(options.timeout);
+}
+
 /// Thrown by a call that the other side answered with an error. The code is errc::remote. The text is the other
 /// side's, made fit for a terminal.
 class RemoteError : public error {
@@ -85,13 +91,12 @@ namespace detail {
 template <typename R>
 class TypedCall final : public PendingCall {
  public:
-  void take(std::span<const std::byte> value, Decoder& decoder) override {
+  void take([[maybe_unused]] std::span<const std::byte> value, [[maybe_unused]] Decoder& decoder) override {
     if constexpr (!std::is_void_v<R>) {
       static_assert(!std::is_same_v<R, std::string_view>, "a call's result must own its memory");
       value_.emplace(decoder.decode<R>(value));
     } else {
-      (void)decoder.decode<msgpack::object>(value);
-      value_.emplace();
+      value_.emplace();  // whatever it is
     }
   }
   void finished() override {
@@ -139,7 +144,7 @@ class [[nodiscard]] Pending {
   R get(const CallOptions& options = {}) && { return std::move(*this).outcome(options).get(); }
   /// The same without throwing what the call came to.
   Outcome<R> outcome(const CallOptions& options = {}) && {
-    core_->finish(*call_, deadline_in(options.timeout), options.stop);
+    core_->finish(*call_, deadline_of(options), options.stop);
     auto outcome = call_->outcome();
     call_.reset();
     return outcome;

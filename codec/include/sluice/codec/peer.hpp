@@ -89,11 +89,10 @@ class Peer {
   template <typename R = void, typename... Args>
   R call(const CallOptions& options, std::string_view actor, std::string_view method,
          const Args&... arguments) {
+    detail::PackBuffer packed;
+    packed.pack_array(arguments...);
     detail::TypedCall<R> call;
-    const auto core = held();
-    const Deadline deadline = deadline_in(options.timeout);
-    begin(*core, call, actor, method, deadline, arguments...);
-    core->finish(call, deadline, options.stop);
+    core().call(call, actor, method, packed.bytes(), deadline_of(options), options.stop);
     return call.outcome().get();
   }
 
@@ -101,9 +100,10 @@ class Peer {
   template <typename R = void, typename... Args>
   Pending<R> call_async(std::string_view actor, std::string_view method, const Args&... arguments) {
     auto call = std::make_unique<detail::TypedCall<R>>();
-    auto core = held();
-    begin(*core, *call, actor, method, kNoDeadline, arguments...);
-    return {std::move(core), std::move(call)};
+    detail::PackBuffer packed;
+    packed.pack_array(arguments...);
+    core().begin(*call, actor, method, packed.bytes(), kNoDeadline);
+    return {held(), std::move(call)};
   }
 
   /// A call without an answer, of any kind. Waits while the port is full.
@@ -111,7 +111,7 @@ class Peer {
   void send(std::string_view actor, std::string_view method, const Args&... arguments) {
     detail::PackBuffer packed;
     packed.pack_array(arguments...);
-    held()->send(actor, method, packed.bytes());
+    core().send(actor, method, packed.bytes());
   }
 
   /// Observes a state: its present value comes first, then every change, as far as the options let them pass. Errors
@@ -148,14 +148,8 @@ class Peer {
   Id client() const;
 
  private:
-  template <typename... Args>
-  static void begin(detail::PeerCore& core, detail::PendingCall& call, std::string_view actor,
-                    std::string_view method, Deadline deadline, const Args&... arguments) {
-    detail::PackBuffer packed;
-    packed.pack_array(arguments...);
-    core.begin(call, actor, method, packed.bytes(), deadline);
-  }
   LivePeer& live() const;
+  detail::PeerCore& core() const;
   std::shared_ptr<detail::PeerCore> held() const;
   DecodeOptions decode_options() const;
   void finish() noexcept;

@@ -66,6 +66,9 @@ class PeerCore {
   // Calls. begin() throws errc::bad_name, errc::timed_out (no room in the port), codec::errc::peer_ended.
   virtual void begin(PendingCall& call, std::string_view actor, std::string_view method,
                      std::span<const std::byte> arguments, Deadline deadline) = 0;
+  /// begin() and finish() in one.
+  virtual void call(PendingCall& call, std::string_view actor, std::string_view method,
+                    std::span<const std::byte> arguments, Deadline deadline, const std::stop_token& stop) = 0;
   virtual void send(std::string_view actor, std::string_view method,
                     std::span<const std::byte> arguments) = 0;
   virtual bool done(const PendingCall& call) = 0;
