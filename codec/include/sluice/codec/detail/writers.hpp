@@ -77,8 +77,9 @@ class RoomWriter {
 class GrowingWriter {
  public:
   void write(const char* bytes, std::size_t count) {
-    const auto* const from = reinterpret_cast<const std::byte*>(bytes);
-    bytes_.insert(bytes_.end(), from, from + count);
+    const std::size_t at = bytes_.size();
+    bytes_.resize(at + count);  // (gcc 12 warns of an overflow inside insert() that can't be)
+    if (count != 0) std::memcpy(bytes_.data() + at, bytes, count);
   }
   std::vector<std::byte> take() && noexcept { return std::move(bytes_); }
 
