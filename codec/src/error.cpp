@@ -25,6 +25,8 @@ std::string_view text_of(int code) {
       return "nested too deep";
     case errc::wrong_type:
       return "not the type asked for";
+    case errc::bad_filter:
+      return "not a valid filter";
     case errc::bad_frame:
       return "frame breaks a rule";
     case errc::other_version:

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/codec/filter.hpp"
 #include "sluice/codec/packed_value.hpp"
 
 namespace sluice::test {
@@ -21,6 +22,11 @@ inline codec::SharedValue value_of(const nlohmann::json& json) {
 
 inline codec::SharedValue json(std::string_view text) {
   return value_of(nlohmann::json::parse(text));
+}
+
+/// A filter from a message.
+inline codec::Filter filter_of(const nlohmann::json& message) {
+  return codec::Filter::from(value_of(message)->root());
 }
 
 }  // namespace sluice::test

@@ -5,6 +5,8 @@
 #include "sluice/codec/decode_options.hpp"
 #include "sluice/codec/decoder.hpp"
 #include "sluice/codec/error.hpp"
+#include "sluice/codec/filter.hpp"
+#include "sluice/codec/filter_state.hpp"
 #include "sluice/codec/frame.hpp"
 #include "sluice/codec/object_tree.hpp"
 #include "sluice/codec/observable_state.hpp"

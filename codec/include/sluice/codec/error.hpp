@@ -19,11 +19,12 @@ enum class errc {
   too_many_elements,  ///< more values than DecodeOptions::max_elements
   too_deep,           ///< containers nested deeper than DecodeOptions::max_depth
   wrong_type,         ///< msgpack, but not of the type asked for
-  bad_frame,          ///< a peer's frame breaks the rules of docs/formats/frames.md
-  other_version,      ///< the peer's frames are of another major version
-  peer_ended,         ///< the other side closed, died or began anew before it answered
-  remote,             ///< the other side answered with an error: see RemoteError
-  cancelled,          ///< the call was cancelled here
+  bad_filter,     ///< a filter that doesn't exist, with parameters that aren't valid, or beyond its bounds
+  bad_frame,      ///< a peer's frame breaks the rules of docs/formats/frames.md
+  other_version,  ///< the peer's frames are of another major version
+  peer_ended,     ///< the other side closed, died or began anew before it answered
+  remote,         ///< the other side answered with an error: see RemoteError
+  cancelled,      ///< the call was cancelled here
 };
 
 /// The category of sluice::codec::errc, named "sluice.codec".
