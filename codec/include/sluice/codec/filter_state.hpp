@@ -24,7 +24,7 @@ struct FilterVerdict {
   bool operator==(const FilterVerdict&) const = default;
 };
 
-/// A filter, and what it has to remember of one stream: 64 bytes. The filter itself is shared by all copies
+/// A filter, and what it has to remember of one stream, in 48 bytes. The filter itself is shared by all copies
 /// of it; with a `changed` in it, this holds on to the value that was sent last, too.
 ///
 /// A verdict stands for the newest value only, so it replaces the one before. Sending is up to the caller:
@@ -55,7 +55,7 @@ class FilterState {
   std::uint32_t holds_ = 0;    // the same with the value that was judged last
 };
 
-static_assert(sizeof(FilterState) <= 64);
+static_assert(sizeof(FilterState) == 48);
 
 }  // namespace sluice::codec
 
