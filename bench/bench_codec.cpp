@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "codec_peers.hpp"
+#include "codec_filters.hpp"
 #include "harness/clock.hpp"
 #include "harness/measure.hpp"
 #include "harness/suite.hpp"
@@ -183,5 +184,6 @@ int main(int argc, char** argv) {
   sluice::bench::add_decoding(suite);
   sluice::bench::add_calls(suite);
   sluice::bench::add_streams(suite);
+  sluice::bench::add_filters(suite);
   return suite.run(argc, argv);
 }
