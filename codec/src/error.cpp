@@ -37,6 +37,8 @@ std::string_view text_of(int code) {
       return "error at the other side";
     case errc::cancelled:
       return "cancelled";
+    case errc::bad_delta:
+      return "delta doesn't fit";
   }
   return {};
 }

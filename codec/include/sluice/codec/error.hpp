@@ -25,6 +25,7 @@ enum class errc {
   peer_ended,     ///< the other side closed, died or began anew before it answered
   remote,         ///< the other side answered with an error: see RemoteError
   cancelled,      ///< the call was cancelled here
+  bad_delta,      ///< a delta that doesn't fit the value
 };
 
 /// The category of sluice::codec::errc, named "sluice.codec".

@@ -10,15 +10,13 @@
 #include <vector>
 
 #include "sluice/codec/decode_options.hpp"
+#include "sluice/codec/detail/delta_cache.hpp"
 #include "sluice/codec/detail/writers.hpp"
 #include "sluice/codec/object_tree.hpp"
 
 #pragma GCC visibility push(default)
 
 namespace sluice::codec {
-
-class PackedValue;
-using SharedValue = std::shared_ptr<const PackedValue>;
 
 /// The bytes of one msgpack value, and its tree. Never changes, so any number of threads and streams may share
 /// one.
@@ -47,10 +45,14 @@ class PackedValue {
   /// is nested deeper than kDeepestLevel.
   const msgpack::object& root() const;
 
+  /// Deltas to this value, made once for all streams.
+  detail::DeltaCache& deltas() const noexcept { return deltas_; }
+
  private:
   std::vector<std::byte> bytes_;
   mutable std::once_flag parsed_;  // guards the making of tree_
   mutable ObjectTree tree_;
+  mutable detail::DeltaCache deltas_;
 };
 
 }  // namespace sluice::codec

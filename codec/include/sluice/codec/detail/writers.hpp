@@ -81,6 +81,10 @@ class GrowingWriter {
     bytes_.resize(at + count);  // (gcc 12 warns of an overflow inside insert() that can't be)
     if (count != 0) std::memcpy(bytes_.data() + at, bytes, count);
   }
+  void write(std::span<const std::byte> bytes) {
+    write(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }
+  std::size_t size() const noexcept { return bytes_.size(); }
   std::vector<std::byte> take() && noexcept { return std::move(bytes_); }
 
  private:
