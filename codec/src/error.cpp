@@ -18,7 +18,7 @@ std::string_view text_of(int code) {
     case errc::bad_timestamp:
       return "timestamp not supported";
     case errc::too_large:
-      return "message too large";
+      return "too large";
     case errc::too_many_elements:
       return "too many elements";
     case errc::too_deep:
@@ -39,6 +39,8 @@ std::string_view text_of(int code) {
       return "cancelled";
     case errc::bad_delta:
       return "delta doesn't fit";
+    case errc::version_conflict:
+      return "changed by somebody else";
   }
   return {};
 }

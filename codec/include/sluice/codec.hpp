@@ -1,4 +1,4 @@
-// Everything of the codec room: typed messages over any port.
+// Everything of the codec room: typed messages over any port, and stored states.
 #pragma once
 
 #include "sluice/codec/call.hpp"
@@ -10,6 +10,7 @@
 #include "sluice/codec/filter.hpp"
 #include "sluice/codec/filter_state.hpp"
 #include "sluice/codec/frame.hpp"
+#include "sluice/codec/memory_state_store.hpp"
 #include "sluice/codec/object_tree.hpp"
 #include "sluice/codec/observable_state.hpp"
 #include "sluice/codec/observe_options.hpp"
@@ -19,6 +20,8 @@
 #include "sluice/codec/peer.hpp"
 #include "sluice/codec/registry.hpp"
 #include "sluice/codec/reply.hpp"
+#include "sluice/codec/state_store.hpp"
 #include "sluice/codec/timestamp.hpp"
 #include "sluice/codec/typed_port.hpp"
+#include "sluice/codec/typed_state.hpp"
 #include "sluice/codec/variant.hpp"
