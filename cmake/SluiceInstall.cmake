@@ -26,8 +26,8 @@ function(sluice_install_room name)
   install(TARGETS sluice_${name} EXPORT sluice-${name}-targets
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} ${sluice_component}
     LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ${sluice_component})
-  file(GLOB headers LIST_DIRECTORIES true "${PROJECT_SOURCE_DIR}/${name}/include" "${PROJECT_SOURCE_DIR}/${name}/*/include")
-  foreach(folder IN LISTS headers)
+  get_target_property(include_roots sluice_${name} SLUICE_INCLUDE_ROOTS)
+  foreach(folder IN LISTS include_roots)
     install(DIRECTORY "${folder}/" DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} ${sluice_component})
   endforeach()
   install(EXPORT sluice-${name}-targets NAMESPACE sluice:: DESTINATION ${sluice_config_dir} ${sluice_component})
@@ -61,7 +61,8 @@ sluice_install_room(base DESCRIPTION "Errors, descriptors and files of the sluic
 sluice_install_room(ring DESCRIPTION "Shared-memory regions and the byte ring between two processes" ROOMS base)
 sluice_install_room(ipc DESCRIPTION "Message ports between two processes" ROOMS ring base)
 sluice_install_room(crypto DESCRIPTION "Sealed streams and files, and their keys" ROOMS base PKG_CONFIG libcrypto libsodium)
-sluice_install_room(codec DESCRIPTION "Typed messages over ports" ROOMS ipc ring base)
+sluice_install_room(codec DESCRIPTION "Typed messages over ports, and stored states" ROOMS ipc ring base)
+sluice_install_room(sealed_state DESCRIPTION "Stored states in sealed files" ROOMS codec crypto ipc ring base)
 
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/sluice-config.cmake.in"
   "${PROJECT_BINARY_DIR}/sluice-config.cmake" INSTALL_DESTINATION ${sluice_config_dir}

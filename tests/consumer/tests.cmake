@@ -3,7 +3,7 @@
 if(SLUICE_SANITIZE OR CMAKE_CROSSCOMPILING OR NOT SLUICE_INSTALL OR NOT SLUICE_TOOLS OR NOT SLUICE_CRYPTO OR NOT SLUICE_CODEC)
   return()
 endif()
-sluice_builds(consumer sluice_base sluice_ring sluice_ipc sluice_crypto sluice_codec sluice)  # what is installed
+sluice_builds(consumer sluice_base sluice_ring sluice_ipc sluice_crypto sluice_codec sluice_sealed_state sluice)  # what is installed
 
 # consumer_test(WAY [PROPERTY value...]): a way of check_consumer.
 function(consumer_test way)

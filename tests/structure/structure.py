@@ -26,9 +26,10 @@ ARROWS = {
     "crypto/journal": ["crypto/seal"],
     "crypto/inspect": ["crypto/journal"],
     "codec": ["ipc/stream"],
-    "tools": ["codec", "crypto/inspect"],
-    "samples": ["codec", "crypto/inspect"],
-    "bench": ["codec", "crypto/inspect"],
+    "codec/sealed": ["codec", "crypto/seal"],
+    "tools": ["codec/sealed", "crypto/inspect"],
+    "samples": ["codec/sealed", "crypto/inspect"],
+    "bench": ["codec/sealed", "crypto/inspect"],
     "tests": ["tools", "samples", "bench"],
 }
 LIBRARIES = ["base", "ring", "ipc", "crypto", "codec"]
