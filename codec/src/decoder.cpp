@@ -42,6 +42,10 @@ void Decoder::refuse(const std::type_info& wanted, std::size_t bytes) const {
                                     describe(tree_.root()));
 }
 
+void detail::refuse_tree(const std::type_info& wanted, const msgpack::object& tree) {
+  throw error(errc::wrong_type, "expected " + name_of(wanted) + ", got " + describe(tree));
+}
+
 void Decoder::refuse_nested() {
   throw error(sluice::errc::misuse, "decoding inside a converter, with the decoder that called it");
 }

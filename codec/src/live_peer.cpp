@@ -516,6 +516,7 @@ std::shared_ptr<detail::Observation> LivePeer::observe(detail::ObservationStart 
   observation->actor = std::move(start.actor);
   observation->state = std::move(start.state);
   observation->options = std::move(start.options);
+  observation->delta = start.delta;
   observation->window = start.window;
   observation->stream = start.stream.value_or(random_id());
   observation->next_stream = random_id();

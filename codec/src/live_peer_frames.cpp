@@ -413,9 +413,9 @@ void LivePeer::handle_data(FrameReader& frame) {
   item.stream = frame.id();
   item.sequence = frame.number();
   item.time_ns = static_cast<std::int64_t>(frame.number());
-  item.form = static_cast<DataForm>(frame.number());
+  item.form = static_cast<StreamForm>(frame.number());
   item.base = frame.number();
-  expect(frame.ok() && item.form <= DataForm::own_delta, "an item of another form");
+  expect(frame.ok() && item.form <= StreamForm::own_delta, "an item of another form");
   std::shared_ptr<detail::Observation> observation;
   {
     const Lock lock(mutex_);

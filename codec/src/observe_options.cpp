@@ -14,7 +14,7 @@
 namespace sluice::codec {
 namespace {
 
-constexpr const char* kValidKeys = "\"credit\", \"slow\"";
+constexpr const char* kValidKeys = "\"credit\", \"slow\", \"filter\", \"delta\"";
 
 std::string_view text_in(const msgpack::object& value) {
   if (value.type != msgpack::type::STR) return {};
@@ -35,6 +35,22 @@ void read_option(StreamOptions& options, std::string_view key, const msgpack::ob
     } else if (text != "conflate") {
       throw error(sluice::errc::bad_option,
                   "\"slow\": expected \"conflate\" or \"block\", got " + base::quoted_text(text));
+    }
+    return;
+  }
+  if (key == "filter") {
+    options.filter = Filter::from(value);
+    return;
+  }
+  if (key == "delta") {
+    const auto text = text_in(value);
+    if (text == "generic") {
+      options.delta = DeltaKind::generic;
+    } else if (text == "own") {
+      options.delta = DeltaKind::own;
+    } else if (text != "none") {
+      throw error(sluice::errc::bad_option,
+                  "\"delta\": expected \"none\", \"generic\" or \"own\", got " + base::quoted_text(text));
     }
     return;
   }
@@ -64,19 +80,29 @@ StreamOptions read_stream_options(std::span<const std::byte> packed, DecodeOptio
   return options;
 }
 
-detail::ObservationStart ObserveOptions::start(std::string_view actor, std::string_view state) const {
+detail::ObservationStart ObserveOptions::start(std::string_view actor, std::string_view state,
+                                               DeltaKind kind) const {
   check_name("actor", actor);
   check_name("state", state);
   check_window(window);
   detail::PackBuffer packed;
   msgpack::packer<detail::PackBuffer> packer(packed);
-  packer.pack_map(2);
+  packer.pack_map(4);
   packer.pack("credit");
   packer.pack(window);
   packer.pack("slow");
   packer.pack(slow == SlowPolicy::block ? "block" : "conflate");
-  return {
-      std::string(actor), std::string(state), {packed.bytes().begin(), packed.bytes().end()}, window, {}, 0};
+  packer.pack("filter");
+  packer.pack(filter);
+  packer.pack("delta");
+  packer.pack(!delta ? "none" : kind == DeltaKind::own ? "own" : "generic");
+  return {std::string(actor),
+          std::string(state),
+          {packed.bytes().begin(), packed.bytes().end()},
+          delta,
+          window,
+          {},
+          0};
 }
 
 detail::ObservationStart ObserveOptions::resumption(const StreamCheckpoint& checkpoint) {
@@ -91,8 +117,9 @@ detail::ObservationStart ObserveOptions::resumption(const StreamCheckpoint& chec
   check_name("state", target.get<1>());
   check_window(target.get<2>());
   const auto options = std::as_bytes(std::span(target.get<3>()));
-  return {target.get<0>(), target.get<1>(),   {options.begin(), options.end()},
-          target.get<2>(), checkpoint.stream, checkpoint.sequence};
+  const bool delta = read_stream_options(options, {}).delta.has_value();
+  return {target.get<0>(),   target.get<1>(),    {options.begin(), options.end()}, delta, target.get<2>(),
+          checkpoint.stream, checkpoint.sequence};
 }
 
 }  // namespace sluice::codec

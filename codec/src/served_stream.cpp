@@ -19,6 +19,10 @@ std::int64_t now_ns() {
 /// When to try again to send what the port had no room for.
 constexpr auto kRetry = std::chrono::milliseconds(1);
 
+bool same_bytes(const SharedValue& one, const SharedValue& other) {
+  return one == other || std::ranges::equal(one->bytes(), other->bytes());
+}
+
 }  // namespace
 
 FrameHead verdict_frame(const Id& stream, const Verdict& verdict) {
@@ -40,7 +44,10 @@ ServedStream::ServedStream(const Id& id, const Id& client, std::string actor, st
       actor_(std::move(actor)),
       state_(std::move(state)),
       hub_(std::move(hub)),
-      options_(options) {}
+      options_(options),
+      filter_(options.filter) {
+  if (options.delta && *options.delta == hub_->delta_kind()) deltas_.emplace(*options.delta);
+}
 
 std::size_t ServedStream::capacity() const noexcept {
   return std::max<std::size_t>(hub_->options().retained_items, 1);
@@ -68,9 +75,20 @@ bool ServedStream::detached_since(Deadline when) const noexcept {
   return link_ == nullptr && detached_at_ <= when;
 }
 
-void ServedStream::number(const SharedValue& value) {
+bool ServedStream::settles() const noexcept {
+  return link_ == nullptr || options_.slow == SlowPolicy::block || may_send(numbered_ + 1);
+}
+
+void ServedStream::number(SharedValue value, Deadline now) {
   if (full()) return fail(RemoteCode::too_slow, "the observer takes no more values");
-  Item numbered{value, now_ns()};
+  filter_.note_sent(value, now);
+  if (deltas_ && !items_.empty() && same_bytes(item(numbered_).value, value)) return;  // no change
+  keep(std::move(value));
+}
+
+/// Gives it the next number.
+void ServedStream::keep(SharedValue value) {
+  Item numbered{std::move(value), now_ns()};
   ++numbered_;
   if (items_.size() < capacity()) {
     items_.push_back(std::move(numbered));
@@ -79,13 +97,15 @@ void ServedStream::number(const SharedValue& value) {
   }
 }
 
-void ServedStream::accept(const SharedValue& value) {
-  if (link_ != nullptr && options_.slow == SlowPolicy::conflate) {
-    pending_ = value;
-  } else {
-    number(value);
+/// What becomes of the newest value. It takes the place of one that wasn't numbered yet.
+void ServedStream::judge(const SharedValue& value, Deadline now) {
+  const FilterVerdict verdict = filter_.judge(*value, now);
+  if (verdict.kind == FilterVerdict::Kind::drop) {
+    pending_.reset();
+    return;
   }
-  pump();
+  pending_ = value;
+  due_ = verdict.kind == FilterVerdict::Kind::later ? verdict.at : Deadline{};
 }
 
 bool ServedStream::offer(const SharedValue& value, Deadline now) {
@@ -94,28 +114,41 @@ bool ServedStream::offer(const SharedValue& value, Deadline now) {
     let_go();
     return false;
   }
-  accept(value);
+  judge(value, now);
+  pump(now);
   return !over_;
 }
 
-void ServedStream::pump() {
+void ServedStream::pump(Deadline now) {
   for (;;) {
-    if (posted_ < numbered_) {
-      if (!may_send(posted_ + 1) || !send(posted_ + 1)) return;
-    } else if (pending_ && may_send(numbered_ + 1)) {
-      number(std::exchange(pending_, {}));
-    } else {
-      return;
+    if (link_ != nullptr && posted_ < numbered_) {
+      if (may_send(posted_ + 1) && send(posted_ + 1)) continue;
+      if (options_.slow == SlowPolicy::conflate || !pending_) return;
     }
+    if (!pending_ || !settles()) return;
+    if (due_ != Deadline{}) {
+      if (due_ > now) {
+        if (link_ != nullptr) link_->tick_at(shared_from_this(), due_);
+        return;
+      }
+      judge(SharedValue(pending_), now);
+      if (!pending_ || due_ != Deadline{}) continue;
+    }
+    number(std::exchange(pending_, {}), now);
   }
 }
 
 bool ServedStream::send(std::uint64_t sequence) {
   const Item& sent = item(sequence);
+  std::optional<EncodedValue> encoded;
+  if (deltas_) encoded = deltas_->encode(sent.value, sequence);
+  if (!encoded) encoded.emplace(sent.value);
   FrameHead head(FrameKind::stream_data, 7);
   head.id(id_).number(sequence).number(static_cast<std::uint64_t>(sent.time_ns));
-  head.number(static_cast<std::uint64_t>(DataForm::full)).number(0);
-  switch (link_->try_post(head.bytes(), sent.value->bytes())) {
+  head.number(static_cast<std::uint64_t>(encoded->form)).number(encoded->base);
+  const Status posted = link_->try_post(head.bytes(), encoded->bytes());
+  if (posted != Status::ok && deltas_) deltas_->reset();
+  switch (posted) {
     case Status::ok:
       posted_ = sequence;
       room_.notify_all();
@@ -148,9 +181,10 @@ void ServedStream::start(StreamLink& link) {
 bool ServedStream::resume(StreamLink& link, std::uint64_t last) {
   return hub_->look([&](const SharedValue& present) {
     const Lock lock(mutex_);
+    const Deadline now = std::chrono::steady_clock::now();
     if (over_ || last > numbered_) return false;
-    if (link_ == nullptr && pending_) number(std::exchange(pending_, {}));
     link_ = &link;
+    if (deltas_) deltas_->reset();
     allowed_ = last + options_.credit;
     if (last + 1 >= oldest()) {
       posted_ = last;
@@ -159,9 +193,11 @@ bool ServedStream::resume(StreamLink& link, std::uint64_t last) {
       posted_ = numbered_;
       allowed_ = numbered_ + options_.credit;
       say_verdict({StreamVerdict::gap, last + 1, numbered_});
+      static_cast<void>(filter_.judge(*present, now));  // it is sent, whatever the filter
       pending_ = present;
+      due_ = {};
     }
-    pump();
+    pump(now);
     return true;
   });
 }
@@ -171,21 +207,28 @@ void ServedStream::detach(const StreamLink& link) noexcept {
   if (link_ != &link) return;
   link_ = nullptr;
   detached_at_ = std::chrono::steady_clock::now();
-  if (pending_) number(std::exchange(pending_, {}));
+  pump(detached_at_);  // what waits for credit gets its number
   room_.notify_all();
 }
 
 void ServedStream::grant(std::uint64_t up_to) {
   const Lock lock(mutex_);
   allowed_ = std::max(allowed_, std::min(up_to, numbered_ + kMaxCredit));
-  pump();
+  pump(std::chrono::steady_clock::now());
 }
 
-void ServedStream::want_full() {}
-
-void ServedStream::tick(Deadline /*now*/) {
+void ServedStream::want_full() {
   const Lock lock(mutex_);
-  pump();
+  if (!deltas_ || over_ || items_.empty()) return;
+  deltas_->reset();
+  if (posted_ != numbered_ || pending_) return;  // a full value comes anyway
+  keep(SharedValue(item(numbered_).value));
+  pump(std::chrono::steady_clock::now());
+}
+
+void ServedStream::tick(Deadline now) {
+  const Lock lock(mutex_);
+  pump(now);
 }
 
 bool ServedStream::unsettled() const noexcept {

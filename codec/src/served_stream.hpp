@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,8 +22,10 @@
 
 #include "sluice/base/deadline.hpp"
 #include "sluice/base/status.hpp"
+#include "sluice/codec/delta_stream.hpp"
 #include "sluice/codec/detail/observation.hpp"
 #include "sluice/codec/detail/state_hub.hpp"
+#include "sluice/codec/filter_state.hpp"
 #include "sluice/codec/frame.hpp"
 #include "sluice/codec/packed_value.hpp"
 #include "stream_options.hpp"
@@ -99,9 +102,12 @@ class ServedStream final : public detail::StateSink, public std::enable_shared_f
   std::uint64_t oldest() const noexcept;
   bool may_send(std::uint64_t sequence) const noexcept { return link_ != nullptr && sequence <= allowed_; }
   bool full() const noexcept;
-  void accept(const SharedValue& value);
-  void number(const SharedValue& value);
-  void pump();
+  /// Whether a pending value gets its number now, and can't be replaced any more.
+  bool settles() const noexcept;
+  void judge(const SharedValue& value, Deadline now);
+  void number(SharedValue value, Deadline now);
+  void keep(SharedValue value);
+  void pump(Deadline now);
   bool send(std::uint64_t sequence);
   void say_verdict(const Verdict& verdict);
   void fail(RemoteCode code, std::string_view text);
@@ -120,7 +126,10 @@ class ServedStream final : public detail::StateSink, public std::enable_shared_f
   bool over_ = false;
   Deadline detached_at_{};
   std::vector<Item> items_;  // a ring: the item with sequence s is at (s - 1) % capacity()
-  SharedValue pending_;
+  FilterState filter_;
+  std::optional<DeltaStreamManager> deltas_;
+  SharedValue pending_;  // the newest value, if the filter passes it, or will at due_
+  Deadline due_{};
   std::uint64_t numbered_ = 0;
   std::uint64_t posted_ = 0;
   std::uint64_t allowed_ = 0;

@@ -41,6 +41,7 @@ void StateHub::changed(Lock lock) {
   packed_.reset();
   if (sinks_.empty()) return;
   const SharedValue& value = packed();
+  packed_change(value);
   const Deadline now = std::chrono::steady_clock::now();
   std::vector<std::shared_ptr<StateSink>> unsettled;
   std::erase_if(sinks_, [&](const auto& sink) {

@@ -3,6 +3,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <map>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -285,6 +287,118 @@ TEST_F(Streams, AValueThatDoesNotFitIntoThePortEndsTheStream) {
   EXPECT_EQ(stream.failure_text(), "too large: a value of 32771 bytes doesn't fit into the port");
 }
 
+struct Machine {
+  double temperature = 0;
+  std::vector<std::string> alarms{};
+  MSGPACK_DEFINE_MAP(temperature, alarms)
+};
+
+TEST_F(Streams, BringWhatTheirFilterPasses) {
+  ObservableState<Machine> state(Machine{50, {}});
+  actor_.state("machine", state);
+  Peers peers({.registry = &registry_});
+  auto hot = peers.client.observe<Machine>(
+      "counter", "machine", {.filter = codec::Filter::threshold(60, {.field = "temperature"})});
+  auto alarmed = peers.client.observe<Machine>(
+      "counter", "machine",
+      {.filter = codec::Filter::changed("alarms") && codec::Filter::non_empty("alarms")});
+  settle(peers);
+  for (const double temperature : {61., 59., 70.}) {
+    state.update([&](Machine& machine) { machine.temperature = temperature; });
+    settle(peers);
+  }
+  state.update([](Machine& machine) { machine.alarms.emplace_back("hot"); });
+  state.update([](Machine& machine) { machine.temperature = 20; });
+  std::vector<double> temperatures;
+  for (const Machine& machine : drain(peers, hot)) temperatures.push_back(machine.temperature);
+  EXPECT_EQ(temperatures, (std::vector<double>{61, 70, 70}));
+  const auto alarms = drain(peers, alarmed);
+  ASSERT_EQ(alarms.size(), 1U);
+  EXPECT_EQ(alarms[0].alarms, std::vector<std::string>{"hot"});
+  EXPECT_EQ(alarmed.sequence(), 1U);  // counts what is sent
+}
+
+TEST_F(Streams, BringTheNewestValueWhenARateLimitAllowsIt) {
+  for (const bool by_itself : {false, true}) {
+    ObservableState<int> state(0);
+    actor_.state("value", state);
+    Peers peers({.registry = &registry_});
+    if (by_itself) peers.server.start();
+    auto stream = peers.client.observe<int>("counter", "value", {.filter = codec::Filter::rate_limit(50ms)});
+    if (!by_itself) settle(peers);
+    EXPECT_EQ(*stream.next(), 0);
+    const auto begun = std::chrono::steady_clock::now();
+    for (int i = 1; i <= 10; ++i) state = i;
+    for (int last = 0; last != 10;) {
+      if (!by_itself) (void)peers.server.run_once(deadline_in(5ms));
+      const int* const value = stream.next_for(5ms);
+      if (value == nullptr) continue;
+      EXPECT_GT(*value, last);
+      last = *value;
+    }
+    EXPECT_GT(std::chrono::steady_clock::now() - begun, 20ms);
+    EXPECT_LE(stream.sequence(), 3U);
+  }
+}
+
+TEST_F(Streams, RefuseInvalidOptionsAndSayWhichAreValid) {
+  Peers peers({.registry = &registry_});
+  EXPECT_THROW((void)peers.client.observe<int>("counter", "value", {.window = 0}), error);
+  EXPECT_THROW((void)peers.client.observe<int>("counter", "value", {.window = codec::kMaxCredit + 1}), error);
+  EXPECT_THROW((void)peers.client.observe<int>("", "value"), error);
+}
+
+TEST_F(Streams, BringChangesAsDeltas) {
+  using Table = std::map<std::string, int>;
+  Table table;
+  for (int i = 0; i < 1000; ++i) table["field " + std::to_string(i)] = i;
+  ObservableState<Table> state(table);
+  actor_.state("table", state);
+  Peers peers({.registry = &registry_}, {}, {.ring_bytes = 1 << 17});
+  auto stream = peers.client.observe<Table>("counter", "table", {.delta = true});
+  EXPECT_EQ(drain(peers, stream).back(), table);
+  for (int i = 0; i < 200; ++i) {
+    state.update([&](Table& changed) {
+      changed["field " + std::to_string(i)] = -i;
+      changed["new field " + std::to_string(i)] = i;
+      changed.erase("new field " + std::to_string(i - 5));
+    });
+    settle(peers);
+    EXPECT_EQ(*stream.try_next(), state.get()) << i;
+  }
+  state.update([](Table&) {});
+  EXPECT_EQ(drain(peers, stream).size(), 0U);  // no change
+}
+
+struct Counter {
+  std::uint64_t count = 0;
+  std::string name = "a counter with a long name";
+  MSGPACK_DEFINE(count, name)
+  friend bool operator==(const Counter&, const Counter&) = default;
+};
+std::optional<std::uint64_t> delta(const Counter& from, const Counter& to) {
+  if (from.name != to.name) return std::nullopt;
+  return to.count - from.count;
+}
+Counter applying(const Counter& base, std::uint64_t change) {
+  return {base.count + change, base.name};
+}
+
+TEST_F(Streams, BringChangesAsTheTypesOwnDeltas) {
+  ObservableState<Counter> state;
+  actor_.state("own", state);
+  Peers peers({.registry = &registry_});
+  auto stream = peers.client.observe<Counter>("counter", "own", {.delta = true});
+  auto full = peers.client.observe<Counter>("counter", "own");
+  settle(peers);
+  for (int i = 0; i < 5; ++i) state.update([](Counter& counter) { counter.count += 2; });
+  state.update([](Counter& counter) { counter.name = "another"; });
+  state.update([](Counter& counter) { counter.count += 2; });
+  EXPECT_EQ(drain(peers, stream).back(), state.get());
+  EXPECT_EQ(stream.sequence(), 8U);
+  EXPECT_EQ(drain(peers, full).back(), state.get());
+}
+
 /// A server whose clients come and go.
 class Resumption : public Streams {
  protected:
@@ -387,6 +501,42 @@ TEST_F(Resumption, SaysWhatIsGoneAndGoesOnWithThePresentValue) {
   EXPECT_EQ(stream.sequence(), 8U);
   state = 7;
   EXPECT_EQ(drain(*peers_, stream), std::vector{7});
+}
+
+TEST_F(Resumption, KeepsFilterAndDeltas) {
+  using Table = std::map<std::string, int>;
+  Table table{{"level", 0}};
+  for (int i = 0; i < 100; ++i) table["field " + std::to_string(i)] = i;
+  ObservableState<Table> state(table);
+  actor_.state("table", state);
+  connect(client_);
+  StreamCheckpoint checkpoint;
+  const auto set_level = [&](int level) { state.update([&](Table& changed) { changed["level"] = level; }); };
+  const auto levels = [&](codec::Observed<Table>& stream) {
+    std::vector<int> seen;
+    for (auto& each : drain(*peers_, stream)) seen.push_back(each.at("level"));
+    return seen;
+  };
+  {
+    auto stream = peers_->client.observe<Table>(
+        "counter", "table", {.filter = codec::Filter::threshold(10, {.field = "level"}), .delta = true});
+    settle(*peers_);
+    set_level(11);
+    EXPECT_EQ(levels(stream), std::vector{11});
+    checkpoint = stream.checkpoint();
+    disconnect();
+  }
+  for (const int level : {5, 12, 6, 13}) set_level(level);
+  connect(client_);
+  auto stream = peers_->client.resume<Table>(checkpoint);
+  EXPECT_EQ(levels(stream), (std::vector{12, 13}));
+  EXPECT_EQ(stream.verdict(), (Verdict{StreamVerdict::resumed, 2, 3}));
+  for (const int level : {7, 14}) {
+    set_level(level);
+    settle(*peers_);
+  }
+  EXPECT_EQ(levels(stream), std::vector{14});
+  EXPECT_EQ(stream.sequence(), 4U);
 }
 
 TEST_F(Resumption, OfAnUnknownOrExpiredStreamRestartsIt) {

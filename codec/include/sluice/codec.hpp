@@ -21,6 +21,7 @@
 #include "sluice/codec/registry.hpp"
 #include "sluice/codec/reply.hpp"
 #include "sluice/codec/state_store.hpp"
+#include "sluice/codec/stateful_actor.hpp"
 #include "sluice/codec/timestamp.hpp"
 #include "sluice/codec/typed_port.hpp"
 #include "sluice/codec/typed_state.hpp"

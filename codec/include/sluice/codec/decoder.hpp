@@ -25,6 +25,10 @@
 
 namespace sluice::codec {
 
+namespace detail {
+[[noreturn]] void refuse_tree(const std::type_info& wanted, const msgpack::object& tree);
+}
+
 /// Decodes messages within its limits, and keeps the memory that this takes for the next one.
 ///
 /// A value is decoded into a fresh T{}: fields that the message doesn't have keep their defaults, and those that
@@ -85,6 +89,18 @@ class Decoder {
   ObjectTree tree_;
   bool in_use_ = false;
 };
+
+/// The value of a tree that was parsed elsewhere. Throws errc::wrong_type if it is no T.
+template <typename T>
+T convert(const msgpack::object& tree) {
+  T value{};
+  try {
+    tree.convert(value);
+  } catch (const std::bad_cast&) {
+    detail::refuse_tree(typeid(T), tree);
+  }
+  return value;
+}
 
 /// This thread's decoder, with the default options.
 Decoder& thread_decoder();

@@ -81,13 +81,6 @@ enum class StreamEnd : std::uint8_t {
 };
 std::string_view to_string(StreamEnd reason) noexcept;
 
-/// How the data of a stream_data frame is to be read.
-enum class DataForm : std::uint8_t {
-  full = 0,       ///< the value
-  delta = 1,      ///< docs/formats/deltas.md, on the item with the base sequence
-  own_delta = 2,  ///< the type's own delta, on the item with the base sequence
-};
-
 /// The largest names of an actor and of what it has, in bytes.
 inline constexpr std::size_t kMaxNameBytes = 128;
 /// What a text in a frame is cut to, in bytes.

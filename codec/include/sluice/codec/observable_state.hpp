@@ -7,9 +7,15 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <type_traits>
 #include <utility>
+#include <variant>
 
+#include "sluice/codec/delta_stream.hpp"
 #include "sluice/codec/detail/state_hub.hpp"
+#include "sluice/codec/own_delta.hpp"
+#include "sluice/codec/packed_value.hpp"
 
 #pragma GCC visibility push(default)
 
@@ -82,6 +88,7 @@ class ObservableState {
     template <typename Change>
     void change(Change change) {
       Lock held = lock();
+      remember();
       try {
         change(value_);
       } catch (...) {
@@ -92,9 +99,30 @@ class ObservableState {
     }
 
    private:
+    DeltaKind delta_kind() const noexcept override {
+      return DeltaCodable<T> ? DeltaKind::own : DeltaKind::generic;
+    }
     SharedValue pack() const override { return PackedValue::of(value_); }
 
+    // A type with deltas of its own has them made of the value before a change and the one after it.
+    struct Before {
+      T value;
+      SharedValue packed;
+    };
+    void remember() {
+      if constexpr (DeltaCodable<T>) {
+        if (SharedValue packed = observed_value()) before_.emplace(Before{value_, std::move(packed)});
+      }
+    }
+    void packed_change([[maybe_unused]] const SharedValue& packed) override {
+      if constexpr (DeltaCodable<T>) {
+        if (before_) keep_own_delta(before_->value, before_->packed, value_, packed);
+        before_.reset();
+      }
+    }
+
     T value_;
+    std::conditional_t<DeltaCodable<T>, std::optional<Before>, std::monostate> before_{};
   };
 
   void end() noexcept {

@@ -17,20 +17,34 @@
 #include <optional>
 #include <string>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 
 #include "sluice/base/deadline.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/base/status.hpp"
 #include "sluice/codec/decoder.hpp"
+#include "sluice/codec/delta_stream.hpp"
 #include "sluice/codec/detail/observation.hpp"
 #include "sluice/codec/detail/peer_core.hpp"
 #include "sluice/codec/frame.hpp"
+#include "sluice/codec/own_delta.hpp"
 #include "sluice/ipc/checkpoint/checkpoint.hpp"
 
 #pragma GCC visibility push(default)
 
 namespace sluice::codec {
+
+namespace detail {
+template <typename T>
+struct ApplierOf {
+  using type = DeltaStreamApplier;
+};
+template <DeltaCodable T>
+struct ApplierOf<T> {
+  using type = OwnDeltaApplier<T>;
+};
+}  // namespace detail
 
 /// Destroying it unsubscribes. Movable; with a callback set, too. May outlive its peer: then what has arrived can
 /// still be taken. Thread-safety: one thread at a time.
@@ -132,23 +146,49 @@ class [[nodiscard]] Observed {
   struct Reader {
     Reader(std::shared_ptr<detail::PeerCore> peer, detail::ObservationStart start,
            const DecodeOptions& limits)
-        : core(std::move(peer)), observation(core->observe(std::move(start))), decoder(limits) {}
+        : core(std::move(peer)),
+          observation(core->observe(std::move(start))),
+          decoder(limits),
+          applier(limits) {}
 
     const T* next(Deadline deadline) {
       if (status == Status::ok && item.sequence != 0) core->consumed(*observation, item);
-      detail::ArrivedItem arrived;
-      status = core->next(*observation, arrived, deadline);
-      if (status != Status::ok) return nullptr;
-      item = std::move(arrived);
-      try {
-        value = decoder.decode<T>(item.data);
-      } catch (const error& wrong) {
-        malformed = wrong.detail();
+      for (;;) {
+        detail::ArrivedItem arrived;
+        status = core->next(*observation, arrived, deadline);
+        if (status != Status::ok) return nullptr;
+        item = std::move(arrived);
+        try {
+          if (take()) return &value;
+        } catch (const error& wrong) {
+          malformed = wrong.detail();
+          status = Status::malformed;
+          if (observation->delta) want_full();
+        }
         core->consumed(*observation, item);
-        status = Status::malformed;
-        return nullptr;
+        if (status == Status::malformed) return nullptr;
       }
-      return &value;
+    }
+    /// Makes the item's value. False if that takes a full one, which then is on its way.
+    bool take() {
+      if (!observation->delta) {
+        value = decoder.decode<T>(item.data);
+        return true;
+      }
+      if (item.form == StreamForm::full) full_wanted = false;
+      if (applier.apply(item.form, item.base, item.sequence, item.data) == Applied::full_wanted) {
+        want_full();
+        return false;
+      }
+      if constexpr (DeltaCodable<T>) {
+        value = *applier;
+      } else {
+        value = convert<T>(applier.root());
+      }
+      return true;
+    }
+    void want_full() {
+      if (!std::exchange(full_wanted, true)) core->want_full(*observation, item);
     }
     std::string failure_text() const {
       return status == Status::malformed ? malformed : core->ending(*observation).text;
@@ -157,6 +197,8 @@ class [[nodiscard]] Observed {
     std::shared_ptr<detail::PeerCore> core;
     std::shared_ptr<detail::Observation> observation;
     Decoder decoder;
+    typename detail::ApplierOf<T>::type applier;
+    bool full_wanted = false;
     detail::ArrivedItem item;
     T value{};
     Status status = Status::timed_out;

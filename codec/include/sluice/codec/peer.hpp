@@ -118,7 +118,8 @@ class Peer {
   /// come through the stream. The stream may outlive the peer.
   template <typename T>
   Observed<T> observe(std::string_view actor, std::string_view state, const ObserveOptions& options = {}) {
-    return Observed<T>(held(), options.start(actor, state), decode_options());
+    constexpr DeltaKind kKind = DeltaCodable<T> ? DeltaKind::own : DeltaKind::generic;
+    return Observed<T>(held(), options.start(actor, state, kKind), decode_options());
   }
   /// Goes on with a stream from its checkpoint (Observed::checkpoint()); its verdict tells how far that was possible.
   template <typename T>

@@ -11,6 +11,7 @@
 
 #include "sluice/base/detail/move_only_function.hpp"
 #include "sluice/base/status.hpp"
+#include "sluice/codec/delta_stream.hpp"
 #include "sluice/codec/frame.hpp"
 
 #pragma GCC visibility push(default)
@@ -34,7 +35,7 @@ struct ArrivedItem {
   Id stream{};  ///< changes if the stream was restarted
   std::uint64_t sequence = 0;
   std::int64_t time_ns = 0;
-  DataForm form = DataForm::full;
+  StreamForm form = StreamForm::full;
   std::uint64_t base = 0;
   std::vector<std::byte> data{};
 };
@@ -44,6 +45,7 @@ struct ObservationStart {
   std::string actor;
   std::string state;
   std::vector<std::byte> options;  ///< of the stream_start frame, packed
+  bool delta = false;              ///< deltas may come
   std::uint64_t window = 1;        ///< items that may be on their way
   std::optional<Id> stream{};
   std::uint64_t last = 0;
@@ -64,6 +66,7 @@ struct Observation {
   std::string actor;
   std::string state;
   std::vector<std::byte> options;
+  bool delta = false;
   std::uint64_t window = 1;
 
   Id stream{};

@@ -10,6 +10,7 @@
 
 #include "sluice/base/deadline.hpp"
 #include "sluice/base/detail/fork_generation.hpp"
+#include "sluice/codec/delta_stream.hpp"
 #include "sluice/codec/packed_value.hpp"
 
 #pragma GCC visibility push(default)
@@ -58,6 +59,8 @@ class StateHub {
   virtual ~StateHub() = default;
 
   const StateOptions& options() const noexcept { return options_; }
+  /// Which deltas its values have.
+  virtual DeltaKind delta_kind() const noexcept = 0;
 
   /// Adds the sink, which is offered the present value at once.
   void add(const std::shared_ptr<StateSink>& sink);
@@ -81,6 +84,10 @@ class StateHub {
   /// The value has changed. Sends it to every sink; then releases the lock, and waits for those that want that.
   void changed(Lock lock);
   virtual SharedValue pack() const = 0;
+  /// The value has been packed after a change, and isn't sent yet.
+  virtual void packed_change(const SharedValue& packed) = 0;
+  /// The present value, if anybody observes it; else null. With the lock held.
+  SharedValue observed_value() { return sinks_.empty() ? SharedValue() : packed(); }
 
   std::uint64_t version_ = 0;  // counts changes
 
