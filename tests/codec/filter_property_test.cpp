@@ -1,6 +1,7 @@
 // Random filters over random schedules, beside a model that is written from the rules alone.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -87,7 +88,7 @@ class Model {
                  *there != json(""));
     }
     if (name == "rate_limit") {
-      const std::chrono::milliseconds interval(static_cast<int>(rest["interval"].get<double>() * 1000 + 0.5));
+      const std::chrono::milliseconds interval(std::lround(rest["interval"].get<double>() * 1000));
       if (!sent_at_ || now >= *sent_at_ + interval) return yes(true);
       return {Kind::later, *sent_at_ + interval};
     }

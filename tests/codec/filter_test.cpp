@@ -11,6 +11,7 @@
 
 #include "allocations.hpp"
 #include "json_values.hpp"
+#include "sluice/base/detail/quoted_text.hpp"
 #include "sluice/codec/decoder.hpp"
 #include "sluice/codec/error.hpp"
 #include "throws.hpp"
@@ -177,8 +178,9 @@ TEST(Filter, RefusesWhatDoesntExistAndListsWhatDoes) {
   const std::string list =
       "expected one of all, changed, non_empty, threshold, rate_limit, and, or, not, got ";
   for (const std::string name : {"every", "Changed", "non__empty", "CHANGED", "change", "nonempty", "none"}) {
-    EXPECT_TRUE(throws(errc::bad_filter, list + '"' + name, [&] { Filter::parse(name); }));
-    EXPECT_TRUE(throws(errc::bad_filter, list + '"' + name + '"', [&] { filter_of(name); }));
+    const std::string words = list + base::quoted_text(name);
+    EXPECT_TRUE(throws(errc::bad_filter, words, [&] { Filter::parse(name); }));
+    EXPECT_TRUE(throws(errc::bad_filter, words, [&] { filter_of(name); }));
     EXPECT_TRUE(throws(errc::bad_filter, list, [&] { filter_of({name, json::object()}); }));
   }
   EXPECT_TRUE(throws(errc::bad_filter, list + R"("custom", which would need code)",
@@ -233,8 +235,10 @@ TEST(Filter, RefusesBadParameters) {
       {R"(["rate_limit", {"interval": 1e300}])", "expected seconds, 1e-9 to 86400"},
       {R"(["rate_limit", {"per_second": "fast"}])", R"(per_second: expected a number, got "fast")"},
   };
-  for (const auto& [message, words] : refused)
-    EXPECT_TRUE(throws(errc::bad_filter, words, [&] { filter_of(json::parse(message)); })) << message;
+  for (const auto& one : refused) {
+    EXPECT_TRUE(throws(errc::bad_filter, one.second, [&] { filter_of(json::parse(one.first)); }))
+        << one.first;
+  }
 }
 
 TEST(Filter, RefusesNumbersThatAreNone) {
@@ -249,10 +253,10 @@ TEST(Filter, RefusesNumbersThatAreNone) {
       EXPECT_TRUE(throws(errc::bad_filter, parameter + ": expected", [&] { Filter::from(packed->root()); }));
     }
   }
-  for (const Duration interval :
-       {Duration(0s), Duration(-1ns), Duration(24h + 1ns), Duration(std::chrono::hours::max())})
+  for (const Duration interval : {Duration(0s), Duration(-1ns), Duration(24h + 1ns), Duration(365 * 24h)}) {
     EXPECT_TRUE(
         throws(errc::bad_filter, "interval: expected 1 ns to 24 h", [&] { Filter::rate_limit(interval); }));
+  }
   EXPECT_NO_THROW(Filter::rate_limit(1ns));
   EXPECT_NO_THROW(Filter::rate_limit(24h));
 }
@@ -279,8 +283,10 @@ TEST(Filter, RefusesMessagesOfAnotherShape) {
       {R"(["not", ["and", ["all", ["rate_limit", {"interval": 1}]]]])",
        "filter not: expected no rate_limit in it"},
   };
-  for (const auto& [message, words] : refused)
-    EXPECT_TRUE(throws(errc::bad_filter, words, [&] { filter_of(json::parse(message)); })) << message;
+  for (const auto& one : refused) {
+    EXPECT_TRUE(throws(errc::bad_filter, one.second, [&] { filter_of(json::parse(one.first)); }))
+        << one.first;
+  }
   const auto numbered = codec::PackedValue::of(std::pair("changed", std::map<int, std::string>{{1, "a"}}));
   EXPECT_TRUE(throws(errc::bad_filter, "parameters: expected a string for each name, got integer",
                      [&] { Filter::from(numbered->root()); }));
@@ -309,8 +315,9 @@ TEST(Filter, RefusesTextsOfAnotherShapeAndSaysWhere) {
       {"changed && changed", R"(at byte 8: expected and, or, a parameter or the end, got "&& changed")"},
       {"threshold value=1 a=1 b=1 c=1 d=1 e=1 f=1 g=1 h=1", "expected fewer parameters"},
   };
-  for (const auto& [text, words] : refused)
-    EXPECT_TRUE(throws(errc::bad_filter, words, [&] { Filter::parse(text); })) << text;
+  for (const auto& one : refused) {
+    EXPECT_TRUE(throws(errc::bad_filter, one.second, [&] { Filter::parse(one.first); })) << one.first;
+  }
 }
 
 TEST(Filter, IsBounded) {
