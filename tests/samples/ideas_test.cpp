@@ -1,6 +1,10 @@
 // The samples of one idea each, as their banners tell a user to run them.
 #include <algorithm>
+#include <chrono>
+#include <csignal>
 #include <cstdlib>
+#include <optional>
+#include <thread>
 
 #include "command.hpp"
 #include "watchdog.hpp"
@@ -49,6 +53,52 @@ TEST_F(Samples, TypedMessagesGoBothWays) {
   EXPECT_EQ(run({"typed_messages", "order"}), "accepted as number 1\n");
   EXPECT_TRUE(shop.succeeds());
   EXPECT_EQ(said("shop"), "Ada ordered 2 things for 17.50\n");
+}
+#endif
+
+#ifdef SLUICE_CODEC
+TEST_F(Samples, CallsGoBothWaysOverOnePort) {
+  Command server = start({"calls", "serve"}, "serve");
+  EXPECT_EQ(run({"calls", "call"}), "5 words\nthe server: text \"\" has no words\n");
+  EXPECT_TRUE(server.succeeds());
+  EXPECT_EQ(said("serve"), "served 2 calls\n");
+}
+
+TEST_F(Samples, TheSensorSendsWhatItsObserversWant) {
+  Command sensor = start({"sensor", "measure", "1"}, "measure");
+  Command alarm = start({"sensor", "alarm"}, "alarm");
+  const std::string watched = run({"sensor", "watch"});
+  EXPECT_TRUE(alarm.succeeds());
+  EXPECT_TRUE(sensor.succeeds());
+  EXPECT_TRUE(watched.ends_with(" of 1000 values, the last one 21.0\n")) << watched;
+  EXPECT_EQ(said("alarm"), "31.0 degrees\n2 alarms\n");
+}
+#endif
+
+#if defined(SLUICE_CODEC) && defined(SLUICE_CRYPTO)
+TEST_F(Samples, TodosSurviveAKilledServer) {
+  const auto serve = [&] { return start({"todos", "serve", directory_.path().string()}, "serve"); };
+  const auto wait_until_said = [&](const std::string& output, const std::string& text) {
+    while (said(output).find(text) == std::string::npos)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  };
+  std::optional<Command> server(serve());
+  EXPECT_EQ(run({"todos", "add", "buy milk"}), "1 to do\n");
+  Command watch = start({"todos", "watch"}, "watch");
+  Command urgent = start({"todos", "urgent"}, "urgent");
+  wait_until_said("watch", "1 to do: 1. buy milk\n");
+  wait_until_said("urgent", "1 to do: 1. buy milk\n");
+  EXPECT_EQ(run({"todos", "done", "1"}), "0 to do\n");
+  EXPECT_EQ(run({"todos", "add", "write a letter"}), "1 to do\n");
+  wait_until_said("watch", "0 to do:\n1 to do: 2. write a letter\n");
+  wait_until_said("urgent", "1 to do: 2. write a letter\n");
+  EXPECT_EQ(said("urgent"), "1 to do: 1. buy milk\n1 to do: 2. write a letter\n");
+  server->signal(SIGKILL);
+  server.reset();
+  EXPECT_TRUE(watch.succeeds());
+  server.emplace(serve());
+  EXPECT_EQ(run({"todos", "add", "post it"}), "2 to do\n");
+  EXPECT_EQ(run({"todos", "done", "2"}), "1 to do\n");
 }
 #endif
 

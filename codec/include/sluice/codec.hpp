@@ -1,6 +1,7 @@
 // Everything of the codec room: typed messages over any port, and stored states.
 #pragma once
 
+#include "sluice/codec/any_value.hpp"
 #include "sluice/codec/call.hpp"
 #include "sluice/codec/decode_options.hpp"
 #include "sluice/codec/decoder.hpp"

@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "sluice/base/deadline.hpp"
+#include "sluice/codec/any_value.hpp"
 #include "sluice/codec/call.hpp"
 #include "sluice/codec/decode_options.hpp"
 #include "sluice/codec/detail/pack_buffer.hpp"
@@ -90,7 +91,7 @@ class Peer {
   R call(const CallOptions& options, std::string_view actor, std::string_view method,
          const Args&... arguments) {
     detail::PackBuffer packed;
-    packed.pack_array(arguments...);
+    pack_arguments(packed, arguments...);
     detail::TypedCall<R> call;
     core().call(call, actor, method, packed.bytes(), deadline_of(options), options.stop);
     return call.outcome().get();
@@ -101,7 +102,7 @@ class Peer {
   Pending<R> call_async(std::string_view actor, std::string_view method, const Args&... arguments) {
     auto call = std::make_unique<detail::TypedCall<R>>();
     detail::PackBuffer packed;
-    packed.pack_array(arguments...);
+    pack_arguments(packed, arguments...);
     core().begin(*call, actor, method, packed.bytes(), kNoDeadline);
     return {held(), std::move(call)};
   }
@@ -110,7 +111,7 @@ class Peer {
   template <typename... Args>
   void send(std::string_view actor, std::string_view method, const Args&... arguments) {
     detail::PackBuffer packed;
-    packed.pack_array(arguments...);
+    pack_arguments(packed, arguments...);
     core().send(actor, method, packed.bytes());
   }
 
@@ -149,6 +150,13 @@ class Peer {
   Id client() const;
 
  private:
+  template <typename... Args>
+  static void pack_arguments(detail::PackBuffer& packed, const Args&... arguments) {
+    packed.pack_array(arguments...);
+  }
+  static void pack_arguments(detail::PackBuffer& packed, const PackedArguments& arguments) {
+    packed.pack(arguments.values);
+  }
   LivePeer& live() const;
   detail::PeerCore& core() const;
   std::shared_ptr<detail::PeerCore> held() const;
