@@ -20,6 +20,9 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
   ~Progress();
 
+  /// Draws nothing from here on.
+  void hide() noexcept { on_ = false; }
+
   /// What a transfer goes on from, and how much it will be in all.
   void begin(std::uint64_t done, std::optional<std::uint64_t> total);
 

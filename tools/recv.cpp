@@ -11,6 +11,7 @@
 
 #include "commands.hpp"
 #include "console.hpp"
+#include "json_lines.hpp"
 #include "options.hpp"
 #include "output.hpp"
 #include "progress.hpp"
@@ -84,12 +85,24 @@ void give_verdict(PortStream& stream, const std::exception_ptr& failure) noexcep
   }
 }
 
-void receive_content(AnyPort port, Output& output, std::uint64_t offset, Progress& progress) {
+/// What a terminal shows is neither read by a program nor to be drawn over.
+bool shows_json(const RecvArguments& arguments) {
+  return arguments.json && arguments.file == "-" && ::isatty(STDOUT_FILENO) == 1;
+}
+
+BlockConsumer writer_to(Output& output, const RecvArguments& arguments) {
+  if (arguments.json) return json_writer(output, shows_json(arguments));
+  return [&output](std::span<const std::byte> block) { output.write(block); };
+}
+
+void receive_content(AnyPort port, Output& output, const RecvArguments& arguments, std::uint64_t offset,
+                     Progress& progress) {
+  const BlockConsumer write = writer_to(output, arguments);
   std::uint64_t written = offset;
   auto stream = create_port_stream(std::move(port));
   try {
     stream.receive([&](std::span<const std::byte> block) {
-      output.write(block);
+      write(block);
       written += block.size();
       progress.show(written);
     });
@@ -114,13 +127,14 @@ void run_receive(const RecvArguments& arguments) {
   }
   Output output(arguments.file, arguments.resume ? Existing::resume : Existing::redirect, arguments.timeout);
   Progress progress;
-  if (arguments.stdio) return receive_content(stdio_port(), output, 0, progress);
+  if (shows_json(arguments)) progress.hide();
+  if (arguments.stdio) return receive_content(stdio_port(), output, arguments, 0, progress);
   const auto meet = [&](std::chrono::nanoseconds patience) { return accept_sender(arguments, patience); };
   transfer_over_memory(arguments, meet, [&](Port& port) {
     const TransferStart start = agree_with_sender(port, output, arguments);
     const bool known = start.content_bytes != kUnknownBytes;
     progress.begin(start.offset, known ? std::optional(start.content_bytes) : std::nullopt);
-    receive_content(AnyPort::borrow(port), output, start.offset, progress);
+    receive_content(AnyPort::borrow(port), output, arguments, start.offset, progress);
   });
 }
 

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <bit>
+#include <map>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -15,6 +16,7 @@
 #include "commands.hpp"
 #include "console.hpp"
 #include "input.hpp"
+#include "json_lines.hpp"
 #include "options.hpp"
 #include "progress.hpp"
 #include "sluice/ipc/connect/endpoint.hpp"
@@ -25,6 +27,8 @@
 namespace sluice::tools {
 namespace {
 
+constexpr std::uint64_t kBlockBytes = 64ULL << 10U;
+constexpr std::uint64_t kJsonBytes = 1ULL << 20U;
 constexpr std::uint64_t kMaxBlockBytes = 256ULL << 20U;
 constexpr std::uint64_t kSmallestRingBytes = 1ULL << 20U;
 /// What a receiver has it says at once. Anybody else's listener says nothing.
@@ -32,8 +36,9 @@ constexpr auto kGreeting = std::chrono::seconds(30);
 
 struct SendArguments : TransferArguments {
   SendArguments() : TransferArguments("receiver") {}
-  std::uint64_t block_bytes = 64ULL << 10U;
+  std::uint64_t block_bytes = kBlockBytes;
   bool unconfirmed = false;
+  BadLines bad_lines = BadLines::fail;
 };
 
 Port connect_to_receiver(const SendArguments& arguments, std::chrono::nanoseconds patience) {
@@ -55,6 +60,11 @@ Port connect_to_receiver(const SendArguments& arguments, std::chrono::nanosecond
   }
 }
 
+/// How much will be sent, if that is known.
+std::optional<std::uint64_t> content_bytes(const Input& input, const SendArguments& arguments) {
+  return arguments.json ? std::nullopt : input.size();
+}
+
 /// Finds out where the receiver goes on: behind what it has, if that is how this content begins.
 std::uint64_t agree_with_receiver(Port& port, const Input& input, const SendArguments& arguments) {
   WhatIsThere there;
@@ -64,7 +74,7 @@ std::uint64_t agree_with_receiver(Port& port, const Input& input, const SendArgu
     there = decoded<WhatIsThere>(greeting.bytes(), arguments.peer);
   }
   TransferStart start;
-  start.content_bytes = input.size().value_or(kUnknownBytes);
+  start.content_bytes = content_bytes(input, arguments).value_or(kUnknownBytes);
   if (arguments.resume) {
     Sha256 begins;
     const bool same = begins.update_from(input.fd(), there.bytes, input.name()) == there.bytes &&
@@ -80,6 +90,7 @@ std::uint64_t agree_with_receiver(Port& port, const Input& input, const SendArgu
 
 /// To be sent by `stream`.
 BlockSource blocks_of(const Input& input, const SendArguments& arguments, PortStream& stream) {
+  if (arguments.json) return json_messages(input, arguments.block_bytes, arguments.bad_lines, stream);
   return [&input, &arguments, &stream, block = std::vector<std::byte>(arguments.block_bytes),
           first = input.status()]() mutable -> std::optional<std::span<const std::byte>> {
     std::optional<std::size_t> count;
@@ -116,14 +127,14 @@ void run_send(const SendArguments& arguments) {
   if (arguments.stdio && (arguments.file == "-" || arguments.file.empty()))
     throw std::runtime_error("--stdio needs a FILE: standard input is where the receiver answers");
   const Input input(arguments.file, arguments.resume ? Input::Kind::regular_file : Input::Kind::waited_for);
-  Progress progress(input.size());
+  Progress progress(content_bytes(input, arguments));
   if (arguments.stdio) return send_content(stdio_port(), arguments, input, 0, progress);
   const auto meet = [&](std::chrono::nanoseconds patience) {
     return connect_to_receiver(arguments, patience);
   };
   transfer_over_memory(arguments, meet, [&](Port& port) {
     const std::uint64_t offset = agree_with_receiver(port, input, arguments);
-    progress.begin(offset, input.size());
+    progress.begin(offset, content_bytes(input, arguments));
     send_content(AnyPort::borrow(port), arguments, input, offset, progress);
   });
 }
@@ -143,9 +154,20 @@ void add_send(CLI::App& app) {
       ->needs("--stdio")
       ->group("Kind of transfer");
   add_size(*command, "-b,--block", arguments->block_bytes, 1, kMaxBlockBytes,
-           "Largest message (default 64K, at most 256M)")
+           "Largest message (default 64K, with --json 1M, at most 256M)")
       ->group("Content");
-  command->callback([arguments] {
+  if (kHasJson) {
+    const std::map<std::string, BadLines> choices{{"fail", BadLines::fail}, {"skip", BadLines::skip}};
+    command
+        ->add_option("--bad-lines", arguments->bad_lines,
+                     "With --json: fail (default) or skip, for lines that can't be sent")
+        ->transform(CLI::CheckedTransformer(choices))
+        ->type_name("CHOICE")
+        ->needs("--json")
+        ->group("Content");
+  }
+  command->callback([arguments, command] {
+    if (arguments->json && command->count("--block") == 0) arguments->block_bytes = kJsonBytes;
     // With --stdio the only word is FILE.
     if (arguments->stdio && arguments->file == "-") arguments->file.swap(arguments->name);
     if (arguments->stdio && arguments->name == "-") arguments->name.clear();

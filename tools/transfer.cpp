@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "console.hpp"
+#include "json_lines.hpp"
 #include "options.hpp"
 #include "sluice/base/descriptor.hpp"
 #include "sluice/base/error.hpp"
@@ -48,6 +49,11 @@ void TransferArguments::add_to(CLI::App& command) {
                                      "Go on where an earlier run ended, and wait for a killed " + peer);
   auto* window = add_time(command, "-w,--resume-window", resume_window,
                           "How long to wait for a killed " + peer + " to be run again (default 5m)");
+  if (kHasJson) {
+    command.add_flag("--json", json, "Lines of JSON at both ends, msgpack messages between")
+        ->excludes(resumable)
+        ->group("Content");
+  }
   command.add_flag("--stream")->group("");  // not in the help: every transfer is a port stream
   over_stdio->excludes(others);
   resumable->excludes(over_stdio);

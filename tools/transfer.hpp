@@ -27,6 +27,7 @@ struct TransferArguments {
   std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max();
   bool stdio = false;  // over standard input and output; there is no name
   bool resume = false;
+  bool json = false;  // each message is a value, here as a line of JSON
   std::chrono::nanoseconds resume_window = std::chrono::seconds(300);
 
   /// Adds all but `file` to a command.

@@ -87,4 +87,13 @@ std::string quoted_text(std::string_view text, std::size_t max_bytes) {
   return '"' + escaped(text, max_bytes, "\"\\") + '"' + what_was_cut(text, max_bytes);
 }
 
+bool is_utf8(std::string_view text) noexcept {
+  while (!text.empty()) {
+    const std::size_t bytes = first_character(text).bytes;
+    if (bytes == 0) return false;
+    text.remove_prefix(bytes);
+  }
+  return true;
+}
+
 }  // namespace sluice::base

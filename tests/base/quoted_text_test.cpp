@@ -68,5 +68,12 @@ TEST(QuotedText, EscapesItsQuotes) {
   EXPECT_EQ(quoted_text("abcdef", 3), "\"abc\"... (6 bytes)");
 }
 
+TEST(Utf8, IsToldFromOtherBytes) {
+  for (const std::string text : {"", "plain", "caf\xc3\xa9\x1b", "\xf4\x8f\xbf\xbf"})
+    EXPECT_TRUE(is_utf8(text)) << text;
+  for (const std::string text : {"\xc3", "a\xff", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82"})
+    EXPECT_FALSE(is_utf8(text)) << text;
+}
+
 }  // namespace
 }  // namespace sluice::base

@@ -18,6 +18,9 @@ std::string printable(std::string_view text, std::size_t max_bytes = 1024);
 /// The same in double quotes; quotes and backslashes are escaped, too.
 std::string quoted_text(std::string_view text, std::size_t max_bytes = 128);
 
+/// Whether all of it is UTF-8.
+bool is_utf8(std::string_view text) noexcept;
+
 }  // namespace sluice::base
 
 #pragma GCC visibility pop
