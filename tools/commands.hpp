@@ -12,6 +12,8 @@ CLI::App* add_command(CLI::App& app, const std::string& name, const std::string&
 
 void add_send(CLI::App& app);
 void add_recv(CLI::App& app);
+void add_call(CLI::App& app);
+void add_observe(CLI::App& app);
 void add_keygen(CLI::App& app);
 void add_seal(CLI::App& app);
 void add_open(CLI::App& app);
@@ -21,6 +23,10 @@ void add_rekey(CLI::App& app);
 inline void add_commands(CLI::App& app) {
   add_send(app);
   add_recv(app);
+#ifdef SLUICE_HAS_CODEC
+  add_call(app);
+  add_observe(app);
+#endif
 #ifdef SLUICE_HAS_CRYPTO
   add_keygen(app);
   add_seal(app);

@@ -3,7 +3,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <optional>
+#include <memory>
 #include <thread>
 
 #include "command.hpp"
@@ -82,7 +82,7 @@ TEST_F(Samples, TodosSurviveAKilledServer) {
     while (said(output).find(text) == std::string::npos)
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
   };
-  std::optional<Command> server(serve());
+  std::unique_ptr<Command> server(new Command(serve()));
   EXPECT_EQ(run({"todos", "add", "buy milk"}), "1 to do\n");
   Command watch = start({"todos", "watch"}, "watch");
   Command urgent = start({"todos", "urgent"}, "urgent");
@@ -96,7 +96,7 @@ TEST_F(Samples, TodosSurviveAKilledServer) {
   server->signal(SIGKILL);
   server.reset();
   EXPECT_TRUE(watch.succeeds());
-  server.emplace(serve());
+  server.reset(new Command(serve()));
   EXPECT_EQ(run({"todos", "add", "post it"}), "2 to do\n");
   EXPECT_EQ(run({"todos", "done", "2"}), "1 to do\n");
 }

@@ -20,13 +20,16 @@
 #include "sluice/codec/detail/method.hpp"
 #include "sluice/codec/observable_state.hpp"
 
+namespace sluice::codec {
+class Peer;
+namespace detail {
+struct RegistryState;  // not exported
+}
+}  // namespace sluice::codec
+
 #pragma GCC visibility push(default)
 
 namespace sluice::codec {
-
-namespace detail {
-struct RegistryState;
-}  // namespace detail
 
 class Registry;
 

@@ -19,6 +19,10 @@
 #include "sluice/codec/frame.hpp"
 #include "sluice/ipc/checkpoint/checkpoint.hpp"
 
+namespace sluice::codec::detail {
+class CallTable;  // not exported
+}
+
 #pragma GCC visibility push(default)
 
 namespace sluice::codec::detail {
