@@ -20,6 +20,9 @@ class BlockingDescriptor {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof address;
     auto* const any = reinterpret_cast<sockaddr*>(&address);
+    const int little = 4096;
+    ::setsockopt(listener_.get(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDBUF, &little, sizeof little);
     ::bind(listener_.get(), any, size);
     ::listen(listener_.get(), 1);
     ::getsockname(listener_.get(), any, &size);

@@ -1,6 +1,7 @@
 // Peers that send a descriptor whose close blocks: nobody but a thread made for it waits there.
 #include "blocking_descriptor.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -8,7 +9,9 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <functional>
+#include <list>
 #include <optional>
 #include <string>
 #include <thread>
@@ -132,6 +135,47 @@ TEST_F(BlockingClose, OfARefusedUsersDescriptorsHoldsUpNoListener) {
   for (int i = 0; i < 1000 && refused == 0; ++i) EXPECT_FALSE(listener.accept_for(10ms));
   EXPECT_EQ(refused, 1);
   expect_served(listener);
+}
+
+// As many as may be closed at once: whoever causes them doesn't use up our descriptors and threads.
+TEST_F(BlockingClose, OfAsManyDescriptorsAsMayBeClosedStopsTheTakingInOfClients) {
+  constexpr std::size_t kPackets = 32;  // and so many clients may wait that have said nothing
+  constexpr std::size_t kEach = 8;
+  static_assert(kPackets * kEach == base::kMostClosedAside);
+  Listener listener = listen(path_);
+  ProcessSignal admitted;
+  ChildProcess child([&] {
+    std::list<BlockingDescriptor> blocking(kPackets);
+    std::vector<PacketSocket> clients;
+    for (std::size_t i = 0; i < kPackets; ++i) clients.push_back(connect_raw());
+    done_.notify();
+    admitted.wait();
+    const Descriptor harmless(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    auto client = clients.begin();
+    for (BlockingDescriptor& first : blocking) {
+      std::vector<int> descriptors(kEach, harmless.get());
+      descriptors.front() = first.get();  // the others wait behind it
+      client++->send(encode_packet(Hello{}), descriptors, soon());
+      first.let_go();  // on its way it is the victim's to close
+    }
+    stand_still();
+  });
+  done_.wait();
+  EXPECT_FALSE(listener.accept_for(200ms));
+  admitted.notify();
+  done_.wait();
+  for (int i = 0; i < 1000 && base::closed_aside() < base::kMostClosedAside; ++i)
+    EXPECT_FALSE(listener.accept_for(10ms));
+  EXPECT_EQ(base::closed_aside(), base::kMostClosedAside);
+
+  ChildProcess next([this] { EXPECT_EQ(sluice::connect(path_).post_message({}), Status::ok); });
+  EXPECT_FALSE(listener.accept_for(500ms));
+  EXPECT_TRUE(throws(errc::timed_out, "still being closed",
+                     [this] { (void)sluice::connect(path_, {.timeout = 20ms}); }));
+  child.signal(SIGKILL);  // which lets every close go
+  std::optional<Port> port = listener.accept_for(20s);
+  ASSERT_TRUE(port);
+  EXPECT_TRUE(port->receive());
 }
 
 // As before Linux 6.16, where descriptors come in before anybody has accepted.
