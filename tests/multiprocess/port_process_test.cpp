@@ -12,6 +12,7 @@
 
 #include "open_descriptors.hpp"
 #include "running_threads.hpp"
+#include "session_parts.hpp"
 #include "sluice/base/error.hpp"
 #include "throws.hpp"
 #include "two_processes.hpp"
@@ -196,6 +197,37 @@ TEST_F(PortBetweenProcesses, LeavesNoDescriptorThreadOrFileBehind) {
   EXPECT_TRUE(threads_become("sluice-watch", 0));
   EXPECT_TRUE(threads_become("sluice-deliver", 0));
   EXPECT_TRUE(std::filesystem::is_empty(channel_.directory()));
+}
+
+// What docs/sizing.md says.
+TEST_F(PortBetweenProcesses, CostsTheDescriptorsAndThreadsThatAreStated) {
+  const auto before = open_descriptors();
+  Listener listener = listen(channel_.path());
+  EXPECT_EQ(open_descriptors() - before, 3U);
+  const ChildProcess first = connecting_child(channel_, echo);
+  Port port = listener.accept();
+  EXPECT_EQ(open_descriptors() - before, 3U + 4U + 2U) << "the first port of the process";
+  const ChildProcess second = connecting_child(channel_, echo);
+  const Port next = listener.accept();
+  EXPECT_EQ(open_descriptors() - before, 3U + 4U + 2U + 4U);
+  EXPECT_TRUE(threads_become("sluice-watch", 1));
+  port.start();
+  EXPECT_EQ(open_descriptors() - before, 3U + 4U + 2U + 4U);
+  EXPECT_TRUE(threads_become("sluice-deliver", 1));
+}
+
+TEST_F(PortBetweenProcesses, OfASessionCostsTheDescriptorsAndThreadsThatAreStated) {
+  for (const Role role : {Role::host, Role::join}) {
+    const auto before = open_descriptors();
+    const ChildProcess peer([&] {
+      Port port = open_session(other(role), channel_.path(), {});
+      echo(port);
+    });
+    const Port port = open_session(role, channel_.path(), {});
+    EXPECT_EQ(open_descriptors() - before, role == Role::host ? 7U : 5U);
+    EXPECT_TRUE(threads_become("sluice-session", 1));
+    EXPECT_TRUE(threads_become("sluice-watch", 0));
+  }
 }
 
 TEST_F(PortBetweenProcesses, TakesOverAfterBothWereKilled) {
