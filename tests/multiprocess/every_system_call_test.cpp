@@ -100,14 +100,16 @@ bool streams(const std::string& path, std::chrono::nanoseconds patience) {
   return true;
 }
 
-void takes_stream(const std::string& path) {
-  Listener listener = listen(path, {.port = kSmall});
-  Port port = listener.accept();
+bool takes_stream(const std::string& path, std::chrono::nanoseconds patience) {
+  Listener listener = listen(path, {.port = kSmall, .handshake_timeout = patience});
+  std::optional<Port> port = listener.accept_for(patience);
+  if (!port) return false;
   std::size_t next = 0;
-  for (const auto block : receive_port_stream(port)) {
+  for (const auto block : receive_port_stream(*port, {.idle_timeout = patience})) {
     const std::string_view got(reinterpret_cast<const char*>(block.data()), block.size());
     if (next == kBlocks.size() || got != kBlocks.at(next++)) ::_exit(10);
   }
+  return next == kBlocks.size();
 }
 
 const Scene kScenes[] = {
@@ -117,7 +119,8 @@ const Scene kScenes[] = {
      [](const std::string& path) { answers(Role::join, path); }},
     {"Joining", [](const std::string& path, auto patience) { return resumes(Role::join, path, patience); },
      [](const std::string& path) { answers(Role::host, path); }},
-    {"Streaming", streams, takes_stream},
+    {"Streaming", streams, [](const std::string& path) { (void)takes_stream(path, kPatient); }},
+    {"TakingAStream", takes_stream, [](const std::string& path) { (void)streams(path, kPatient); }},
 };
 
 /// Beside the acting process: a counterpart that comes again whenever it fails.
