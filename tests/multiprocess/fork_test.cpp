@@ -193,6 +193,11 @@ TEST_F(InheritedPorts, PortsInEveryStateRefuseEveryCallAndAreLeftAlone) {
   ASSERT_EQ(handling.first.post_message("handled"), Status::ok);
   inside.get_future().wait();
 
+  // To destroy what a thread waits for would never end.
+  auto& awaited = make();
+  std::thread waiter([&] { EXPECT_EQ(awaited.second.wait_closed(), Status::closed); });
+  std::this_thread::sleep_for(20ms);  // until it waits; every moment is right
+
   make().first.close();
 
   in_a_child([&] {
@@ -225,6 +230,8 @@ TEST_F(InheritedPorts, PortsInEveryStateRefuseEveryCallAndAreLeftAlone) {
       EXPECT_EQ(first.receive().text(), "still there");
     }
   }
+  awaited.first.close();
+  waiter.join();
 }
 
 TEST_F(InheritedPorts, PortsOverDescriptorsRefuseEveryCallAndAreLeftAlone) {
