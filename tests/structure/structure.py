@@ -34,6 +34,8 @@ ARROWS = {
 }
 LIBRARIES = ["base", "ring", "ipc", "crypto", "codec"]
 SOURCES = {".hpp", ".cpp", ".h"}
+# A user's program may be built in another way than the library: a function that is inlined there must be the same.
+BUILD_DEPENDENT = re.compile(r"\bassert\s*\(|<cassert>|\bNDEBUG\b|__OPTIMIZE__")
 NOT_IN_PUBLIC_HEADERS = ("boost/", "openssl/", "nlohmann/", "sodium", "fmt/", "CLI/")
 OTHERS_NAMESPACES = {"codec": r"|msgpack|adaptor"}  # msgpack-cxx learns a type by a specialisation there
 LONGEST_LINE = 120
@@ -157,6 +159,9 @@ def public_headers(project):
                 yield path, number, f'a public header includes "{header}", which is not public'
             if header.startswith(NOT_IN_PUBLIC_HEADERS):
                 yield path, number, f"a public header includes <{header}>, which users need not have"
+        for number, line in lines_of(path):
+            if found := BUILD_DEPENDENT.search(line):
+                yield path, number, f"a public header has {found[0]}, which depends on how a program is built"
 
 
 def rooms(project):

@@ -84,6 +84,11 @@ class Structure(unittest.TestCase):
                    "<boost/crc.hpp>, which users need not have",
                    {"ring/include/sluice/ring/region.hpp": "#include <boost/crc.hpp>\n"})
 
+    def test_a_public_header_that_checks_in_some_builds_only(self):
+        self.finds("public_headers", "ring/include/sluice/ring/region.hpp:2: a public header has assert(, which "
+                   "depends on how a program is built",
+                   {"ring/include/sluice/ring/region.hpp": "static_assert(true);\ninline void f() { assert(true); }\n"})
+
     def test_a_room_without_arrows(self):
         self.finds("rooms", "attic/include:1: attic is not in the table of arrows, tests/structure/structure.py",
                    {"attic/include/sluice/attic/frame.hpp": "\n"})
