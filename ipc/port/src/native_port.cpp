@@ -14,62 +14,58 @@
 namespace sluice {
 namespace ipc {
 
-class NativePortImpl final {
+class NativePortImpl final : public DeliverySource {
+  // Of the delivering thread: a message that was read and not delivered yet.
+  std::span<const std::byte> message_;
+  bool waiting_ = false;
+
  public:
   NativePortImpl(Descriptor input, Descriptor output, NativeChannel::Framing framing,
                  const NativePortOptions& options)
-      : channel_(std::move(input), std::move(output), framing, options), delivery_({}) {}
-
-  const base::OwnerProcess& owner() const noexcept { return owner_; }
-  NativeChannel& channel() noexcept { return channel_; }
-  const NativeChannel& channel() const noexcept { return channel_; }
-  Delivery<NativePortImpl>& delivery() noexcept { return delivery_; }
+      : channel(std::move(input), std::move(output), framing, options) {}
 
   static NativePort make_port(std::shared_ptr<NativePortImpl> impl) noexcept {
     return NativePort(std::move(impl));
   }
 
-  void close() noexcept {
-    channel_.close();
-    delivery_.interrupt();
+  void close() noexcept override {
+    channel.close();
+    delivery.interrupt();
   }
 
   void check_may_deliver(const char* call) {
-    if (delivery_.started() || !channel_.being_read()) return;
+    if (delivery.started() || !channel.being_read()) return;
     throw error(errc::misuse, std::string(call) + " on a port while a thread waits in receive()");
   }
 
   Message receive(const Deadline* deadline) {
-    if (delivery_.started()) return Message::none(Status::misuse);
+    if (delivery.started()) return Message::none(Status::misuse);
     std::span<const std::byte> bytes;
-    const Status status = channel_.read(bytes, deadline);
+    const Status status = channel.read(bytes, deadline);
     return status == Status::ok ? Message::kept_by_port(bytes) : Message::none(status);
   }
 
   // What delivery asks for.
 
-  Status wait_for_message() {
-    if (channel_.closed_here()) return Status::closed;  // nobody will set a handler for what waits
+  Status wait_for_message() override {
+    if (channel.closed_here()) return Status::closed;  // nobody will set a handler for what waits
     if (waiting_) return Status::ok;
-    const Status status = channel_.read(message_, &kNoDeadline);
+    const Status status = channel.read(message_, &kNoDeadline);
     waiting_ = status == Status::ok;
     return status;
   }
+  Status deliver_messages(Delivery& to) override { return to.call_handler_for_each_message(*this); }
   ReadResult next_message() {
-    const Status status = std::exchange(waiting_, false) ? Status::ok : channel_.read(message_, nullptr);
+    const Status status = std::exchange(waiting_, false) ? Status::ok : channel.read(message_, nullptr);
     return {status, {status == Status::ok ? message_ : std::span<const std::byte>(), 0}};
   }
   void release(ring::Sequence /*sequence*/) noexcept {}  // the bytes lie in the channel's buffer
-  std::string failure_text() const { return channel_.failure_text(); }
-  void note_failure(std::string text) { channel_.note_failure(std::move(text)); }
+  std::string failure_text() const override { return channel.failure_text(); }
+  void note_failure(std::string text) override { channel.note_failure(std::move(text)); }
 
- private:
-  const base::OwnerProcess owner_;
-  NativeChannel channel_;
-  // Of the delivering thread: a message that was read and not delivered yet.
-  std::span<const std::byte> message_;
-  bool waiting_ = false;
-  Delivery<NativePortImpl> delivery_;
+  const base::OwnerProcess owner;
+  NativeChannel channel;
+  Delivery delivery{*this, {}};  // last: its thread uses the rest
 };
 
 }  // namespace ipc
@@ -105,20 +101,20 @@ NativePort::~NativePort() {
 
 void NativePort::finish() noexcept {
   if (!impl_) return;
-  if (impl_->owner().inherited()) return ipc::leave_to_parent(std::move(impl_));
+  if (impl_->owner.inherited()) return ipc::leave_to_parent(std::move(impl_));
   impl_->close();
-  impl_->delivery().finish();
+  impl_->delivery.finish();
 }
 
 /// ok, or why no call does anything.
 Status NativePort::may_use() const noexcept {
   if (!impl_) return Status::closed;
-  return impl_->owner().inherited() ? Status::forked : Status::ok;
+  return impl_->owner.inherited() ? Status::forked : Status::ok;
 }
 
 /// Throws errc::misuse in a forked child.
 bool NativePort::connected() const {
-  if (impl_) impl_->owner().check("a port");
+  if (impl_) impl_->owner.check("a port");
   return impl_ != nullptr;
 }
 
@@ -128,35 +124,35 @@ Status NativePort::post_message(BytesOrText message) {
 Status NativePort::post_parts_until(std::span<const std::byte> head, std::span<const std::byte> body,
                                     Deadline deadline) {
   const Status may = may_use();
-  return may == Status::ok ? impl_->channel().write(head, body, deadline) : may;
+  return may == Status::ok ? impl_->channel.write(head, body, deadline) : may;
 }
 
 MessageHandler NativePort::on_message(MessageHandler handler) {
-  return connected() ? impl_->delivery().on_message(std::move(handler)) : MessageHandler();
+  return connected() ? impl_->delivery.on_message(std::move(handler)) : MessageHandler();
 }
 ErrorHandler NativePort::on_error(ErrorHandler handler) {
-  return connected() ? impl_->delivery().on_error(std::move(handler)) : ErrorHandler();
+  return connected() ? impl_->delivery.on_error(std::move(handler)) : ErrorHandler();
 }
 CloseHandler NativePort::on_close(CloseHandler handler) {
-  return connected() ? impl_->delivery().on_close(std::move(handler)) : CloseHandler();
+  return connected() ? impl_->delivery.on_close(std::move(handler)) : CloseHandler();
 }
 void NativePort::start() {
   if (!connected()) return;
   impl_->check_may_deliver("start()");
-  impl_->delivery().start(impl_);
+  impl_->delivery.start(impl_);
 }
 Status NativePort::run() {
   if (!connected()) return Status::closed;
   const std::shared_ptr<ipc::NativePortImpl> kept = impl_;  // a handler may destroy this
   kept->check_may_deliver("run()");
-  return kept->delivery().run(kept);
+  return kept->delivery.run();
 }
 void NativePort::close() noexcept {
   if (may_use() == Status::ok) impl_->close();
 }
 
 bool NativePort::is_open() const noexcept {
-  return may_use() == Status::ok && impl_->channel().end() == Status::ok;
+  return may_use() == Status::ok && impl_->channel.end() == Status::ok;
 }
 std::string NativePort::failure_text() const {
   // The lock may have been held when the process was forked.
@@ -164,7 +160,7 @@ std::string NativePort::failure_text() const {
   return impl_ ? impl_->failure_text() : std::string();
 }
 bool NativePort::can_receive() const noexcept {
-  return may_use() != Status::ok || !impl_->delivery().started();
+  return may_use() != Status::ok || !impl_->delivery.started();
 }
 Message NativePort::try_receive() {
   const Status may = may_use();

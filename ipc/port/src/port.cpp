@@ -57,7 +57,7 @@ void Port::start() {
   // Before the thread begins: a handler may destroy this.
   ipc::PortCore* const before = receiver_.exchange(&ipc::delivering_core());
   try {
-    impl_->start();
+    impl_->delivery().start(impl_);
   } catch (...) {
     receiver_ = before;
     throw;
@@ -68,7 +68,7 @@ Status Port::run() {
   impl_->check_may_deliver("run()");
   receiver_ = &ipc::delivering_core();
   const std::shared_ptr<ipc::PortImpl> kept = impl_;  // a handler may destroy this
-  return kept->run();
+  return kept->delivery().run();
 }
 Status Port::wait_closed(Deadline deadline) {
   return impl_ ? impl_->wait_closed(deadline) : Status::closed;

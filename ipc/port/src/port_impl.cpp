@@ -17,7 +17,7 @@ PortImpl::PortImpl(Connection&& connection, const PortOptions& options, const ri
       ring_bytes_(connection_.own.view().header.capacity),
       strategy_(options.wait.strategy),
       polls_for_next_(options.executor == nullptr),
-      delivery_(options.executor) {}
+      delivery_(*this, options.executor) {}
 
 PortImpl::~PortImpl() = default;
 
@@ -110,6 +110,10 @@ Status PortImpl::wait_for_message() noexcept {
     status = wait_to_read(Status::would_block, &kNoDeadline);
   } while (status == Status::ok && !consumer_.record_ready());
   return status;
+}
+
+Status PortImpl::deliver_messages(Delivery& delivery) {
+  return delivery.call_handler_for_each_message(*this);
 }
 
 std::string PortImpl::failure_text() const {

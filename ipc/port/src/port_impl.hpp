@@ -29,7 +29,7 @@ struct Connection {
 };
 
 /// Life cycle: watch() right after construction; close() by either side or the peer's end; destruction.
-class PortImpl : public PortCore, public std::enable_shared_from_this<PortImpl> {
+class PortImpl : public PortCore, public DeliverySource, public std::enable_shared_from_this<PortImpl> {
  public:
   PortImpl(Connection connection, const PortOptions& options);
   PortImpl(Connection&& connection, const PortOptions& options, const ring::ConsumerStart& start);
@@ -45,16 +45,14 @@ class PortImpl : public PortCore, public std::enable_shared_from_this<PortImpl> 
   /// Throws errc::misuse in a forked child, under a strategy that never waits, and while messages are
   /// received by calls.
   void check_may_deliver(const char* call) const;
-  void start() { delivery_.start(shared_from_this()); }
-  Status run() { return delivery_.run(shared_from_this()); }
   Status wait_closed(Deadline deadline);
-  void close() noexcept;
+  void close() noexcept override;
   bool is_open() const noexcept { return producer_.gate().final_reason() == Status::ok; }
   using PortCore::inherited;
   /// Throws errc::misuse in a forked child: locks and threads are the parent's.
   void check_not_inherited(const char* call) const;
 
-  Delivery<PortImpl>& delivery() noexcept { return delivery_; }
+  Delivery& delivery() noexcept { return delivery_; }
   virtual ring::HistoryReader history() const noexcept;
   virtual PeerIdentity peer() const noexcept;
   /// Of a session that can be resumed; nothing for other ports.
@@ -64,7 +62,8 @@ class PortImpl : public PortCore, public std::enable_shared_from_this<PortImpl> 
   PortStatistics statistics() const noexcept;
 
   // What delivery asks for.
-  Status wait_for_message() noexcept;
+  Status wait_for_message() noexcept override;
+  Status deliver_messages(Delivery& delivery) override;
   ReadResult next_message() noexcept {
     ReadResult message = read(nullptr);
     // The next message of a conversation comes soon: polling for it here saves the way out of the handler's
@@ -74,8 +73,8 @@ class PortImpl : public PortCore, public std::enable_shared_from_this<PortImpl> 
     return message;
   }
   using PortCore::release;
-  std::string failure_text() const;
-  void note_failure(std::string text) noexcept;
+  std::string failure_text() const override;
+  void note_failure(std::string text) noexcept override;
 
  protected:
   void end_waits(Status reason) noexcept;
@@ -99,7 +98,7 @@ class PortImpl : public PortCore, public std::enable_shared_from_this<PortImpl> 
   std::shared_ptr<PortImpl> kept_for_claim_;  // this, if the port went before its claim
   mutable std::mutex failure_mutex_;
   std::string failure_text_;  // under failure_mutex_
-  Delivery<PortImpl> delivery_;
+  Delivery delivery_;
   Watch watch_;  // last: ends first, and with it the last caller from another thread
 };
 
