@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -30,11 +31,11 @@ class AnyPort {
 
   template <typename P>
   requires(MessagePortLike<P> && !std::same_as<P, AnyPort>) explicit AnyPort(P port)
-      : self_(std::make_unique<Model<P, P>>(std::move(port))) {}
+      : self_(std::make_unique<ModelOf<P, P>>(std::move(port))) {}
 
   template <MessagePortLike P>
   static AnyPort borrow(P& port) {
-    return AnyPort(std::make_unique<Model<P, P&>>(port));
+    return AnyPort(std::make_unique<ModelOf<P, P&>>(port));
   }
 
   Status post_message(BytesOrText message) {
@@ -90,15 +91,15 @@ class AnyPort {
     virtual void close() = 0;
     virtual bool is_open() const = 0;
     virtual std::string failure_text() const = 0;
-    virtual bool can_receive() const = 0;
-    virtual Message try_receive() = 0;
-    virtual Message receive_until(Deadline deadline) = 0;
-    virtual bool polls_cheaply() const = 0;
+    virtual bool can_receive() const { return false; }
+    virtual Message try_receive() { return Message::none(Status::would_block); }
+    virtual Message receive_until(Deadline /*deadline*/) { return Message::none(Status::would_block); }
+    virtual bool polls_cheaply() const { return false; }
   };
 
   /// Held is P or P&.
   template <typename P, typename Held>
-  struct Model final : Interface {
+  struct Model : Interface {
     explicit Model(Held held) : port(static_cast<Held&&>(held)) {}
     Status post_message(std::span<const std::byte> message) override { return port.post_message(message); }
     Status post_parts_until(std::span<const std::byte> head, std::span<const std::byte> body,
@@ -124,27 +125,16 @@ class AnyPort {
         return {};
       }
     }
-    bool can_receive() const override {
-      if constexpr (PullPort<P>) {
-        return port.can_receive();
-      } else {
-        return false;
-      }
-    }
-    Message try_receive() override {
-      if constexpr (PullPort<P>) {
-        return port.try_receive();
-      } else {
-        return Message::none(Status::would_block);
-      }
-    }
-    Message receive_until([[maybe_unused]] Deadline deadline) override {
-      if constexpr (PullPort<P>) {
-        return port.receive_until(deadline);
-      } else {
-        return Message::none(Status::would_block);
-      }
-    }
+    Held port;
+  };
+
+  template <typename P, typename Held>
+  struct PullModel final : Model<P, Held> {
+    using Model<P, Held>::Model;
+    using Model<P, Held>::port;
+    bool can_receive() const override { return port.can_receive(); }
+    Message try_receive() override { return port.try_receive(); }
+    Message receive_until(Deadline deadline) override { return port.receive_until(deadline); }
     bool polls_cheaply() const override {
       if constexpr (requires { port.polls_cheaply(); }) {
         return port.polls_cheaply();
@@ -152,9 +142,10 @@ class AnyPort {
         return false;
       }
     }
-
-    Held port;
   };
+
+  template <typename P, typename Held>
+  using ModelOf = std::conditional_t<PullPort<P>, PullModel<P, Held>, Model<P, Held>>;
 
   explicit AnyPort(std::unique_ptr<Interface> self) noexcept : self_(std::move(self)) {}
 
