@@ -1,6 +1,7 @@
 #include "resumption.hpp"
 
 #include <atomic>
+#include <functional>
 #include <string>
 
 #include "sluice/base/detail/file_io.hpp"
@@ -27,18 +28,21 @@ ring::HistoryReader reader_of(const ring::PeerView& ring, Deadline deadline) {
   return reader;
 }
 
-ring::RecordPlace place_of(const ring::PeerView& ring, ring::Position released, Deadline deadline) {
+/// Where `seek(reader)` leads: to `what`.
+template <typename Seek>
+ring::RecordPlace find(const ring::PeerView& ring, Deadline deadline, const char* what, Seek seek) {
   ring::HistoryReader reader = reader_of(ring, deadline);
-  const Status status = reader.seek_position(released);
-  if (status != Status::ok) refuse_region("the record at the released position", status);
+  if (const Status status = seek(reader); status != Status::ok) refuse_region(what, status);
   return reader.place();
 }
 
+ring::RecordPlace place_of(const ring::PeerView& ring, ring::Position released, Deadline deadline) {
+  return find(ring, deadline, "the record at the released position",
+              [released](ring::HistoryReader& reader) { return reader.seek_position(released); });
+}
+
 ring::RecordPlace end_of(const ring::PeerView& ring, Deadline deadline) {
-  ring::HistoryReader reader = reader_of(ring, deadline);
-  const Status status = reader.seek_end();
-  if (status != Status::ok) refuse_region("records up to the tail", status);
-  return reader.place();
+  return find(ring, deadline, "records up to the tail", std::mem_fn(&ring::HistoryReader::seek_end));
 }
 
 /// The first record that stays readable until something new is released.
@@ -62,23 +66,17 @@ Start start_behind(ring::Sequence handled, const ring::PeerView& ring, const rin
                 "resuming a session: expected a checkpoint of at most message " +
                     std::to_string(end.sequence - 1) + ", got " + std::to_string(handled));
   }
-  if (!before(wanted, released.sequence)) {
-    ring::HistoryReader reader = reader_of(ring, deadline);
-    if (const Status status = reader.seek(wanted); status != Status::ok)
-      refuse_region("the record behind the checkpoint", status);
-    return {{reader.place(), reader.place().position, wanted}, {}};
+  const bool again = before(wanted, released.sequence);
+  if (again) {
+    const ring::RecordPlace kept = first_kept(ring, released.position, deadline);
+    if (before(wanted, kept.sequence)) {
+      return {{kept, released.position, kept.sequence},
+              {{.state = SessionState::gap, .first = wanted, .last = kept.sequence - 1}}};
+    }
   }
-  const ring::RecordPlace kept = first_kept(ring, released.position, deadline);
-  if (before(wanted, kept.sequence)) {
-    SessionEvent gap{.state = SessionState::gap};
-    gap.first = wanted;
-    gap.last = kept.sequence - 1;
-    return {{kept, released.position, kept.sequence}, {gap}};
-  }
-  ring::HistoryReader reader = reader_of(ring, deadline);
-  if (const Status status = reader.seek(wanted); status != Status::ok)
-    refuse_region("the record behind the checkpoint", status);
-  return {{reader.place(), released.position, wanted}, {}};
+  const ring::RecordPlace next = find(ring, deadline, "the record behind the checkpoint",
+                                      [wanted](ring::HistoryReader& reader) { return reader.seek(wanted); });
+  return {{next, again ? released.position : next.position, wanted}, {}};
 }
 
 }  // namespace
@@ -93,10 +91,8 @@ Start find_start(const ring::PeerView& ring, ring::Position released_position, c
   } else if (checkpoint) {
     start.events.push_back({.state = SessionState::restarted});
   }
-  SessionEvent resumed{.state = SessionState::resumed};
-  resumed.first = start.consumer.next.sequence;
-  resumed.last = end.sequence - 1;
-  start.events.push_back(resumed);
+  start.events.push_back(
+      {.state = SessionState::resumed, .first = start.consumer.next.sequence, .last = end.sequence - 1});
   return start;
 }
 
