@@ -3,9 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstdio>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,16 +30,9 @@ std::string file_name(std::string_view key) {
 }
 
 Descriptor open_private_directory(const fs::path& path) {
-  const std::string what = "checkpoint directory " + base::quoted_text(path.native());
   Descriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  struct stat info {};
-  if (!directory || ::fstat(directory.get(), &info) != 0) throw_errno(what);
-  if (info.st_uid != ::geteuid() && info.st_uid != 0)
-    throw error(errc::unsafe_place, what + " belongs to user " + std::to_string(info.st_uid));
-  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-    throw error(errc::unsafe_place,
-                what + " can be written by others: its mode is " + base::octal(info.st_mode));
-  }
+  if (!directory) throw_errno("checkpoint directory " + base::quoted_text(path.native()));
+  base::check_safe_directory(directory.get(), path, ::geteuid(), base::OthersMay::read);
   base::AtomicFile::remove_leftovers(directory.get(), kSuffix);
   return directory;
 }

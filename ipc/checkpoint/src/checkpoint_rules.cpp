@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstddef>
 #include <ctime>
 #include <string>
@@ -20,26 +21,17 @@ namespace {
 using std::chrono::nanoseconds;
 using std::chrono::system_clock;
 
-unsigned hex_digit(char c) noexcept {
-  if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
-  if (c >= 'a' && c <= 'f') return static_cast<unsigned>(c - 'a') + 10;
-  return 16;
-}
-
 // A UUID in text form. Where /proc isn't there, all zero: then reboots aren't told apart by it, but a reboot
 // still shows in a `since_boot` that has become smaller.
 std::array<std::uint8_t, 16> read_boot_id() {
   std::array<std::uint8_t, 16> id{};
+  std::array<char, 36> buffer{};
   const Descriptor file(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
-  std::array<char, 64> text{};
-  const ssize_t bytes = file ? ::read(file.get(), text.data(), text.size()) : 0;
-  std::size_t digits = 0;
-  for (ssize_t i = 0; i < bytes && digits < 2 * id.size(); ++i) {
-    const unsigned digit = hex_digit(text[static_cast<std::size_t>(i)]);
-    if (digit > 15) continue;
-    id[digits / 2] = static_cast<std::uint8_t>(unsigned{id[digits / 2]} << 4U | digit);
-    ++digits;
-  }
+  if (!file || ::read(file.get(), buffer.data(), buffer.size()) != std::ssize(buffer)) return id;
+  std::string digits(buffer.begin(), buffer.end());
+  std::erase(digits, '-');
+  for (std::size_t i = 0; i < id.size() && 2 * i + 2 <= digits.size(); ++i)
+    std::from_chars(&digits[2 * i], &digits[2 * i] + 2, id[i], 16);
   return id;
 }
 
