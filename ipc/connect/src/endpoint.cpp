@@ -15,7 +15,6 @@
 #include "reception.hpp"
 #include "sluice/base/detail/event.hpp"
 #include "sluice/base/detail/fork_generation.hpp"
-#include "sluice/base/detail/wait_for_events.hpp"
 #include "sluice/base/detail/with_error_code.hpp"
 
 namespace sluice {
@@ -53,7 +52,7 @@ class Listener::Impl {
       if (stop_.is_set()) throw error(connect_errc::closed, "the listener at " + path() + " was closed");
       if (reception_.advance()) return std::exchange(port_, std::nullopt);
       if (std::chrono::steady_clock::now() >= deadline) return std::nullopt;
-      wait_for_events(deadline);
+      reception_.wait({{stop_.fd(), POLLIN, 0}}, deadline);
     }
   }
 
@@ -91,12 +90,6 @@ class Listener::Impl {
       throw;
     }
     port_ = ipc::PortImpl::make_port(impl);
-  }
-
-  void wait_for_events(Deadline deadline) {
-    std::vector<pollfd> polled{{stop_.fd(), POLLIN, 0}};
-    reception_.wait_for(polled, deadline);
-    base::wait_for_any_event(polled, deadline);
   }
 
   const base::OwnerProcess owner_;

@@ -112,7 +112,7 @@ void Reception::refuse(const base::PeerSocket& client, const error& why) const {
   rules_.on_failed(why, Handshake::Step::hello);
 }
 
-void Reception::wait_for(std::vector<pollfd>& polled, Deadline& deadline) {
+void Reception::wait(std::vector<pollfd> polled, Deadline deadline) {
   for (const auto& handshake : handshakes_) {
     polled.push_back({handshake->fd(), POLLIN, 0});
     deadline = std::min(deadline, handshake->deadline());
@@ -123,13 +123,13 @@ void Reception::wait_for(std::vector<pollfd>& polled, Deadline& deadline) {
     polled.push_back({newcomer.socket.get(), POLLIN, 0});
     deadline = std::min(deadline, newcomer.silent_until);
   }
-  if (socket_ == nullptr) return;
-  const Deadline admission = next_admission(oldest_silent());
+  const Deadline admission = socket_ == nullptr ? kNoDeadline : next_admission(oldest_silent());
   if (steady_clock::now() < admission) {
     deadline = std::min(deadline, admission);
   } else {
     polled.push_back({socket_->fd(), POLLIN, 0});
   }
+  base::wait_for_any_event(polled, deadline);
 }
 
 }  // namespace sluice::ipc

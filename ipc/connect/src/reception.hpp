@@ -51,8 +51,8 @@ class Reception {
   /// Goes on as far as the packets and clients that have come allow; true as soon as one connection stands.
   bool advance();
 
-  /// Adds what is to be waited for before the next advance().
-  void wait_for(std::vector<pollfd>& polled, Deadline& deadline);
+  /// Waits until the next advance() may get on, or something comes for `polled`, or the deadline passes.
+  void wait(std::vector<pollfd> polled, Deadline deadline);
 
  private:
   struct Newcomer {

@@ -1,6 +1,5 @@
 #include "sluice/ipc/connect/session.hpp"
 
-#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,7 +13,6 @@
 #include "session_port.hpp"
 #include "sluice/base/detail/quoted_text.hpp"
 #include "sluice/base/detail/safe_directory.hpp"
-#include "sluice/base/detail/wait_for_events.hpp"
 #include "sluice/base/detail/with_error_code.hpp"
 
 namespace sluice {
@@ -83,10 +81,7 @@ ipc::Opened wait_for_peer(ipc::ListeningSocket& listener, const ipc::Plan& plan,
         throw error(refused->code(), nobody + ": " + refused->detail());
       throw error(errc::timed_out, nobody + "; refused: " + refused->what());
     }
-    std::vector<pollfd> polled;
-    Deadline until = reception.idle() ? deadline : kNoDeadline;
-    reception.wait_for(polled, until);
-    base::wait_for_any_event(polled, until);
+    reception.wait({}, reception.idle() ? deadline : kNoDeadline);
   }
   return std::move(*opened);
 }

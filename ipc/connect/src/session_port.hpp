@@ -7,7 +7,6 @@
 #pragma once
 
 #include <condition_variable>
-#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -56,7 +55,6 @@ class SessionPort final : public PortImpl {
   void run() noexcept;
   void step();
   void wait_for_something();
-  bool stopped() const noexcept;
   void look_at_peer();
   bool peer_hung_up();
   void peer_ended();

@@ -55,7 +55,7 @@ void SessionPort::run() noexcept {
   const CancellationOff no_cancellation;
   try {
     if (!connected_) peer_ended();
-    while (!ended_ && !stopped()) step();
+    while (!ended_ && !place_.stop.is_set()) step();
   } catch (const std::exception& failure) {
     note_failure(std::string("the session's thread failed: ") + failure.what());
     if (!ended_) end(Status::broken, failure.what());
@@ -77,7 +77,7 @@ void SessionPort::tell_closed_here() {
 
 void SessionPort::step() {
   wait_for_something();
-  if (stopped()) return;
+  if (place_.stop.is_set()) return;
   if (connected_) look_at_peer();
   try {
     if (!ended_) reception_.advance();
@@ -92,10 +92,6 @@ void SessionPort::step() {
   }
 }
 
-bool SessionPort::stopped() const noexcept {
-  return place_.stop.is_set();
-}
-
 void SessionPort::wait_for_something() {
   std::vector<pollfd> polled{{place_.stop.fd(), POLLIN, 0}};
   Deadline deadline = kNoDeadline;
@@ -105,8 +101,7 @@ void SessionPort::wait_for_something() {
   } else if (reception_.idle()) {
     deadline = place_.listener ? keep_until_ : std::min(keep_until_, connect_again_);
   }
-  reception_.wait_for(polled, deadline);
-  base::wait_for_any_event(polled, deadline);
+  reception_.wait(std::move(polled), deadline);
 }
 
 // The present peer.
@@ -174,10 +169,7 @@ SessionEvent SessionPort::resumed_with(const ring::PeerView& fresh) const {
       connection_.own.view().control->release.released.load(std::memory_order_relaxed);
   const WaitingMessages waiting =
       waiting_messages(fresh, released, deadline_in(plan_.options.handshake_timeout));
-  SessionEvent event{.state = SessionState::resumed};
-  event.first = waiting.first;
-  event.last = waiting.last;
-  return event;
+  return {.state = SessionState::resumed, .first = waiting.first, .last = waiting.last};
 }
 
 // The next one.
