@@ -5,6 +5,7 @@
 
 #include "sluice/base/detail/quoted_text.hpp"
 #include "sluice/ipc/connect/connect_error.hpp"
+#include "sluice/ipc/port/message_content.hpp"
 #include "sluice/ring/error.hpp"
 
 namespace sluice::ipc {
@@ -34,9 +35,8 @@ static_assert(sizeof(RefusalHead) == 16);
                                             std::to_string(head.text_bytes) + " bytes and has " +
                                             std::to_string(text.size()));
   }
-  const std::string words(reinterpret_cast<const char*>(text.data()), text.size());
   throw error(head.code == kOtherVersion ? connect_errc::bad_version : connect_errc::refused,
-              "the peer refused: " + base::quoted_text(words));
+              "the peer refused: " + base::quoted_text(text_of(text)));
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "sluice/ipc/port/message_content.hpp"
+
 namespace sluice::ipc {
 
 struct BlockCount {
@@ -38,7 +40,8 @@ class ArrivalQueue {
   std::size_t ends() const noexcept { return ends_; }
   const Item& first() const noexcept { return taken_.empty() ? arrived_.first() : taken_.first(); }
 
-  void push(Kind kind, std::span<const std::byte> bytes) {
+  void push(Kind kind, BytesOrText content) {
+    const std::span<const std::byte> bytes = content.bytes();
     arrived_.bytes.insert(arrived_.bytes.end(), bytes.begin(), bytes.end());
     arrived_.items.push_back({kind, bytes.size()});
     if (kind != Kind::block) ++ends_;

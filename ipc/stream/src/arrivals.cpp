@@ -1,15 +1,6 @@
 #include "arrivals.hpp"
 
 namespace sluice::ipc {
-namespace {
-
-using Verdict = ReceiveState::Verdict;
-
-std::span<const std::byte> as_bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
-
-}  // namespace
 
 bool Arrivals::on_data(BlockId id, std::span<const std::byte> block) {
   const auto verdict = state_.on_data(id, block.size());
@@ -31,10 +22,10 @@ void Arrivals::on_end(const Frame& frame) {
   const Verdict verdict = is_error ? state_.on_error() : state_.on_end(frame.id);
   if (verdict == Verdict::refused) return;
   if (is_error) {
-    queue_.push(Kind::error, as_bytes_of(text_of_peer(frame.payload)));
+    queue_.push(Kind::error, text_of_peer(frame.payload));
   } else if (verdict == Verdict::wrong_count) {
-    queue_.push(Kind::violation, as_bytes_of("the peer's END counts " + std::to_string(frame.id) +
-                                             " blocks, expected " + std::to_string(came)));
+    queue_.push(Kind::violation, "the peer's END counts " + std::to_string(frame.id) + " blocks, expected " +
+                                     std::to_string(came));
   } else {
     queue_.push(Kind::end, {});
   }
@@ -59,7 +50,7 @@ void Arrivals::refuse_arriving(BlockId id, std::uint64_t bytes, Verdict verdict)
   (void)state_.consumed_unanswered();
   (void)state_.refuse(dropped.blocks, dropped.bytes, false);
   refusal_json_ = to_json_string(text);
-  queue_.push(Kind::violation, as_bytes_of(text));
+  queue_.push(Kind::violation, text);
 }
 
 Arrivals::Kind Arrivals::next_queued(std::span<const std::byte>& bytes) {

@@ -25,6 +25,7 @@ inline constexpr std::size_t kMaxUnreceivedEnds = 1024;
 class Arrivals {
  public:
   using Kind = ArrivalQueue::Kind;
+  using Verdict = ReceiveState::Verdict;
 
   Arrivals(const ReceiveLimits& limits, BlockId first_id) : state_(limits, first_id) {}
 
@@ -33,7 +34,7 @@ class Arrivals {
   /// A block that stays where it lies if it is accepted.
   bool on_data_in_place(BlockId id, std::span<const std::byte> block) {
     const auto verdict = state_.on_data(id, block.size());
-    if (verdict != ReceiveState::Verdict::accept) [[unlikely]] {
+    if (verdict != Verdict::accept) [[unlikely]] {
       refuse_arriving(id, block.size(), verdict);
       return false;
     }
@@ -107,7 +108,7 @@ class Arrivals {
     in_hand_bytes_ = bytes;
   }
   Kind next_queued(std::span<const std::byte>& bytes);
-  void refuse_arriving(BlockId id, std::uint64_t bytes, ReceiveState::Verdict verdict);
+  void refuse_arriving(BlockId id, std::uint64_t bytes, Verdict verdict);
 
   ReceiveState state_;
   std::optional<std::span<const std::byte>> in_place_;  // the message read last; then the queue is empty

@@ -9,8 +9,6 @@
 namespace sluice {
 namespace {
 
-constexpr std::string_view kConsumerFailed = "the consumer failed";
-
 /// In a forked child they stay as they are: to destroy a lock that a thread of the parent waits for would
 /// never end, and the port's peer is the parent's.
 std::shared_ptr<ipc::StreamEnds> make_ends(AnyPort port, const PortStreamOptions& options) {
@@ -36,7 +34,7 @@ ReceivedBlocks::ReceivedBlocks(ReceivedBlocks&& other) noexcept = default;
 ReceivedBlocks::~ReceivedBlocks() {
   if (!ends_) return;
   const bool consumer_failed = std::uncaught_exceptions() > exceptions_;
-  ends_->receiver.end(!consumer_failed, consumer_failed ? kConsumerFailed : ipc::kReceiverClosed);
+  ends_->receiver.end(!consumer_failed, consumer_failed ? "the consumer failed" : ipc::kReceiverClosed);
 }
 
 void ReceivedBlocks::iterator::advance() {

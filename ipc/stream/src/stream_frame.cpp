@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "sluice/base/detail/quoted_text.hpp"
+#include "sluice/ipc/port/message_content.hpp"
 
 namespace sluice::ipc {
 namespace {
@@ -10,10 +11,6 @@ namespace {
 constexpr std::byte kHandled{1};
 constexpr std::byte kRejected{0};
 constexpr std::size_t kWindowBytes = 4;
-
-std::string_view as_text(std::span<const std::byte> bytes) noexcept {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 }  // namespace
 
@@ -44,7 +41,7 @@ std::string to_json_string(std::string_view text) {
 }
 
 std::string text_of_peer(std::span<const std::byte> payload) {
-  const std::string_view text = as_text(payload);
+  const std::string_view text = text_of(payload);
   if (payload.size() <= kMaxTextBytes) {
     const auto value = nlohmann::json::parse(text, nullptr, false);
     if (value.is_string()) return base::printable(value.get_ref<const std::string&>());

@@ -54,7 +54,7 @@ void StreamReceiver::stopped() {
 bool StreamReceiver::end_of_stream(Lock& lock, Arrivals::Kind kind, std::span<const std::byte> why) {
   over_ = true;
   if (kind == Arrivals::Kind::end) return false;
-  const std::string text{reinterpret_cast<const char*>(why.data()), why.size()};
+  const std::string text{text_of(why)};
   if (kind == Arrivals::Kind::error) {
     throw_failure({stream_errc::sender_failed, "the sender reported: " + text, text}, received_so_far());
   }
