@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <stdexcept>
 
+#include "sluice/base/detail/file_io.hpp"
 #include "sluice/base/error.hpp"
 
 namespace sluice::tools {
@@ -45,10 +46,7 @@ bool Input::is_as(const struct stat& before) const {
 }
 
 bool Input::is_file_of(int fd) const {
-  const struct stat ours = status();
-  struct stat other {};
-  return S_ISREG(ours.st_mode) && ::fstat(fd, &other) == 0 && other.st_dev == ours.st_dev &&
-         other.st_ino == ours.st_ino;
+  return size() && base::is_same_file(this->fd(), fd);
 }
 
 void Input::go_to(std::uint64_t offset) const {

@@ -8,12 +8,10 @@
 #include <cerrno>
 #include <chrono>
 #include <climits>
-#include <cstdio>
 #include <limits>
 #include <stdexcept>
 #include <string_view>
 #include <system_error>
-#include <thread>
 
 #include "sluice/base/detail/file_io.hpp"
 #include "sluice/base/error.hpp"
@@ -84,7 +82,8 @@ bool PartFile::open() {
   file_.reset(::open(part_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
   if (!file_) throw_errno("open " + part_);
   check_owner();
-  lock();
+  if (!base::lock_file_in_time(file_.get(), part_, kTimeToEnd))
+    throw std::runtime_error(part_ + " is being written by another process");
   // The one who had the lock before may have given the file its final name, or removed it.
   return base::is_named(file_.get(), AT_FDCWD, part_);
 }
@@ -96,15 +95,6 @@ void PartFile::check_owner() const {
   throw std::runtime_error(
       fmt::format("{}: expected a regular file of user {} with one name, got {} of user {} with {}", part_,
                   ::geteuid(), S_ISREG(info.st_mode) ? "one" : "something else", info.st_uid, info.st_nlink));
-}
-
-void PartFile::lock() const {
-  const auto deadline = std::chrono::steady_clock::now() + kTimeToEnd;
-  while (!base::lock_file(file_.get(), part_)) {
-    if (std::chrono::steady_clock::now() >= deadline)
-      throw std::runtime_error(part_ + " is being written by another process");
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
 }
 
 void PartFile::begin_anew() {

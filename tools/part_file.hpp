@@ -48,7 +48,6 @@ class PartFile {
  private:
   bool open();
   void check_owner() const;
-  void lock() const;
   void cut();
 
   std::string what_;

@@ -125,8 +125,8 @@ bool lock_file(int fd, const std::string& name) {
   return true;
 }
 
-bool lock_file_in_time(int fd, const std::string& name) {
-  const auto end = std::chrono::steady_clock::now() + kLockPatience;
+bool lock_file_in_time(int fd, const std::string& name, std::chrono::seconds patience) {
+  const auto end = std::chrono::steady_clock::now() + patience;
   while (!lock_file(fd, name)) {
     if (std::chrono::steady_clock::now() >= end) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -1,5 +1,6 @@
 #include "sluice/crypto/seal/files.hpp"
 
+#include <fcntl.h>
 #include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,26 +22,15 @@
 namespace sluice::crypto {
 namespace {
 
-struct InputFile {
-  Descriptor fd;
-  struct stat status {};
-
-  explicit InputFile(const std::filesystem::path& path) : fd(base::open_regular_file(path)) {
-    if (::fstat(fd.get(), &status) < 0) throw_errno("fstat " + path.string());
-  }
-};
-
-void check_still_named(const InputFile& file, const std::filesystem::path& path) {
-  struct stat now {};
-  if (::lstat(path.c_str(), &now) < 0) throw_errno("stat " + path.string());
-  if (now.st_ino == file.status.st_ino && now.st_dev == file.status.st_dev) return;
+void check_still_named(const Descriptor& file, const std::filesystem::path& path) {
+  if (base::is_named(file.get(), AT_FDCWD, path.string())) return;
   throw error(sluice::errc::busy, path.string() + ": another file was put in its place meanwhile");
 }
 
-void keep_owner_and_mode(base::AtomicFile& fresh, const InputFile& file, const std::filesystem::path& path) {
+void keep_owner_and_mode(base::AtomicFile& fresh, const Descriptor& file, const std::filesystem::path& path) {
   struct stat made {};
-  const auto& old = file.status;
-  if (::fstat(fresh.fd(), &made) < 0) throw_errno("fstat the new " + path.string());
+  struct stat old {};
+  if (::fstat(fresh.fd(), &made) < 0 || ::fstat(file.get(), &old) < 0) throw_errno("fstat " + path.string());
   const bool same_owner = made.st_uid == old.st_uid && made.st_gid == old.st_gid;
   if ((!same_owner && ::fchown(fresh.fd(), old.st_uid, old.st_gid) < 0) ||
       ::fchmod(fresh.fd(), old.st_mode & 07777U) < 0)
@@ -91,11 +81,11 @@ class PlaintextSource final : public ByteSource {
 template <typename Move>
 std::uint64_t into_new_file(const std::filesystem::path& input, const std::filesystem::path& output,
                             Move move) {
-  const InputFile from(input);
-  FdSource source(from.fd.get(), input.string());
+  const Descriptor from = base::open_regular_file(input);
+  FdSource source(from.get(), input.string());
   base::AtomicFile file(output);
   AtomicFileSink sink(file);
-  file.expect_as_much_as(from.fd.get());
+  file.expect_as_much_as(from.get());
   const std::uint64_t bytes = naming(input.string(), [&] { return move(source, sink); });
   file.commit();
   return bytes;
@@ -121,8 +111,8 @@ std::uint64_t rekey_file(const std::filesystem::path& file, const Keys& from, co
                          const OpenOptions& open_options, const TransferOptions& transfer) {
   return naming(file.string(), [&] {
     require_sodium();
-    const InputFile sealed(file);
-    FdSource source(sealed.fd.get(), file.string());
+    const Descriptor sealed = base::open_regular_file(file);
+    FdSource source(sealed.get(), file.string());
     StreamingDecryptor decryptor(source, from, open_options);
     SealOptions seal_options{
         .format = open_options.format, .chunk_bytes = 0, .context = open_options.context};
@@ -131,7 +121,7 @@ std::uint64_t rekey_file(const std::filesystem::path& file, const Keys& from, co
     // Two that replace the same file would each lose what the other did. Others can lock the old file if they
     // can read it, but not the new one, which is private until it is complete.
     base::AtomicFile fresh(file, {.one_writer = true});
-    fresh.expect_as_much_as(sealed.fd.get());
+    fresh.expect_as_much_as(sealed.get());
     AtomicFileSink sink(fresh);
     DigestSink was(nullptr);
     PlaintextSource plaintext(decryptor, was);

@@ -56,10 +56,10 @@ void sync_if_possible(int fd, const std::string& name);
 /// has it.
 bool lock_file(int fd, const std::string& name);
 
-/// Takes it from whoever gives it up within so many seconds, else false. Whoever can read a file can lock it:
-/// no lock is waited for without an end.
-constexpr std::chrono::seconds kLockPatience{10};
-bool lock_file_in_time(int fd, const std::string& name);
+/// Takes it from whoever gives it up in time, else false. Whoever can read a file can lock it: no lock is waited
+/// for without an end.
+bool lock_file_in_time(int fd, const std::string& name,
+                       std::chrono::seconds patience = std::chrono::seconds(10));
 
 /// Whether two descriptors are of the same file.
 bool is_same_file(int one, int other) noexcept;
