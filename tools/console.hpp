@@ -1,7 +1,6 @@
 // What the command says on standard error, and what happens if a standard stream is closed.
 #pragma once
 
-#include <string>
 #include <string_view>
 
 namespace sluice::tools {

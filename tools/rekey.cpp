@@ -4,7 +4,6 @@
 #include <string>
 
 #include "commands.hpp"
-#include "input.hpp"
 #include "progress.hpp"
 #include "remove_on_signal.hpp"
 #include "sealing.hpp"

@@ -4,7 +4,6 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <stdexcept>
-#include <string>
 
 #include "commands.hpp"
 #include "console.hpp"

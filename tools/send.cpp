@@ -1,6 +1,5 @@
 // sluice send: a file or standard input, as a port stream to sluice recv.
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>

@@ -7,7 +7,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <stdexcept>
-#include <utility>
 
 #include "console.hpp"
 #include "json_lines.hpp"

@@ -5,7 +5,6 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <span>
 #include <utility>
 
 #include "sluice/ipc/port/any_port.hpp"

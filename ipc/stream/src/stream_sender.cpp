@@ -3,7 +3,6 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <utility>
 
 #include "sluice/base/detail/wait_for_events.hpp"
 

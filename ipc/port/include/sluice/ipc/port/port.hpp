@@ -11,14 +11,12 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
-#include <utility>
 
 #include "sluice/base/error.hpp"
 #include "sluice/ipc/port/claim.hpp"

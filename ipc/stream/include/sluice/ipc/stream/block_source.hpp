@@ -5,13 +5,10 @@
 #include <cstddef>
 #include <functional>
 #include <istream>
-#include <iterator>
 #include <optional>
 #include <ranges>
 #include <span>
 #include <type_traits>
-#include <utility>
-#include <vector>
 
 #include "sluice/base/error.hpp"
 
