@@ -13,7 +13,6 @@
 
 #include "seqpacket.hpp"
 #include "sluice/base/detail/file_io.hpp"
-#include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/base/detail/quoted_text.hpp"
 #include "sluice/base/detail/safe_directory.hpp"
 #include "sluice/base/error.hpp"
@@ -150,10 +149,7 @@ void clear_path(int directory, const fs::path& path, const SocketAddress& addres
 }  // namespace
 
 ListeningSocket::ListeningSocket(const fs::path& path, SocketAccess access)
-    : path_(path),
-      directory_(base::open_directory_of(AT_FDCWD, path)),
-      socket_(make_socket()),
-      generation_(base::fork_generation()) {
+    : path_(path), directory_(base::open_directory_of(AT_FDCWD, path)), socket_(make_socket()) {
   base::check_safe_directory(directory_.get(), path.parent_path());
   // bind() gives the file this mode (less the umask), so that it is never open to others, not even for a
   // moment.
@@ -193,7 +189,7 @@ void ListeningSocket::start_listening(SocketAccess access) {
 }
 
 ListeningSocket::~ListeningSocket() {
-  if (!socket_ || generation_ != base::fork_generation()) return;
+  if (!socket_ || owner_.inherited()) return;
   // Without the lock another listener could put its file there between look and removal. If it can't be had
   // the file stays, as after a crash, and the next listener takes it over.
   try {

@@ -3,10 +3,10 @@
 
 #include <sys/types.h>
 
-#include <cstdint>
 #include <filesystem>
 
 #include "sluice/base/descriptor.hpp"
+#include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/base/detail/peer_socket.hpp"
 
 namespace sluice::ipc {
@@ -68,7 +68,7 @@ class ListeningSocket {
   base::PeerSocket socket_;
   dev_t device_ = 0;  // with inode_ the identity of our file: the open socket pins it, so it can't be reused
   ino_t inode_ = 0;
-  std::uint64_t generation_ = 0;  // of the process that made it, see base::fork_generation()
+  base::OwnerProcess owner_;
 };
 
 }  // namespace sluice::ipc

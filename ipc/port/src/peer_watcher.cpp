@@ -59,7 +59,7 @@ struct PeerWatcher::State {
   void run() noexcept;
   void fire(std::uint64_t id) noexcept;
 
-  const std::uint64_t generation = base::fork_generation();
+  const base::OwnerProcess owner;
   const Descriptor epoll;
   base::Event stop{"watching peers"};  // set once, when the PeerWatcher is destroyed
 
@@ -115,8 +115,8 @@ namespace {
 // The process-wide instance. A forked child can't use its parent's (the thread isn't there, and the mutex may
 // have been locked at the fork), so it gets a place of its own, chained to the inherited one.
 struct Instance {
-  std::uint64_t generation;
-  Instance* inherited;
+  base::OwnerProcess owner;
+  Instance* inherited = nullptr;
   std::mutex mutex;
   std::weak_ptr<PeerWatcher> watcher;
 };
@@ -124,12 +124,10 @@ struct Instance {
 Instance& instance_of_this_process() {
   // Never destroyed: a port in a static object may still need it at the very end of the program.
   static std::atomic<Instance*> newest{nullptr};
-  const std::uint64_t generation = base::fork_generation();
   // [INSTANCE] acquire; pairs with the release below: whoever sees the pointer sees the object.
   Instance* current = newest.load(std::memory_order_acquire);
-  while (current == nullptr || current->generation != generation) {
+  while (current == nullptr || current->owner.inherited()) {
     auto fresh = std::make_unique<Instance>();
-    fresh->generation = generation;
     fresh->inherited = current;
     // [INSTANCE] release publishes the object; acquire on failure, to use the one that another thread
     // published.
@@ -165,7 +163,7 @@ PeerWatcher::PeerWatcher(Token /*token*/) : state_(std::make_shared<State>()) {
 PeerWatcher::~PeerWatcher() {
   // In a forked child the thread doesn't exist (its handle may stand for a new thread), and the descriptors
   // are shared with the parent's watcher: nothing may be touched.
-  if (state_->generation != base::fork_generation()) return;
+  if (state_->owner.inherited()) return;
   state_->stop.set();
   if (runs_here()) {
     ::pthread_detach(thread_);
@@ -179,8 +177,7 @@ bool PeerWatcher::runs_here() const noexcept {
 }
 
 Watch PeerWatcher::watch(int socket, int pidfd, std::function<void()> on_gone) {
-  if (state_->generation != base::fork_generation())
-    throw error(errc::misuse, "a watcher of peers that was inherited through fork");
+  state_->owner.check("a watcher of peers");
   const std::scoped_lock lock(state_->mutex);
   const std::uint64_t id = ++state_->last_id;
   state_->entries.emplace(id, State::Entry{socket, pidfd, std::move(on_gone)});
@@ -200,7 +197,7 @@ Watch PeerWatcher::watch(int socket, int pidfd, std::function<void()> on_gone) {
 void PeerWatcher::unwatch(std::uint64_t id) noexcept {
   State& state = *state_;
   // In a forked child the epoll set is still the parent's: removing from it would blind the parent.
-  if (state.generation != base::fork_generation()) return;
+  if (state.owner.inherited()) return;
   std::function<void()> on_gone;  // destroyed last, outside of the lock
   std::unique_lock lock(state.mutex);
   const auto found = state.entries.find(id);
