@@ -79,26 +79,25 @@ std::optional<SessionInfo> SessionPort::session() const noexcept {
   return info_;
 }
 
-void SessionPort::follow_peer_sending() noexcept {
+/// One end of the ring goes on with the present peer; `mapping` is what it has used so far.
+template <typename End>
+void SessionPort::follow_peer(End& end, std::shared_ptr<const ring::PeerRegion>& mapping) noexcept {
   std::shared_ptr<const ring::PeerRegion> previous;  // unmapped after the lock is free
   const std::scoped_lock lock(mutex_);
   if (fenced_) return;
-  if (sending_to_ != connection_.peer) {
-    previous = std::exchange(sending_to_, connection_.peer);
-    producer_.rebind(sending_to_->view());
+  if (mapping != connection_.peer) {
+    previous = std::exchange(mapping, connection_.peer);
+    end.rebind(mapping->view());
   }
-  producer_.gate().clear_interruption();
+  end.gate().clear_interruption();
+}
+
+void SessionPort::follow_peer_sending() noexcept {
+  follow_peer(producer_, sending_to_);
 }
 
 void SessionPort::follow_peer_receiving() noexcept {
-  std::shared_ptr<const ring::PeerRegion> previous;
-  const std::scoped_lock lock(mutex_);
-  if (fenced_) return;
-  if (receiving_from_ != connection_.peer) {
-    previous = std::exchange(receiving_from_, connection_.peer);
-    consumer_.rebind(receiving_from_->view());
-  }
-  consumer_.gate().clear_interruption();
+  follow_peer(consumer_, receiving_from_);
 }
 
 Status SessionPort::wait_for_peer(Deadline deadline) noexcept {
@@ -107,12 +106,7 @@ Status SessionPort::wait_for_peer(Deadline deadline) noexcept {
   std::unique_lock lock(mutex_);
   if (plan_.options.port.wait.strategy == WaitStrategy::non_blocking && !settled())
     return Status::would_block;
-  if (deadline == kNoDeadline) {
-    peer_settled_.wait(lock, settled);
-  } else if (!peer_settled_.wait_until(lock, deadline, settled)) {
-    return Status::timed_out;
-  }
-  return final_reason();
+  return peer_settled_.wait_until(lock, deadline, settled) ? final_reason() : Status::timed_out;
 }
 
 }  // namespace sluice::ipc

@@ -45,6 +45,8 @@ class SessionPort final : public PortImpl {
   class Succession;
 
   // On the application's threads.
+  template <typename End>
+  void follow_peer(End& end, std::shared_ptr<const ring::PeerRegion>& mapping) noexcept;
   void follow_peer_sending() noexcept override;
   void follow_peer_receiving() noexcept override;
   Status wait_for_peer(Deadline deadline) noexcept override;

@@ -229,11 +229,7 @@ Status Delivery::wait_until_over(Deadline deadline, const std::function<Status()
   if (delivers_on_ == std::this_thread::get_id())
     throw error(errc::misuse, "wait_closed() inside a handler of the same port");
   const auto over = [&] { return state_ != State::delivering && reason() != Status::ok; };
-  if (deadline == kNoDeadline) {
-    changed_.wait(lock, over);
-  } else if (!changed_.wait_until(lock, deadline, over)) {
-    return Status::timed_out;
-  }
+  if (!changed_.wait_until(lock, deadline, over)) return Status::timed_out;
   return reported_ != Status::ok ? reported_ : reason();
 }
 
