@@ -167,8 +167,10 @@ std::optional<StoredSession> find_stored_session(const std::filesystem::path& ow
   }
 }
 
-WaitingMessages waiting_messages(const ring::PeerView& ring, ring::Position released, Deadline deadline) {
-  return {place_of(ring, released, deadline).sequence, end_of(ring, deadline).sequence - 1};
+SessionEvent resumed_at(ring::Position released, const ring::PeerView& ring, Deadline deadline) {
+  return {.state = SessionState::resumed,
+          .first = place_of(ring, released, deadline).sequence,
+          .last = end_of(ring, deadline).sequence - 1};
 }
 
 }  // namespace sluice::ipc

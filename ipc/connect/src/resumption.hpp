@@ -43,13 +43,9 @@ void check_same_size(const ring::RegionHeader& fresh, const ring::RegionHeader& 
 void check_successor(const ring::PeerView& fresh, const ring::PeerView& old, const ring::PeerView& own,
                      const CopyFloor& floor, Deadline deadline);
 
-/// The messages of a ring from `released` on that are there now.
-struct WaitingMessages {
-  ring::Sequence first;
-  ring::Sequence last;  ///< first - 1 if there are none
-};
-/// Throws ring::errc::bad_region if no record starts at `released`.
-WaitingMessages waiting_messages(const ring::PeerView& ring, ring::Position released, Deadline deadline);
+/// Tells of the messages of a ring from `released` on that are there now. Throws ring::errc::bad_region if no
+/// record starts there.
+SessionEvent resumed_at(ring::Position released, const ring::PeerView& ring, Deadline deadline);
 
 /// What both sides left in their files.
 struct StoredSession {

@@ -167,9 +167,7 @@ void SessionPort::tell(SessionEvent event) {
 SessionEvent SessionPort::resumed_with(const ring::PeerView& fresh) const {
   const ring::Position released =
       connection_.own.view().control->release.released.load(std::memory_order_relaxed);
-  const WaitingMessages waiting =
-      waiting_messages(fresh, released, deadline_in(plan_.options.handshake_timeout));
-  return {.state = SessionState::resumed, .first = waiting.first, .last = waiting.last};
+  return resumed_at(released, fresh, deadline_in(plan_.options.handshake_timeout));
 }
 
 // The next one.

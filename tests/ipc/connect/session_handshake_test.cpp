@@ -377,7 +377,7 @@ TEST(Resumption, LooksAtAPeersRingNoLongerThanItsDeadline) {
   for (int i = 0; i < 50'000; ++i) ASSERT_EQ(producer->try_post({}), Status::ok);
   const ring::PeerView& ring = pair.a_seen();
   const auto is_late = [](const auto& step) { return throws(errc::timed_out, "in time", step); };
-  EXPECT_TRUE(is_late([&] { (void)ipc::waiting_messages(ring, 0, Deadline{}); }));
+  EXPECT_TRUE(is_late([&] { (void)ipc::resumed_at(0, ring, Deadline{}); }));
   EXPECT_TRUE(is_late([&] { (void)ipc::find_start(ring, 400'000, {}, std::nullopt, Deadline{}); }));
   EXPECT_TRUE(is_late([&] { ipc::check_successor(ring, ring, pair.b_seen(), {}, Deadline{}); }));
 }
