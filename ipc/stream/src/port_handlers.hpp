@@ -20,10 +20,8 @@ class PortHandlers {
   void set(MessageHandler on_message, std::function<void(const PortError&)> on_error,
            std::function<void(Status)> on_close) {
     message_ = port_.on_message(std::move(on_message));
-    error_ = put_before<ErrorHandler>([this](ErrorHandler ours) { return port_.on_error(std::move(ours)); },
-                                      std::move(on_error));
-    close_ = put_before<CloseHandler>([this](CloseHandler ours) { return port_.on_close(std::move(ours)); },
-                                      std::move(on_close));
+    error_ = put_before(&AnyPort::on_error, std::move(on_error));
+    close_ = put_before(&AnyPort::on_close, std::move(on_close));
     set_ = true;
     port_.start();
   }
@@ -47,11 +45,11 @@ class PortHandlers {
     Handler handler;
   };
 
-  template <typename Handler, typename Set, typename Ours>
-  static std::shared_ptr<Previous<Handler>> put_before(Set set, Ours ours) {
+  template <typename Handler, typename Ours>
+  std::shared_ptr<Previous<Handler>> put_before(Handler (AnyPort::*setter)(Handler), Ours ours) {
     auto previous = std::make_shared<Previous<Handler>>();
     const std::lock_guard until_known(previous->mutex);
-    previous->handler = set([previous, ours = std::move(ours)](const auto& what) {
+    previous->handler = (port_.*setter)([previous, ours = std::move(ours)](const auto& what) {
       ours(what);
       { const std::lock_guard known(previous->mutex); }
       if (previous->handler) previous->handler(what);

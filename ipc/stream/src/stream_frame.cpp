@@ -25,7 +25,9 @@ Answer decode_answer(std::span<const std::byte> payload) noexcept {
 FrameHead FrameHead::handled(BlockId id, std::optional<std::uint32_t> window) noexcept {
   FrameHead head(FrameType::ack, id);
   head.bytes_[head.size_++] = kHandled;
-  if (window) head.append_u32(*window);
+  if (!window) return head;
+  for (const unsigned shift : {24U, 16U, 8U, 0U})
+    head.bytes_[head.size_++] = static_cast<std::byte>((*window >> shift) & 0xffU);
   return head;
 }
 

@@ -117,15 +117,6 @@ void StreamReceiver::answer(Lock& lock, BlockId id, const std::stop_token& stop)
     fail_wait(lock, reader_.closing() || stop.stop_requested() ? Wake::cancelled : Wake::timed_out);
 }
 
-/// A port that has ended takes no more: that shows when the queue is empty and the stream isn't over.
-Status StreamReceiver::post_handled(Lock& lock, BlockId id, Deadline deadline, const std::stop_token& stop) {
-  const FrameHead head = FrameHead::handled(id, reader_.arrivals().grant());
-  lock.unlock();
-  const Status status = reader_.post(lock.party(), head, {}, deadline, stop);
-  lock.lock();
-  return status;
-}
-
 void StreamReceiver::end(bool block_handled, std::string_view reason) noexcept {
   if (reader_.forked() || !std::exchange(receiving_, false)) return;
   try {
@@ -144,7 +135,12 @@ void StreamReceiver::refuse_stream(Lock& lock, bool block_handled, std::string_v
   const Deadline deadline = deadline_in(reader_.options().linger);
   reader_.release_places();
   if (arrivals.in_hand() && block_handled) (void)arrivals.finish_hand();
-  if (const auto handled = arrivals.take_answer()) (void)post_handled(lock, *handled, deadline, {});
+  if (const auto handled = arrivals.take_answer()) {
+    const FrameHead head = FrameHead::handled(*handled, arrivals.grant());
+    lock.unlock();
+    (void)reader_.post(lock.party(), head, {}, deadline, {});
+    lock.lock();
+  }
   arrivals.refuse(reason);
   linger(lock, deadline);
 }

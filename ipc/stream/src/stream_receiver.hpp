@@ -41,7 +41,6 @@ class StreamReceiver {
   // Not inlined, so that next_block pays for neither.
   [[gnu::noinline]] void answer(Lock& lock, BlockId id, const std::stop_token& stop);
   [[noreturn, gnu::noinline]] void stopped();
-  Status post_handled(Lock& lock, BlockId id, Deadline deadline, const std::stop_token& stop);
   void wait_for_item(Lock& lock, const std::stop_token& stop);
   bool end_of_stream(Lock& lock, Arrivals::Kind kind, std::span<const std::byte> why);
   void refuse_stream(Lock& lock, bool block_handled, std::string_view reason);

@@ -94,11 +94,6 @@ class FrameHead {
   std::span<const std::byte> bytes() const noexcept { return {bytes_.data(), size_}; }
 
  private:
-  void append_u32(std::uint32_t value) noexcept {
-    for (const unsigned shift : {24U, 16U, 8U, 0U})
-      bytes_[size_++] = static_cast<std::byte>((value >> shift) & 0xffU);
-  }
-
   std::array<std::byte, kFrameHeaderBytes + 5> bytes_{};
   std::uint8_t size_ = kFrameHeaderBytes;
 };
