@@ -1,24 +1,11 @@
 #include "turn.hpp"
 
-#include <utility>
-
 namespace sluice::ipc {
-namespace {
-
-/// Ends with the last copy of the function that the executor was given.
-struct Ticket {
-  explicit Ticket(std::shared_ptr<Turn> of) noexcept : turn(std::move(of)) {}
-  Ticket(const Ticket&) = delete;
-  Ticket& operator=(const Ticket&) = delete;
-  ~Ticket() { turn->call_off(); }
-
-  std::shared_ptr<Turn> turn;
-};
-
-}  // namespace
 
 std::function<void()> Turn::piece() {
-  return [ticket = std::make_shared<Ticket>(shared_from_this())] { ticket->turn->run(); };
+  // Ends with the last copy of the function that the executor is given.
+  const std::shared_ptr<Turn> ticket(this, [self = shared_from_this()](Turn*) { self->call_off(); });
+  return [ticket] { ticket->run(); };
 }
 
 bool Turn::call_off() noexcept {
