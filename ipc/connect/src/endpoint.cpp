@@ -106,9 +106,8 @@ Listener::Listener() noexcept = default;
 Listener::Listener(std::shared_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
 Listener::Listener(Listener&&) noexcept = default;
 Listener& Listener::operator=(Listener&& other) noexcept {
-  if (this == &other) return *this;
-  const Listener before = std::move(*this);
-  impl_ = std::move(other.impl_);
+  Listener taken(std::move(other));
+  impl_.swap(taken.impl_);
   return *this;
 }
 Listener::~Listener() {

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "sluice/base/detail/little_endian.hpp"
 #include "sluice/base/detail/peer_socket.hpp"
 #include "sluice/base/detail/signals_blocked.hpp"
 #include "sluice/base/detail/wait_for_events.hpp"
@@ -111,8 +112,7 @@ Status NativeChannel::write(std::span<const std::byte> head, std::span<const std
     return Status::too_large;
   }
   std::array<std::byte, kPrefixBytes> prefix{};
-  for (std::size_t i = 0; i < kPrefixBytes; ++i)
-    prefix[i] = static_cast<std::byte>((bytes >> (8 * i)) & 0xffU);
+  base::store_le(prefix, 0, static_cast<std::uint32_t>(bytes));
   std::array<iovec, 3> parts{part_of(prefix), part_of(head), part_of(body)};
   const bool prefixed = framing_ == Framing::length_prefix;
   return write_rest(prefixed ? std::span(parts) : std::span(parts).subspan(1), deadline);
@@ -181,8 +181,7 @@ Status NativeChannel::take_message(std::span<const std::byte>& message) {
   const std::size_t come = end_of_data_ - begin_;
   std::uint64_t length = 0;
   if (come >= kPrefixBytes) {
-    for (std::size_t i = 0; i < kPrefixBytes; ++i)
-      length |= std::to_integer<std::uint64_t>(buffer_[begin_ + i]) << (8 * i);
+    length = base::load_le<std::uint32_t>(buffer_, begin_);
     if (length > options_.max_message_bytes) {
       return finish(Status::broken, "the peer announces a message of " + std::to_string(length) +
                                         " bytes, expected at most " +

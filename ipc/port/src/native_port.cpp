@@ -89,10 +89,8 @@ NativePort::NativePort(std::shared_ptr<ipc::NativePortImpl> impl) noexcept : imp
 NativePort::NativePort() noexcept = default;
 NativePort::NativePort(NativePort&&) noexcept = default;
 NativePort& NativePort::operator=(NativePort&& other) noexcept {
-  if (this != &other) {
-    finish();
-    impl_ = std::move(other.impl_);
-  }
+  NativePort taken(std::move(other));
+  impl_.swap(taken.impl_);
   return *this;
 }
 NativePort::~NativePort() {
