@@ -15,8 +15,9 @@
 namespace sluice::test {
 
 struct AnyValue;
+struct AnyPair;
 using AnyList = std::vector<AnyValue>;
-using AnyPairs = std::vector<std::pair<AnyValue, AnyValue>>;  // a map: keys may come twice
+using AnyPairs = std::vector<AnyPair>;  // a map: keys may come twice
 
 struct AnyValue {
   std::variant<std::monostate, bool, std::uint64_t, std::int64_t, double, std::string, std::vector<char>,
@@ -27,6 +28,11 @@ struct AnyValue {
   void msgpack_pack(Packer& packer) const;
 };
 
+struct AnyPair {
+  AnyValue key;
+  AnyValue value;
+};
+
 template <typename Packer>
 void AnyValue::msgpack_pack(Packer& packer) const {
   if (std::holds_alternative<std::monostate>(held)) {
@@ -34,8 +40,8 @@ void AnyValue::msgpack_pack(Packer& packer) const {
   } else if (const auto* pairs = std::get_if<AnyPairs>(&held)) {
     packer.pack_map(static_cast<std::uint32_t>(pairs->size()));
     for (const auto& pair : *pairs) {
-      packer.pack(pair.first);
-      packer.pack(pair.second);
+      packer.pack(pair.key);
+      packer.pack(pair.value);
     }
   } else {
     std::visit(
@@ -95,8 +101,8 @@ AnyValue any_value(Choose& choose, unsigned deepest = 4) {
 inline AnyValue& value_of(AnyValue& item) {
   return item;
 }
-inline AnyValue& value_of(std::pair<AnyValue, AnyValue>& pair) {
-  return pair.second;
+inline AnyValue& value_of(AnyPair& pair) {
+  return pair.value;
 }
 
 template <typename Choose>
@@ -110,7 +116,7 @@ void edit_entries(std::vector<Entry>& entries, Choose& choose) {
   switch (choose(6U)) {
     case 0: {
       Entry added{};
-      if constexpr (!std::is_same_v<Entry, AnyValue>) added.first = any_scalar(choose);
+      if constexpr (!std::is_same_v<Entry, AnyValue>) added.key = any_scalar(choose);
       value_of(added) = any_value(choose, 2);
       entries.insert(place, std::move(added));
       break;
