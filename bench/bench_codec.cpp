@@ -9,8 +9,9 @@
 #include <string_view>
 #include <utility>
 
-#include "codec_peers.hpp"
+#include "codec_deltas.hpp"
 #include "codec_filters.hpp"
+#include "codec_peers.hpp"
 #include "harness/clock.hpp"
 #include "harness/measure.hpp"
 #include "harness/suite.hpp"
@@ -185,5 +186,6 @@ int main(int argc, char** argv) {
   sluice::bench::add_calls(suite);
   sluice::bench::add_streams(suite);
   sluice::bench::add_filters(suite);
+  sluice::bench::add_deltas(suite);
   return suite.run(argc, argv);
 }

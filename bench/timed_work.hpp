@@ -11,17 +11,16 @@
 
 namespace sluice::bench {
 
-/// Nanoseconds that `work(i)` takes, which returns a number to be checked against i.
+/// Nanoseconds that `work(i)` takes, which returns a number to be checked against i. The clock is read after each batch.
 template <typename Work>
-Metrics time_of(const RunPlan& plan, Work work) {
-  constexpr std::uint64_t kBatch = 256;
+Metrics time_of(const RunPlan& plan, Work work, std::uint64_t batch = 256) {
   std::uint64_t done = 0;
   const auto run_for = [&](std::uint64_t ns) {
     const auto from = done;
     const auto begun = monotonic_ns();
     auto now = begun;
     for (; now - begun < ns; now = monotonic_ns()) {
-      for (std::uint64_t i = 0; i < kBatch; ++i, ++done) {
+      for (std::uint64_t i = 0; i < batch; ++i, ++done) {
         if (work(done) != done) throw std::runtime_error("a record was read wrong");
       }
     }
