@@ -58,10 +58,6 @@ constexpr std::array<Shape, 256> make_shapes() noexcept {
 }
 inline constexpr std::array<Shape, 256> kShapes = make_shapes();
 
-inline const Shape& shape_of(std::byte tag) noexcept {
-  return kShapes[std::to_integer<std::uint8_t>(tag)];
-}
-
 inline std::uint64_t length_behind(const std::byte* tag, const Shape& shape) noexcept {
   std::uint64_t length = 0;
   for (std::size_t i = 1; i <= shape.length_bytes; ++i)
@@ -69,20 +65,34 @@ inline std::uint64_t length_behind(const std::byte* tag, const Shape& shape) noe
   return shape.length_bytes == 0 ? shape.length : length;
 }
 
-/// Where the value at `next` ends. Null if the bytes end inside it, or aren't msgpack.
+/// Where the value at `next` ends. Null if the bytes end inside it, or aren't msgpack. The branches are for speed: the
+/// processor guesses them, and goes on to the next value before this one's first byte has come from memory.
 inline const std::byte* skip_value(const std::byte* next, const std::byte* end) noexcept {
+  const auto skip = [&](std::uint64_t bytes) {
+    const bool there = bytes <= static_cast<std::uint64_t>(end - next);
+    if (there) next += bytes;
+    return there;
+  };
   for (std::uint64_t values = 1; values > 0; --values) {
     if (next == end) return nullptr;
-    const Shape& shape = shape_of(*next);
-    const auto left = static_cast<std::uint64_t>(end - next);
-    if (shape.bytes == 0 || left < shape.bytes) return nullptr;
-    if ((shape.length_bytes | shape.length) != 0) {
-      const std::uint64_t length = length_behind(next, shape);
-      if (left - shape.bytes < length) return nullptr;  // an item takes a byte at least
+    const auto tag = std::to_integer<std::uint8_t>(*next);
+    if (tag <= 0x7f || tag >= 0xe0) {
+      ++next;
+    } else if ((tag & 0xe0U) == 0xa0) {
+      if (!skip(1 + (tag & 0x1fU))) return nullptr;
+    } else if (tag == 0xce || tag == 0xd2) {
+      if (!skip(5)) return nullptr;
+    } else if (tag == 0xcb || tag == 0xcf || tag == 0xd3) {
+      if (!skip(9)) return nullptr;
+    } else {
+      const Shape& shape = kShapes[tag];
+      const std::byte* const first = next;
+      if (shape.bytes == 0 || !skip(shape.bytes)) return nullptr;
+      const std::uint64_t length = length_behind(first, shape);
+      if (static_cast<std::uint64_t>(end - next) < length) return nullptr;  // an item takes a byte at least
       if (shape.each == 0) next += length;
       values += length * shape.each;
     }
-    next += shape.bytes;
   }
   return next;
 }
@@ -98,7 +108,7 @@ struct Entries {
 /// The entries of a value that begins where `bytes` do. Nothing if it's no array or map.
 inline std::optional<Entries> entries_of(std::span<const std::byte> bytes) noexcept {
   if (bytes.empty()) return std::nullopt;
-  const Shape& shape = shape_of(bytes.front());
+  const Shape& shape = kShapes[std::to_integer<std::uint8_t>(bytes.front())];
   if (shape.each == 0 || bytes.size() < shape.bytes) return std::nullopt;
   return Entries{bytes.data() + shape.bytes, bytes.data() + bytes.size(),
                  static_cast<std::uint32_t>(length_behind(bytes.data(), shape)), shape.each};
