@@ -24,7 +24,6 @@ namespace sluice {
 namespace {
 
 using codec::apply_delta;
-using codec::DecodeOptions;
 using codec::errc;
 using codec::make_delta;
 using test::packed;

@@ -91,9 +91,10 @@ AnyValue any_value(Choose& choose, unsigned deepest = 4) {
     return {std::move(list)};
   }
   AnyPairs pairs(size);
-  for (auto& pair : pairs)
+  for (auto& pair : pairs) {
     pair = {choose(4U) == 0 ? any_scalar(choose) : AnyValue{std::string(1, static_cast<char>(choose(200U)))},
             any_value(choose, deepest - 1)};
+  }
   return {std::move(pairs)};
 }
 
