@@ -102,9 +102,7 @@ std::uint64_t FrameReader::big_endian(std::size_t bytes) noexcept {
 
 std::uint64_t FrameReader::array() noexcept {
   const auto tag = big_endian(1);
-  if (tag >= 0x90 && tag <= 0x9f) return tag & 0x0f;
-  if (tag == 0xdc) return big_endian(2);
-  return fail();
+  return tag >= 0x90 && tag <= 0x9f ? tag & 0x0f : fail();
 }
 
 std::uint64_t FrameReader::number() noexcept {

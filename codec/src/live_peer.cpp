@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "inside_peer.hpp"
@@ -23,6 +25,8 @@ constexpr auto kRetry = milliseconds(1);
 constexpr auto kStopLook = milliseconds(10);
 /// A request holds up other senders for this long while it waits for room.
 constexpr auto kRoomWait = milliseconds(1);
+/// How long the end of a peer waits for the other side to read what is kept for it.
+constexpr auto kLastWords = milliseconds(1000);
 
 detail::CallFailure ended_failure(const std::string& text) {
   return {errc::peer_ended, text, {}};
@@ -257,6 +261,21 @@ void LivePeer::other_side_is_gone(const std::string& text) noexcept {
   }
 }
 
+/// Sends what is kept, if the other side reads it soon. A write that waits is ended by closing the port.
+void LivePeer::deliver_kept() noexcept {
+  if (outbox_.kept_bytes() == 0 || !port_.is_open()) return;
+  if (!outbox_.drains_slowly()) return (void)outbox_.drain();
+  try {
+    std::thread drainer([this] { (void)outbox_.drain(); });
+    const Deadline give_up = Clock::now() + kLastWords;
+    while (outbox_.kept_bytes() != 0 && port_.is_open() && Clock::now() < give_up)
+      std::this_thread::sleep_for(kRetry);
+    port_.close();
+    drainer.join();
+  } catch (const std::system_error&) {  // there is no thread to be had
+  }
+}
+
 void LivePeer::end(Status status, const std::string& text) noexcept {
   std::vector<std::shared_ptr<detail::Observation>> told;
   {
@@ -272,6 +291,7 @@ void LivePeer::end(Status status, const std::string& text) noexcept {
     }
     observed_.clear();
   }
+  deliver_kept();
   port_.close();
   other_side_is_gone(text.empty() ? std::string(to_string(status)) : text);
   {
@@ -554,6 +574,7 @@ void LivePeer::observe_again() {
     const Lock lock(mutex_);
     for (const auto& [id, observation] : observed_) {
       observation->granted = observation->received + observation->window;
+      observation->awaits_verdict = true;
       observed.push_back(observation);
     }
   }

@@ -116,6 +116,7 @@ class LivePeer final : public detail::PeerCore,
   static bool is_late(Deadline deadline);
   Status step(Deadline deadline);
   Status wait_for_reader(Deadline deadline);
+  void deliver_kept() noexcept;
   void end(Status status, const std::string& text) noexcept;
   void other_side_is_gone(const std::string& text) noexcept;
   void observe_again();
@@ -131,7 +132,7 @@ class LivePeer final : public detail::PeerCore,
   // live_peer_frames.cpp
   void handle(std::span<const std::byte> message);
   void handle_frame(FrameKind kind, FrameReader& frame, Level& level);
-  void handle_hello(FrameReader& frame);
+  void handle_hello(std::uint64_t items, FrameReader& frame);
   void handle_call(FrameReader& frame, Level& level);
   void handle_send(FrameReader& frame, Level& level);
   void handle_stream_start(FrameReader& frame);

@@ -61,13 +61,14 @@ void LivePeer::handle(std::span<const std::byte> message) {
     FrameReader frame(message);
     const auto items = frame.array();
     const auto kind = frame.number();
-    expect(frame.ok() && items > 0, "no frame");
-    if (!greeted_) expect(kind == 0, "a frame before the hello");
+    expect(frame.ok() && items > 0 && message[1] < std::byte{0x80}, "no frame");
     if (kind > kLastFrameKind) {
-      expect(other_minor_ > kFramesMinor, "a frame of an unknown kind");
+      if (other_minor_ <= kFramesMinor) throw BadFrame{"a frame of the unknown kind " + std::to_string(kind)};
       return;
     }
-    expect(items == kItems[kind] || kind == 0, "a frame with a wrong number of items");
+    if (kind == 0) return handle_hello(items, frame);
+    expect(greeted_, "a frame before the hello");
+    expect(items == kItems[kind], "a frame with a wrong number of items");
     handle_frame(static_cast<FrameKind>(kind), frame, level);
   } catch (const BadFrame& bad) {
     break_off(bad.text);
@@ -87,7 +88,7 @@ void LivePeer::break_off(const std::string& text) noexcept {
 void LivePeer::handle_frame(FrameKind kind, FrameReader& frame, Level& level) {
   switch (kind) {
     case FrameKind::hello:
-      return handle_hello(frame);
+      return;  // handled before
     case FrameKind::call:
       return handle_call(frame, level);
     case FrameKind::result: {
@@ -170,7 +171,7 @@ void LivePeer::handle_frame(FrameKind kind, FrameReader& frame, Level& level) {
   }
 }
 
-void LivePeer::handle_hello(FrameReader& frame) {
+void LivePeer::handle_hello(std::uint64_t items, FrameReader& frame) {
   const auto name = frame.text(kFramesName.size());
   const auto major = frame.number();
   const auto minor = frame.number();
@@ -179,7 +180,8 @@ void LivePeer::handle_hello(FrameReader& frame) {
     throw BadFrame{"frames of version " + std::to_string(major) + "." + std::to_string(minor) +
                    ": expected version " + std::to_string(kFramesMajor) + "." + std::to_string(kFramesMinor)};
   const Id client = frame.id();
-  expect(frame.ok() && (frame.whole() || minor > kFramesMinor), "a hello of another form");
+  expect(frame.ok() && (minor > kFramesMinor ? items >= kItems[0] : items == kItems[0] && frame.whole()),
+         "a hello of another form");
   if (!std::exchange(greeted_, true)) {
     other_client_ = client;
     other_minor_ = minor;
@@ -384,6 +386,7 @@ void LivePeer::handle_verdict(FrameReader& frame) {
   const auto found = observed_.find(id);
   if (found == observed_.end()) return;
   const auto observation = found->second;
+  expect(std::exchange(observation->awaits_verdict, false), "a verdict that nobody asked for");
   switch (verdict.kind) {
     case StreamVerdict::started:
       break;

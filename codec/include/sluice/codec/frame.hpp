@@ -92,7 +92,7 @@ class FrameReader {
  public:
   explicit FrameReader(std::span<const std::byte> frame) noexcept : left_(frame) {}
 
-  /// The number of items of an array, which follow.
+  /// The number of items of an array, which follow: at most 15.
   std::uint64_t array() noexcept;
   std::uint64_t number() noexcept;
   Id id() noexcept;
