@@ -48,13 +48,21 @@ LivePeer::~LivePeer() {
 }
 
 void LivePeer::open() {
-  FrameHead hello(FrameKind::hello, 5);
-  hello.text(kFramesName).number(kFramesMajor).number(kFramesMinor).id(options_.client);
-  post(hello.bytes());
+  greet(false);
   if (pulls_) return;
   port_.on_message([this](std::span<const std::byte> message) { take_pushed(message); });
   port_.on_close([this](Status reason) { end(reason, port_.failure_text()); });
   port_.start();
+}
+
+void LivePeer::greet(bool answers) {
+  FrameHead hello(FrameKind::hello, 6);
+  hello.text(kFramesName)
+      .number(kFramesMajor)
+      .number(kFramesMinor)
+      .id(options_.client)
+      .number(answers ? 1 : 0);
+  post(hello.bytes());
 }
 
 /// A message of a port that can't be asked for one.
@@ -243,12 +251,13 @@ std::string LivePeer::failure_text() const {
   return failure_text_;
 }
 
-/// What it was to the other side is over: calls are failed, streams detached.
-void LivePeer::other_side_is_gone(const std::string& text) noexcept {
-  {
-    Lock lock(mutex_);
-    calls_.fail_all(ended_failure(text), lock);
-  }
+void LivePeer::calls_are_over(const std::string& text) noexcept {
+  Lock lock(mutex_);
+  calls_.fail_all(ended_failure(text), lock);
+}
+
+/// What the other side asked for is over: calls are cancelled, streams detached.
+void LivePeer::serve_no_longer() noexcept {
   replies_.cancel_all();
   std::map<Id, std::shared_ptr<ServedStream>> left;
   {
@@ -293,7 +302,8 @@ void LivePeer::end(Status status, const std::string& text) noexcept {
   }
   deliver_kept();
   port_.close();
-  other_side_is_gone(text.empty() ? std::string(to_string(status)) : text);
+  calls_are_over(text.empty() ? std::string(to_string(status)) : text);
+  serve_no_longer();
   {
     const Lock lock(mutex_);
     progress_.notify_all();
@@ -574,7 +584,7 @@ void LivePeer::observe_again() {
     const Lock lock(mutex_);
     for (const auto& [id, observation] : observed_) {
       observation->granted = observation->received + observation->window;
-      observation->awaits_verdict = true;
+      ++observation->awaited_verdicts;
       observed.push_back(observation);
     }
   }

@@ -118,7 +118,9 @@ class LivePeer final : public detail::PeerCore,
   Status wait_for_reader(Deadline deadline);
   void deliver_kept() noexcept;
   void end(Status status, const std::string& text) noexcept;
-  void other_side_is_gone(const std::string& text) noexcept;
+  void greet(bool answers);
+  void calls_are_over(const std::string& text) noexcept;
+  void serve_no_longer() noexcept;
   void observe_again();
   Id add_call(detail::PendingCall& call, Deadline deadline, Lock& lock);
   void post_call(detail::PendingCall& call, const Id& id, std::string_view actor, std::string_view method,

@@ -18,7 +18,7 @@ namespace sluice::codec {
 namespace {
 
 /// Items of a frame, its kind included.
-constexpr std::array<std::uint64_t, kLastFrameKind + 1> kItems{5, 5, 3, 4, 2, 4, 5, 7,
+constexpr std::array<std::uint64_t, kLastFrameKind + 1> kItems{6, 5, 3, 4, 2, 4, 5, 7,
                                                                5, 7, 3, 4, 3, 3, 2, 2};
 
 /// A frame that breaks the rules: what was expected, what came.
@@ -62,12 +62,12 @@ void LivePeer::handle(std::span<const std::byte> message) {
     const auto items = frame.array();
     const auto kind = frame.number();
     expect(frame.ok() && items > 0 && message[1] < std::byte{0x80}, "no frame");
+    if (kind != 0 && !greeted_) return;  // meant for the process before this one
     if (kind > kLastFrameKind) {
       if (other_minor_ <= kFramesMinor) throw BadFrame{"a frame of the unknown kind " + std::to_string(kind)};
       return;
     }
     if (kind == 0) return handle_hello(items, frame);
-    expect(greeted_, "a frame before the hello");
     expect(items == kItems[kind], "a frame with a wrong number of items");
     handle_frame(static_cast<FrameKind>(kind), frame, level);
   } catch (const BadFrame& bad) {
@@ -180,20 +180,22 @@ void LivePeer::handle_hello(std::uint64_t items, FrameReader& frame) {
     throw BadFrame{"frames of version " + std::to_string(major) + "." + std::to_string(minor) +
                    ": expected version " + std::to_string(kFramesMajor) + "." + std::to_string(kFramesMinor)};
   const Id client = frame.id();
+  const bool answers = frame.number() != 0;
   expect(frame.ok() && (minor > kFramesMinor ? items >= kItems[0] : items == kItems[0] && frame.whole()),
          "a hello of another form");
-  if (!std::exchange(greeted_, true)) {
-    other_client_ = client;
-    other_minor_ = minor;
-    return;
+  // If it isn't the first: the port lived on (it belongs to a session), and the process at one end is a new one.
+  const bool first = !std::exchange(greeted_, true);
+  const bool other_side_is_new = !first && !answers;
+  if (other_side_is_new) {
+    greet(true);  // before calls are failed: those that begin afterwards are for the new process
+    calls_are_over("the other side began anew");
+    for (Awaited* each = awaited_; each != nullptr; each = each->outer)
+      each->answered = true;  // failed just now
   }
-  // The port lived on (it belongs to a session), but the process at its other end is a new one.
-  other_side_is_gone("the other side began anew");
-  for (Awaited* each = awaited_; each != nullptr; each = each->outer)
-    each->answered = true;  // failed just now
+  if (!first) serve_no_longer();
   other_client_ = client;
   other_minor_ = minor;
-  observe_again();
+  if (other_side_is_new) observe_again();
 }
 
 // Serving calls.
@@ -386,7 +388,8 @@ void LivePeer::handle_verdict(FrameReader& frame) {
   const auto found = observed_.find(id);
   if (found == observed_.end()) return;
   const auto observation = found->second;
-  expect(std::exchange(observation->awaits_verdict, false), "a verdict that nobody asked for");
+  expect(observation->awaited_verdicts > 0, "a verdict that nobody asked for");
+  --observation->awaited_verdicts;
   switch (verdict.kind) {
     case StreamVerdict::started:
       break;

@@ -46,7 +46,7 @@ def is_value(item):
 
 
 ITEMS = {
-    HELLO: (lambda item: item == "sluice", is_number, is_number, is_id),
+    HELLO: (lambda item: item == "sluice", is_number, is_number, is_id, is_number),
     CALL: (is_id, is_name, is_name, is_array),
     RESULT: (is_id, is_value),
     CALL_ERROR: (is_id, is_number, is_text),
@@ -209,7 +209,7 @@ class Endpoint:
         self.client = client or os.urandom(16)
         self.frames, self.other, self.starts = deque(), None, {}
         if version:
-            pipes.write(HELLO, "sluice", *version, self.client, *more)
+            pipes.write(HELLO, "sluice", *version, self.client, 0, *more)
 
     # The side that serves.
 
@@ -446,7 +446,9 @@ def serve(pairs):
 
 
 def calls(pairs):
-    end = Endpoint(pairs[0])
+    end = Endpoint(pairs[0], version=None)
+    end.begin_call("add", "for the process before", 0)
+    end.pipes.write(HELLO, "sluice", 1, 0, end.client, 0)
     check(end.result("add", 2, 3) == 5, "2 and 3")
     check(end.result("add", 2, 3, "beyond what the method takes") == 5, "an argument too many")
     many = [(n, end.begin_call("add", n, n)) for n in range(500)]
@@ -642,10 +644,11 @@ def malformed_frames():
     pack = lambda *items: msgpack.packb(list(items), use_bin_type=True)
     some_id = bytes(16)
     first = [
-        b"", b"\x90", b"\x00", pack(0), pack(0, "sluice"), pack(0, "sluice", 1, 0), pack(0, "slice", 1, 0, some_id),
-        pack(0, "sluice", 1, 0, bytes(15)), pack(0, "sluice", -1, 0, some_id), pack(0, "sluice", 1, 0, some_id, 1),
-        pack(0, "sluice", 1, 0, "a" * 16),
-        b"\x94" + pack(0, "sluice", 1, 0, some_id)[1:], pack(1, some_id, "shelf", "notes", []), pack(200, 1), pack("hello"),
+        b"", b"\x90", b"\x00", pack(0), pack(0, "sluice"), pack(0, "sluice", 1, 0), pack(0, "slice", 1, 0, some_id, 0),
+        pack(0, "sluice", 1, 0, bytes(15), 0), pack(0, "sluice", -1, 0, some_id, 0), pack(0, "sluice", 1, 0, some_id),
+        pack(0, "sluice", 1, 0, some_id, 0, 1), pack(0, "sluice", 1, 0, "a" * 16, 0),
+        b"\x95" + pack(0, "sluice", 1, 0, some_id, 0)[1:], b"\x97" + pack(0, "sluice", 1, 0, some_id, 0)[1:],
+        pack(200, 1), pack("hello"),
     ]
     later = [
         b"", b"\x90", b"\x01", b"\x91", b"\x92\xcc\x04\xc4\x10" + some_id, b"\xdc\x00\x02\x04\xc4\x10" + some_id,

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -101,23 +100,15 @@ class EndpointTest : public ::testing::Test {
 /// The endpoint's scenarios, each against peers that serve a shelf.
 class AForeignClient : public EndpointTest {
  protected:
-  AForeignClient() {
-    shelf_.registry.actor("shelf").method("open_peers", [this] { return open_.load(); });
-  }
-
   void play(const std::string& scenario, std::size_t connections = 1) {
     Endpoint endpoint(scenario, connections);
     for (std::size_t i = 0; i < connections; ++i) {
-      codec::PeerOptions options{.registry = &shelf_.registry};
-      options.on_end = [this](Status /*reason*/, const std::string& /*text*/) { --open_; };
-      ++open_;
-      peers_.push_back(std::make_unique<Peer>(endpoint.port(i), options));
+      peers_.push_back(std::make_unique<Peer>(endpoint.port(i), shelf_.peer_options()));
       peers_.back()->start();
     }
     endpoint.expect_success();
   }
 
-  std::atomic<int> open_{0};
   test::Shelf shelf_;
   std::vector<std::unique_ptr<Peer>> peers_;
 };

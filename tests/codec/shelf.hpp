@@ -3,10 +3,13 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sluice/codec.hpp"
@@ -26,7 +29,16 @@ class Shelf {
         .method("given_up", [this] { return given_up(); })
         .method("note", [this](const std::string& text) { note(text); })
         .method("notes", [this] { return notes(); })
+        .method("open_peers", [this] { return open_peers_.load(); })
         .method("count_to", [this](std::int64_t last) { return count_to(last); });
+  }
+
+  /// For a peer that serves it.
+  codec::PeerOptions peer_options() {
+    ++open_peers_;
+    codec::PeerOptions options{.registry = &registry};
+    options.on_end = [this](Status /*reason*/, const std::string& /*text*/) { --open_peers_; };
+    return options;
   }
 
   std::int64_t count_to(std::int64_t last) {
@@ -70,6 +82,7 @@ class Shelf {
     notes_.push_back(text);
   }
 
+  std::atomic<int> open_peers_{0};
   mutable std::mutex mutex_;
   std::vector<codec::Reply<std::string>> kept_;
   std::vector<std::string> notes_;

@@ -27,8 +27,8 @@ inline constexpr std::uint64_t kFramesMinor = 0;
 inline constexpr std::string_view kFramesName = "sluice";
 
 enum class FrameKind : std::uint8_t {
-  hello = 0,         ///< "sluice", major, minor, client id: the first frame of each side
-  call = 1,          ///< call id, actor, method, arguments (an array)
+  hello = 0,  ///< "sluice", major, minor, client id, whether it answers a hello: the first frame of each side
+  call = 1,   ///< call id, actor, method, arguments (an array)
   result = 2,        ///< call id, value
   call_error = 3,    ///< call id, code, text
   cancel = 4,        ///< call id

@@ -77,7 +77,7 @@ struct Observation {
   std::uint64_t handed = 0;
   std::deque<ArrivedItem> arrived{};
   std::optional<Verdict> verdict{};
-  bool awaits_verdict = true;
+  unsigned awaited_verdicts = 1;
 
   bool ended = false;
   Ending ending{};
