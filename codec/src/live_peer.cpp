@@ -577,33 +577,46 @@ std::shared_ptr<detail::Observation> LivePeer::observe(detail::ObservationStart 
   return observation;
 }
 
-/// Asks a process that has taken the place of the other side's for the streams that the one before sent.
+/// Asks a process that has taken the place of the other side's for the streams that the one before sent. What has
+/// arrived is consumed first, so that one process after the other can't make it grow.
 void LivePeer::observe_again() {
   std::vector<std::shared_ptr<detail::Observation>> observed;
   {
     const Lock lock(mutex_);
     for (const auto& [id, observation] : observed_) {
-      observation->granted = observation->received + observation->window;
-      ++observation->awaited_verdicts;
+      observation->ask_again = true;
       observed.push_back(observation);
     }
   }
-  for (const auto& observation : observed) {
-    const FrameHead head = resume_frame(*observation);
-    (void)outbox_.post(head.bytes(), observation->options);
+  for (const auto& observation : observed) ask_again(*observation);
+}
+
+void LivePeer::ask_again(detail::Observation& observation) {
+  std::optional<FrameHead> head;
+  {
+    const Lock lock(mutex_);
+    if (!observation.ask_again || !observation.arrived.empty() || observation.ended) return;
+    observation.ask_again = false;
+    observation.granted = observation.received + observation.window;
+    ++observation.awaited_verdicts;
+    head.emplace(resume_frame(observation));
   }
+  (void)outbox_.post(head->bytes(), observation.options);
   posted();
 }
 
 Status LivePeer::next(detail::Observation& observation, detail::ArrivedItem& item, Deadline deadline) {
   const bool ready = run_until([&] { return !observation.arrived.empty() || observation.ended; }, deadline);
   if (!ready) return Status::timed_out;
-  const Lock lock(mutex_);
+  Lock lock(mutex_);
   if (observation.arrived.empty()) return observation.ending.status;
   item = std::move(observation.arrived.front());
   observation.arrived.pop_front();
   observation.handed_stream = item.stream;
   observation.handed = item.sequence;
+  const bool again = observation.ask_again;
+  lock.unlock();
+  if (again) ask_again(observation);
   return Status::ok;
 }
 

@@ -122,6 +122,7 @@ class LivePeer final : public detail::PeerCore,
   void calls_are_over(const std::string& text) noexcept;
   void serve_no_longer() noexcept;
   void observe_again();
+  void ask_again(detail::Observation& observation);
   Id add_call(detail::PendingCall& call, Deadline deadline, Lock& lock);
   void post_call(detail::PendingCall& call, const Id& id, std::string_view actor, std::string_view method,
                  std::span<const std::byte> arguments, Deadline deadline);

@@ -78,6 +78,7 @@ struct Observation {
   std::deque<ArrivedItem> arrived{};
   std::optional<Verdict> verdict{};
   unsigned awaited_verdicts = 1;
+  bool ask_again = false;  // for the stream, once nothing that has arrived is left
 
   bool ended = false;
   Ending ending{};
