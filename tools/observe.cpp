@@ -125,6 +125,7 @@ void run_observe(const ObserveArguments& arguments) {
     }
     if (file) file->store(stream.checkpoint());
   }
+  if (file) stream.leave();
   if (stream.status() == Status::ok) return;
   if (stream.status() == Status::closed && stream.end_reason() != codec::StreamEnd::error) {
     note("the stream has ended: " + std::string(to_string(stream.end_reason())));

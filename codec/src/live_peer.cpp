@@ -652,7 +652,7 @@ void LivePeer::call_on_arrival(const std::shared_ptr<detail::Observation>& obser
   arrived(observation);
 }
 
-void LivePeer::unsubscribe(detail::Observation& observation) noexcept {
+void LivePeer::unsubscribe(detail::Observation& observation, bool tell) noexcept {
   FrameHead head(FrameKind::unsubscribe, 2);
   {
     const Lock lock(mutex_);
@@ -662,7 +662,7 @@ void LivePeer::unsubscribe(detail::Observation& observation) noexcept {
     observed_.erase(observation.stream);
     head.id(observation.stream);
   }
-  post(head.bytes());
+  if (tell) post(head.bytes());
 }
 
 std::optional<Verdict> LivePeer::verdict(const detail::Observation& observation) {

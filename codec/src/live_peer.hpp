@@ -80,7 +80,7 @@ class LivePeer final : public detail::PeerCore,
   void want_full(detail::Observation& observation, const detail::ArrivedItem& item) override;
   void call_on_arrival(const std::shared_ptr<detail::Observation>& observation,
                        base::MoveOnlyFunction<void()> call) override;
-  void unsubscribe(detail::Observation& observation) noexcept override;
+  void unsubscribe(detail::Observation& observation, bool tell) noexcept override;
   std::optional<Verdict> verdict(const detail::Observation& observation) override;
   detail::Ending ending(const detail::Observation& observation) override;
   StreamCheckpoint checkpoint(const detail::Observation& observation) override;

@@ -478,7 +478,7 @@ void LivePeer::arrived(const std::shared_ptr<detail::Observation>& observation) 
     const InsidePeer inside;
     call();
   } catch (const std::exception& failure) {
-    unsubscribe(*observation);
+    unsubscribe(*observation, true);
     const Lock lock(mutex_);
     observation->ending = {Status::handler_failed, StreamEnd::error, {}, words_of(failure), {}};
     return;

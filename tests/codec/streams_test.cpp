@@ -442,6 +442,23 @@ TEST_F(Resumption, BringsWhatWasMissedAndThenGoesOn) {
   EXPECT_EQ(stream.sequence(), 5U);
 }
 
+TEST_F(Resumption, OfAStreamThatWasLeftGoesOnInTheSamePeer) {
+  ObservableState<int> state(0);
+  actor_.state("value", state);
+  connect(client_);
+  StreamCheckpoint checkpoint;
+  {
+    auto stream = peers_->client.observe<int>("counter", "value");
+    EXPECT_EQ(drain(*peers_, stream), std::vector{0});
+    checkpoint = stream.checkpoint();
+    stream.leave();
+  }
+  state = 1;
+  auto stream = peers_->client.resume<int>(checkpoint);
+  EXPECT_EQ(drain(*peers_, stream), std::vector{1});
+  EXPECT_EQ(stream.verdict(), (Verdict{StreamVerdict::resumed, 2, 2}));
+}
+
 TEST_F(Resumption, OfAClientThatIsUpToDateBringsNothingTwice) {
   ObservableState<int> state(0);
   actor_.state("value", state);

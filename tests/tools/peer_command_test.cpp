@@ -139,7 +139,7 @@ TEST_F(PeerCommand, ObserveTakesAFilterAndRefusesAnInvalidOne) {
 }
 
 TEST_F(PeerCommand, ObserveGoesOnWhereItsLastRunEnded) {
-  const std::vector<std::string> words{"observe", "-n",      "1",    "-r", directory_.file("seen"),
+  const std::vector<std::string> words{"observe", "-q",      "-q",   "-n", "1", "-r", directory_.file("seen"),
                                        "server",  "machine", "state"};
   EXPECT_EQ(run(words), "{\"alarms\":[],\"temperature\":20.5}\n");
   server_->state = Machine{21.5, {}};

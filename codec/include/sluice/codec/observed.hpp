@@ -111,7 +111,12 @@ class [[nodiscard]] Observed {
 
   /// Ends the stream here and at the other side.
   void unsubscribe() noexcept {
-    if (reader_) reader_->core->unsubscribe(*reader_->observation);
+    if (reader_) reader_->core->unsubscribe(*reader_->observation, true);
+  }
+  /// Ends it here only: the other side keeps it for a while, and Peer::resume() can go on with it, in this process or
+  /// the next one. (So does a peer that closes or dies before its streams are destroyed.)
+  void leave() noexcept {
+    if (reader_) reader_->core->unsubscribe(*reader_->observation, false);
   }
 
   /// An input range of the values: each step is next(). Ends when next() gives none, but for malformed ones, which are

@@ -91,7 +91,8 @@ class PeerCore {
   virtual void want_full(Observation& observation, const ArrivedItem& item) = 0;
   virtual void call_on_arrival(const std::shared_ptr<Observation>& observation,
                                base::MoveOnlyFunction<void()> call) = 0;
-  virtual void unsubscribe(Observation& observation) noexcept = 0;
+  /// Without `tell` the other side keeps the stream.
+  virtual void unsubscribe(Observation& observation, bool tell) noexcept = 0;
   virtual std::optional<Verdict> verdict(const Observation& observation) = 0;
   virtual Ending ending(const Observation& observation) = 0;
   virtual StreamCheckpoint checkpoint(const Observation& observation) = 0;
