@@ -149,7 +149,7 @@ void add_observe(CLI::App& app) {
   command->add_option("-n,--count", arguments->count, "End after so many values");
   command->add_flag("-l,--lines", arguments->lines, "Lines of JSON, also on a terminal");
   command->add_option("-r,--resume", arguments->resume,
-                      "Go on where the last run with this FILE ended; it is kept in FILE.checkpoint");
+                      "Go on where the last run ended: kept in FILE.checkpoint");
   command->callback([arguments] { run_observe(*arguments); });
 }
 

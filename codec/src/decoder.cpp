@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <memory>
 
-#include "sluice/codec/detail/fault_text.hpp"
+#include "fault_text.hpp"
 
 namespace sluice::codec {
 namespace {

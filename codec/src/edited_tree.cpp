@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "delta_tokens.hpp"
+#include "fault_text.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/codec/detail/fault_text.hpp"
 #include "sluice/codec/detail/writers.hpp"
 #include "sluice/codec/error.hpp"
 #include "tree_values.hpp"

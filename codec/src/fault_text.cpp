@@ -1,4 +1,4 @@
-#include "sluice/codec/detail/fault_text.hpp"
+#include "fault_text.hpp"
 
 #include "sluice/codec/error.hpp"
 

@@ -428,6 +428,8 @@ void LivePeer::handle_data(FrameReader& frame) {
     const auto found = observed_.find(item.stream);
     if (found == observed_.end()) return;  // unsubscribed meanwhile
     observation = found->second;
+    if (observation->awaited_verdicts > 0)
+      return;  // it was sent before the verdict, which tells where to go on
     if (item.sequence <= observation->received) return;  // it came before
     expect(item.sequence == observation->received + 1, "an item out of order");
     expect(item.sequence <= observation->granted, "an item beyond the credit");

@@ -2,8 +2,8 @@
 
 #include <limits>
 
+#include "fault_text.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/codec/detail/fault_text.hpp"
 
 namespace sluice::codec {
 namespace {

@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "sluice/base/error.hpp"
 #include "sluice/codec/decode_options.hpp"
 
 #pragma GCC visibility push(default)

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "sluice/base/deadline.hpp"
+#include "sluice/base/error.hpp"
 
 namespace sluice::codec::detail {
 struct FilterSpec;

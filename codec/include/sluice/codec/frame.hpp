@@ -10,6 +10,8 @@
 #include <span>
 #include <string_view>
 
+#include "sluice/base/error.hpp"
+
 #pragma GCC visibility push(default)
 
 namespace sluice::codec {
