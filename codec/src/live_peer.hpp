@@ -145,6 +145,8 @@ class LivePeer final : public detail::PeerCore,
   void handle_stream_ending(FrameKind kind, FrameReader& frame);
   std::shared_ptr<detail::Method> find_method(std::string_view actor, std::string_view method,
                                               RemoteCode& why);
+  void give_back(std::shared_ptr<detail::Method> method, std::uint64_t generation, std::string_view actor,
+                 std::string_view name);
   void serve_stream(const Id& id, std::string_view actor, std::string_view state,
                     std::span<const std::byte> options, const Id* restarted);
   std::shared_ptr<ServedStream> served(const Id& id);

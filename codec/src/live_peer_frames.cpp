@@ -208,17 +208,25 @@ std::shared_ptr<detail::Method> LivePeer::find_method(std::string_view actor, st
     generation_ = generation;
     last_found_.reset();
   }
-  if (last_found_ && actor == last_actor_ && method == last_method_) return last_found_;
+  if (last_found_ && actor == last_actor_ && method == last_method_) return std::move(last_found_);
   why = RemoteCode::no_such_actor;
   const auto found = actors_->actors.find(actor);
   if (found == actors_->actors.end()) return nullptr;
   why = RemoteCode::no_such_member;
   const auto member = found->second.methods.find(method);
   if (member == found->second.methods.end()) return nullptr;
-  last_actor_ = actor;
-  last_method_ = method;
-  last_found_ = member->second;
-  return last_found_;
+  last_found_.reset();
+  return member->second;
+}
+
+/// The next call may well be of the same method. (Moved there and back: counting its owners would cost as much as all
+/// the rest.) Not if a call within this one has found another, or another table.
+void LivePeer::give_back(std::shared_ptr<detail::Method> method, std::uint64_t generation,
+                         std::string_view actor, std::string_view name) {
+  if (last_found_ || generation != generation_) return;
+  if (actor != last_actor_) last_actor_ = actor;
+  if (name != last_method_) last_method_ = name;
+  last_found_ = std::move(method);
 }
 
 namespace {
@@ -234,7 +242,12 @@ std::optional<std::pair<RemoteCode, std::string>> invoke(detail::Method& method,
                                                          detail::PackBuffer& result) {
   msgpack::object root;
   try {
-    root = decoder.decode<msgpack::object>(arguments);
+    if (arguments.size() == 1 && arguments.front() == std::byte{0x90}) {  // none: there is nothing to decode
+      root.type = msgpack::type::ARRAY;
+      root.via.array = {};
+    } else {
+      root = decoder.decode<msgpack::object>(arguments);
+    }
     if (root.type != msgpack::type::ARRAY) throw error(errc::wrong_type, "expected an array");
   } catch (const error& wrong) {
     return std::pair(RemoteCode::bad_arguments, wrong.detail());
@@ -259,7 +272,8 @@ void LivePeer::handle_call(FrameReader& frame, Level& level) {
   const auto name = frame.text(kMaxNameBytes);
   expect(frame.ok() && is_name(actor) && is_name(name), "a call of another form");
   RemoteCode why{};
-  const auto method = find_method(actor, name, why);
+  auto method = find_method(actor, name, why);
+  const auto generation = generation_;
   if (!method) return answer_error(id, why, target_text(actor, name));
   if (depth_ > kDeepestCall)
     return answer_error(id, RemoteCode::too_many,
@@ -271,6 +285,7 @@ void LivePeer::handle_call(FrameReader& frame, Level& level) {
   }
   detail::PackBuffer result;
   const auto failure = invoke(*method, level.decoder, frame.rest(), reply, result);
+  give_back(std::move(method), generation, actor, name);
   if (reply) {
     if (failure) reply->fail(failure->first, failure->second);
   } else if (failure) {
@@ -285,7 +300,8 @@ void LivePeer::handle_send(FrameReader& frame, Level& level) {
   const auto name = frame.text(kMaxNameBytes);
   expect(frame.ok() && is_name(actor) && is_name(name), "a send frame of another form");
   RemoteCode why{};
-  const auto method = find_method(actor, name, why);
+  auto method = find_method(actor, name, why);
+  const auto generation = generation_;
   std::string text;
   if (!method) {
     text = to_string(why);
@@ -293,6 +309,7 @@ void LivePeer::handle_send(FrameReader& frame, Level& level) {
     detail::PackBuffer result;
     const auto reply = method->replies() ? no_reply() : nullptr;
     const auto failure = invoke(*method, level.decoder, frame.rest(), reply, result);
+    give_back(std::move(method), generation, actor, name);
     if (!failure) return;
     text = std::string(to_string(failure->first)) + ": " + failure->second;
   }
