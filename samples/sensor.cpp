@@ -80,7 +80,8 @@ void alarm() {
 int main(int argc, char** argv) {
   const std::string_view role = argc >= 2 ? argv[1] : "";
   try {
-    if (role == "measure" && argc == 3) return measure(std::atoi(argv[2])), 0;
+    if (role == "measure" && argc == 3)
+      return measure(static_cast<int>(std::strtol(argv[2], nullptr, 10))), 0;
     if (role == "watch") return watch(), 0;
     if (role == "alarm") return alarm(), 0;
     std::fprintf(stderr, "usage: sensor measure SECONDS | watch | alarm\n");

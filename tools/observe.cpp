@@ -87,9 +87,10 @@ codec::Observed<codec::AnyValue> begin(codec::Peer& peer, const ObserveArguments
                                        const std::optional<StreamCheckpoint>& last) {
   if (last) {
     const auto before = codec::ObserveOptions::resumption(*last);
-    if (before.actor != arguments.actor || before.state != arguments.state)
+    if (before.actor != arguments.actor || before.state != arguments.state) {
       throw std::runtime_error("the checkpoint is that of " + base::quoted_text(before.actor) + " " +
                                base::quoted_text(before.state) + ", not of what is to be observed");
+    }
     return peer.resume<codec::AnyValue>(*last);
   }
   codec::ObserveOptions options;

@@ -101,6 +101,8 @@ bool CallTable::fail(const Id& id, const CallFailure& failure, Lock& lock) {
 }
 
 void CallTable::fail_all(const CallFailure& failure, Lock& lock) {
+  // By index: a call that is told of its end may make others.
+  // NOLINTNEXTLINE(modernize-loop-convert)
   for (std::size_t place = 0; place < places_.size(); ++place) {
     PendingCall* const call = places_[place].call;
     if (call == nullptr || call->being_taken_) continue;

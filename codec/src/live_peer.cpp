@@ -391,9 +391,10 @@ namespace {
 
 [[noreturn]] void throw_not_posted(Status status, std::size_t bytes, const std::string& text) {
   if (status == Status::timed_out) throw error(sluice::errc::timed_out, "a call: no room in the port");
-  if (status == Status::too_large)
+  if (status == Status::too_large) {
     throw error(sluice::errc::bad_option,
                 "arguments of " + std::to_string(bytes) + " bytes: they don't fit into the port");
+  }
   throw error(errc::peer_ended, text.empty() ? std::string(to_string(status)) : text);
 }
 

@@ -51,9 +51,10 @@ void LivePeer::handle(std::span<const std::byte> message) {
     std::size_t& depth_;
   } const deeper(depth_);
   try {
-    if (message.size() > options_.decode.max_bytes)
+    if (message.size() > options_.decode.max_bytes) {
       throw BadFrame{"a frame of " + std::to_string(message.size()) + " bytes: expected at most " +
                      std::to_string(options_.decode.max_bytes)};
+    }
     if (!options_.decode.in_place) {
       level.copy.assign(message.begin(), message.end());
       message = level.copy;
@@ -176,9 +177,10 @@ void LivePeer::handle_hello(std::uint64_t items, FrameReader& frame) {
   const auto major = frame.number();
   const auto minor = frame.number();
   expect(frame.ok() && name == kFramesName, "a hello of another form");
-  if (major != kFramesMajor)
+  if (major != kFramesMajor) {
     throw BadFrame{"frames of version " + std::to_string(major) + "." + std::to_string(minor) +
                    ": expected version " + std::to_string(kFramesMajor) + "." + std::to_string(kFramesMinor)};
+  }
   const Id client = frame.id();
   const bool answers = frame.number() != 0;
   expect(frame.ok() && (minor > kFramesMinor ? items >= kItems[0] : items == kItems[0] && frame.whole()),
@@ -275,9 +277,10 @@ void LivePeer::handle_call(FrameReader& frame, Level& level) {
   auto method = find_method(actor, name, why);
   const auto generation = generation_;
   if (!method) return answer_error(id, why, target_text(actor, name));
-  if (depth_ > kDeepestCall)
+  if (depth_ > kDeepestCall) {
     return answer_error(id, RemoteCode::too_many,
                         "calls within calls, " + std::to_string(kDeepestCall) + " deep");
+  }
   std::shared_ptr<detail::OpenReply> reply;
   if (method->replies()) {
     reply = replies_.add(id, weak_from_this());

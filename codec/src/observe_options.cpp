@@ -14,7 +14,7 @@
 namespace sluice::codec {
 namespace {
 
-constexpr const char* kValidKeys = "\"credit\", \"slow\", \"filter\", \"delta\"";
+constexpr const char* kValidKeys = R"("credit", "slow", "filter", "delta")";
 
 std::string_view text_in(const msgpack::object& value) {
   if (value.type != msgpack::type::STR) return {};
@@ -34,7 +34,7 @@ void read_option(StreamOptions& options, std::string_view key, const msgpack::ob
       options.slow = SlowPolicy::block;
     } else if (text != "conflate") {
       throw error(sluice::errc::bad_option,
-                  "\"slow\": expected \"conflate\" or \"block\", got " + base::quoted_text(text));
+                  R"("slow": expected "conflate" or "block", got )" + base::quoted_text(text));
     }
     return;
   }
@@ -50,7 +50,7 @@ void read_option(StreamOptions& options, std::string_view key, const msgpack::ob
       options.delta = DeltaKind::own;
     } else if (text != "none") {
       throw error(sluice::errc::bad_option,
-                  "\"delta\": expected \"none\", \"generic\" or \"own\", got " + base::quoted_text(text));
+                  R"("delta": expected "none", "generic" or "own", got )" + base::quoted_text(text));
     }
     return;
   }

@@ -23,9 +23,10 @@ namespace {
 
 PeerOptions checked(PeerOptions options) {
   constexpr std::size_t kMost = std::size_t{1} << 31;
-  if (options.max_calls == 0 || options.max_calls > kMost)
+  if (options.max_calls == 0 || options.max_calls > kMost) {
     throw error(sluice::errc::bad_option,
                 "PeerOptions::max_calls: expected 1 to 2^31, got " + std::to_string(options.max_calls));
+  }
   if (options.client == Id{}) options.client = random_id();
   return options;
 }

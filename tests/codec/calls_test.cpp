@@ -142,9 +142,10 @@ TEST_F(Calls, MoreThanTheRingHoldsInFlightArriveBothWays) {
   Peers peers({.registry = &registry_}, {}, small);
   peers.server.start();
   std::vector<codec::Pending<std::string>> calls;
-  for (int i = 0; i < 2'000; ++i)
+  for (int i = 0; i < 2'000; ++i) {
     calls.push_back(
         peers.client.call_async<std::string>("sums", "echo", std::string(100, 'x') + std::to_string(i)));
+  }
   for (int i = 0; i < 2'000; ++i)
     EXPECT_EQ(std::move(calls[static_cast<std::size_t>(i)]).get(), std::string(100, 'x') + std::to_string(i));
 }
@@ -198,7 +199,7 @@ TEST_F(Calls, AMethodThatThrowsAnswersWithAnError) {
 TEST_F(Calls, ThatAreGivenUpCancelTheReply) {
   std::optional<codec::Reply<int>> reply;
   std::atomic<int> cancelled = 0;
-  sums_.method("later", [&](codec::Reply<int> later) {
+  sums_.method("later", [&](const codec::Reply<int>& later) {
     later.on_cancel([&] { ++cancelled; });
     reply = later;
   });
@@ -224,14 +225,14 @@ TEST_F(Calls, ThatAreGivenUpCancelTheReply) {
 
 TEST_F(Calls, AreAnsweredLaterByAnotherThread) {
   std::vector<std::jthread> workers;
-  sums_.method("slow", [&](codec::Reply<int> reply, int number) {
+  sums_.method("slow", [&](const codec::Reply<int>& reply, int number) {
     workers.emplace_back([reply, number] {
       std::this_thread::sleep_for(1ms);
       reply(number + 1);
     });
   });
-  sums_.method("never", [](codec::Reply<void>) {});
-  sums_.method("refuse", [](codec::Reply<void> reply) { reply.fail("not today"); });
+  sums_.method("never", [](const codec::Reply<void>&) {});
+  sums_.method("refuse", [](const codec::Reply<void>& reply) { reply.fail("not today"); });
   Peers peers({.registry = &registry_});
   peers.server.start();
   auto first = peers.client.call_async<int>("sums", "slow", 1);
@@ -261,7 +262,7 @@ TEST_F(Calls, WhoseCallerIsGoneAreCancelled) {
 }
 
 TEST_F(Calls, FailWhenTheServerEnds) {
-  sums_.method("later", [&](codec::Reply<int>) { throw std::runtime_error("x"); });
+  sums_.method("later", [&](const codec::Reply<int>&) { throw std::runtime_error("x"); });
   std::optional<Peers> peers;
   peers.emplace(codec::PeerOptions{.registry = &registry_});
   auto pending = peers->client.call_async<int>("sums", "later");
@@ -272,7 +273,7 @@ TEST_F(Calls, FailWhenTheServerEnds) {
 
 TEST_F(Calls, MoreThanAllowedWaitForAnAnswerOrAreRefused) {
   std::vector<codec::Reply<int>> replies;
-  sums_.method("later", [&](codec::Reply<int> reply) { replies.push_back(reply); });
+  sums_.method("later", [&](const codec::Reply<int>& reply) { replies.push_back(reply); });
   Peers peers({.registry = &registry_, .max_calls = 2}, {.max_calls = 3});
   std::vector<codec::Pending<int>> calls;
   for (int i = 0; i < 3; ++i) calls.push_back(peers.client.call_async<int>("sums", "later"));

@@ -159,7 +159,7 @@ class PeerProcesses : public ::testing::Test {
 
   const Watchdog watchdog_{180s, "peers in two processes"};
   const TestChannel channel_;
-  const TempDirectory checkpoints_;
+  TempDirectory checkpoints_;
   SharedPage<Board> board_;
 };
 

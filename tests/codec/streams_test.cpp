@@ -23,9 +23,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using codec::ObservableState;
-using codec::ObserveOptions;
-using codec::Peer;
-using codec::RemoteCode;
 using codec::SlowPolicy;
 using codec::StreamEnd;
 using codec::StreamVerdict;

@@ -235,7 +235,9 @@ class Attack {
     constexpr std::array<std::string_view, 8> kTexts{"a", "s", "add", "echo", "fail", "keep", "sluice", ""};
     const std::uint8_t which = choices_.byte();
     if (which < 240) return std::string(kTexts.at(which % kTexts.size()));
-    return std::string(choices_.word() % 1100, 'x');
+    std::string text;
+    text.assign(choices_.word() % 1100, 'x');
+    return text;
   }
 
   /// Its frames are whole; the ids in them are worth using.

@@ -130,8 +130,8 @@ TEST_F(PeerCommand, ObserveTakesAFilterAndRefusesAnInvalidOne) {
   Command observe =
       start({"observe", "-n", "1", "--delta", "-f", "threshold value=60 field=temperature mode=crossing",
              "server", "machine", "state"});
-  for (double temperature = 21; output().empty(); ++temperature) {
-    server_->state = Machine{temperature, {}};
+  for (int temperature = 21; output().empty(); ++temperature) {
+    server_->state = Machine{static_cast<double>(temperature), {}};
     std::this_thread::sleep_for(1ms);
   }
   EXPECT_TRUE(observe.succeeds());

@@ -106,7 +106,7 @@ class BoundMethod<F, R(Args...)> final : public Method {
 };
 
 template <typename F, typename Answer, typename... Args>
-class BoundMethod<F, void(Reply<Answer>, Args...)> final : public Method {
+class BoundMethod<F, void(Reply<Answer>, Args...)> : public Method {
  public:
   explicit BoundMethod(F function) : function_(std::move(function)) {}
 
@@ -127,6 +127,13 @@ class BoundMethod<F, void(Reply<Answer>, Args...)> final : public Method {
   }
 
   F function_;
+};
+
+template <typename F, typename Answer, typename... Args>
+class BoundMethod<F, void(const Reply<Answer>&, Args...)> final
+    : public BoundMethod<F, void(Reply<Answer>, Args...)> {
+ public:
+  using BoundMethod<F, void(Reply<Answer>, Args...)>::BoundMethod;
 };
 
 /// The signature of a callable with one operator(), or of a function pointer.
