@@ -158,7 +158,7 @@ class PeerProcesses : public ::testing::Test {
   }
 
   const Watchdog watchdog_{180s, "peers in two processes"};
-  const TestChannel channel_;
+  TestChannel channel_;
   TempDirectory checkpoints_;
   SharedPage<Board> board_;
 };

@@ -215,10 +215,10 @@ TEST_P(StateStores, SaveNoValueThatCouldNotBeLoaded) {
 
 TEST_P(StateStores, UpdateBeginsWithADefaultAndReturnsWhatWasSaved) {
   const auto first =
-      codec::update<Todos>(*store_, "todos", [](Todos& todos) { todos.items.push_back("milk"); });
+      codec::update<Todos>(*store_, "todos", [](Todos& todos) { todos.items.emplace_back("milk"); });
   EXPECT_EQ(first.value.items.size(), 1U);
   const auto second =
-      codec::update<Todos>(*store_, "todos", [](Todos& todos) { todos.items.push_back("bread"); });
+      codec::update<Todos>(*store_, "todos", [](Todos& todos) { todos.items.emplace_back("bread"); });
   EXPECT_GT(second.version, first.version);
   EXPECT_EQ(codec::load<Todos>(*store_, "todos")->items, second.value.items);
 }

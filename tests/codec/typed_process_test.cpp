@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 class TypedProcesses : public ::testing::Test {
  protected:
   const Watchdog watchdog_{60s, "values between processes"};
-  const TestChannel channel_;
+  TestChannel channel_;
 };
 
 TEST_F(TypedProcesses, ExchangeValuesBothWays) {

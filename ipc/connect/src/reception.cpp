@@ -124,7 +124,7 @@ void Reception::wait(std::vector<pollfd> polled, Deadline deadline) {
     deadline = std::min(deadline, newcomer.silent_until);
   }
   const Deadline admission = socket_ == nullptr ? kNoDeadline : next_admission(oldest_silent());
-  if (steady_clock::now() < admission) {
+  if (socket_ == nullptr || steady_clock::now() < admission) {
     deadline = std::min(deadline, admission);
   } else {
     polled.push_back({socket_->fd(), POLLIN, 0});
