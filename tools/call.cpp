@@ -51,9 +51,8 @@ void run_call(const CallArguments& arguments) {
 
 void add_call(CLI::App& app) {
   auto arguments = std::make_shared<CallArguments>();
-  auto* command =
-      add_command(app, "call", "Call a method of another program, and print the answer as JSON",
-                  R"(sluice call todos todos add '"buy milk"')");
+  auto* command = add_command(app, "call", "Call a method of another program, and print the answer as JSON",
+                              R"(sluice call todos todos add '"buy milk"')");
   arguments->add_to(*command);
   command->add_option("METHOD", arguments->method, "What to call")->required();
   command->add_option("JSON", arguments->json, "The arguments, each a JSON value");
