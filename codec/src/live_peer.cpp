@@ -112,6 +112,7 @@ bool LivePeer::take_frames(Ready ready, Deadline deadline, const std::stop_token
 
 template <typename Ready>
 bool LivePeer::run_until(Ready ready, Deadline deadline, const std::stop_token& stop) {
+  owner.check("a peer");
   const auto self = std::this_thread::get_id();
   Lock lock(mutex_);
   while (!ready()) {
@@ -482,6 +483,7 @@ void LivePeer::send(std::string_view actor, std::string_view method, std::span<c
 }
 
 bool LivePeer::done(const detail::PendingCall& call) {
+  owner.check("a peer");
   const Lock lock(mutex_);
   return detail::CallTable::done(call);
 }
@@ -507,11 +509,13 @@ void LivePeer::give_up(detail::PendingCall& call, const std::stop_token& stop) {
 }
 
 void LivePeer::finish_later(std::unique_ptr<detail::PendingCall> call) {
+  owner.check("a peer");
   Lock lock(mutex_);
   calls_.own(std::move(call), lock);
 }
 
 void LivePeer::drop(detail::PendingCall& call) noexcept {
+  if (inherited()) return;
   Id id;
   {
     Lock lock(mutex_);
@@ -543,6 +547,7 @@ FrameHead resume_frame(const detail::Observation& observation) {
 }  // namespace
 
 std::shared_ptr<detail::Observation> LivePeer::observe(detail::ObservationStart start) {
+  owner.check("a peer");
   auto observation = std::make_shared<detail::Observation>();
   observation->actor = std::move(start.actor);
   observation->state = std::move(start.state);
@@ -622,6 +627,7 @@ Status LivePeer::next(detail::Observation& observation, detail::ArrivedItem& ite
 }
 
 void LivePeer::consumed(detail::Observation& observation, const detail::ArrivedItem& item) {
+  owner.check("a peer");
   FrameHead head(FrameKind::credit, 3);
   {
     const Lock lock(mutex_);
@@ -635,6 +641,7 @@ void LivePeer::consumed(detail::Observation& observation, const detail::ArrivedI
 }
 
 void LivePeer::want_full(detail::Observation& observation, const detail::ArrivedItem& item) {
+  owner.check("a peer");
   FrameHead head(FrameKind::want_full, 3);
   {
     const Lock lock(mutex_);
@@ -646,6 +653,7 @@ void LivePeer::want_full(detail::Observation& observation, const detail::Arrived
 
 void LivePeer::call_on_arrival(const std::shared_ptr<detail::Observation>& observation,
                                base::MoveOnlyFunction<void()> call) {
+  owner.check("a peer");
   {
     const Lock lock(mutex_);
     observation->on_arrival = std::move(call);
@@ -654,6 +662,7 @@ void LivePeer::call_on_arrival(const std::shared_ptr<detail::Observation>& obser
 }
 
 void LivePeer::unsubscribe(detail::Observation& observation, bool tell) noexcept {
+  if (inherited()) return;
   FrameHead head(FrameKind::unsubscribe, 2);
   {
     const Lock lock(mutex_);
@@ -667,16 +676,19 @@ void LivePeer::unsubscribe(detail::Observation& observation, bool tell) noexcept
 }
 
 std::optional<Verdict> LivePeer::verdict(const detail::Observation& observation) {
+  owner.check("a peer");
   const Lock lock(mutex_);
   return observation.verdict;
 }
 
 detail::Ending LivePeer::ending(const detail::Observation& observation) {
+  owner.check("a peer");
   const Lock lock(mutex_);
   return observation.ending;
 }
 
 StreamCheckpoint LivePeer::checkpoint(const detail::Observation& observation) {
+  owner.check("a peer");
   StreamCheckpoint checkpoint;
   checkpoint.session = options_.client;
   detail::PackBuffer target;

@@ -495,18 +495,21 @@ void LivePeer::arrived(const std::shared_ptr<detail::Observation>& observation) 
     const Lock lock(mutex_);
     call = std::move(observation->on_arrival);
   }
-  if (!call) return;
+  if (!call) return;  // there is none; or it runs, and sees what has come
   try {
     const InsidePeer inside;
-    call();
+    for (;;) {
+      call();
+      const Lock lock(mutex_);
+      if (!observation->arrived.empty()) continue;  // it came while nobody would have been called for it
+      if (!observation->on_arrival) observation->on_arrival = std::move(call);
+      return;
+    }
   } catch (const std::exception& failure) {
     unsubscribe(*observation, true);
     const Lock lock(mutex_);
     observation->ending = {Status::handler_failed, StreamEnd::error, {}, words_of(failure), {}};
-    return;
   }
-  const Lock lock(mutex_);
-  if (!observation->on_arrival) observation->on_arrival = std::move(call);
 }
 
 }  // namespace sluice::codec

@@ -3,6 +3,8 @@
 #include <utility>
 #include <vector>
 
+#include "sluice/base/detail/fork_generation.hpp"
+
 namespace sluice::codec {
 
 class OpenReplyOfPeer final : public detail::OpenReply {
@@ -46,6 +48,7 @@ class OpenReplyOfPeer final : public detail::OpenReply {
  private:
   /// The link, for the first answer.
   std::shared_ptr<ReplyLink> take_link() noexcept {
+    if (owner_.inherited()) return nullptr;
     {
       const std::lock_guard lock(mutex_);
       if (std::exchange(answered_, true)) return nullptr;
@@ -55,6 +58,7 @@ class OpenReplyOfPeer final : public detail::OpenReply {
     return link_.lock();
   }
 
+  const base::OwnerProcess owner_;
   const Id call_;
   const std::weak_ptr<ReplyLink> link_;
   const std::shared_ptr<OpenReplies::State> open_;

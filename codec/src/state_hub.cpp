@@ -22,11 +22,13 @@ void StateHub::add(const std::shared_ptr<StateSink>& sink) {
 }
 
 void StateHub::remove(const StateSink& sink) noexcept {
+  if (owner_.inherited()) return;
   const std::lock_guard held(mutex_);
   std::erase_if(sinks_, [&](const auto& added) { return added.get() == &sink; });
 }
 
 void StateHub::end() noexcept {
+  if (owner_.inherited()) return;
   std::vector<std::shared_ptr<StateSink>> ended;
   {
     const std::lock_guard held(mutex_);

@@ -1,5 +1,6 @@
 // Observed states: what observers see, at what pace, and what becomes of a stream whose client comes back.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -12,10 +13,12 @@
 #include <utility>
 #include <vector>
 
+#include "child_process.hpp"
 #include "peers.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/codec.hpp"
 #include "sluice/ipc.hpp"
+#include "throws.hpp"
 #include "watchdog.hpp"
 
 namespace sluice {
@@ -394,6 +397,38 @@ TEST_F(Streams, BringChangesAsTheTypesOwnDeltas) {
   EXPECT_EQ(drain(peers, stream).back(), state.get());
   EXPECT_EQ(stream.sequence(), 8U);
   EXPECT_EQ(drain(peers, full).back(), state.get());
+}
+
+TEST_F(Streams, SayMisuseInAForkedChildAndAreLeftAlone) {
+  std::optional<ObservableState<int>> state(1);
+  actor_.state("value", *state).method("later", [](codec::Reply<int> reply) {
+    static const auto kept = reply;
+  });
+  std::optional<Peers> peers(std::in_place, codec::PeerOptions{.registry = &registry_});
+  peers->server.start();
+  std::optional<codec::Observed<int>> stream(peers->client.observe<int>("counter", "value"));
+  EXPECT_EQ(*stream->next(), 1);
+  std::optional<codec::Pending<int>> pending(peers->client.call_async<int>("counter", "later"));
+  test::ChildProcess child([&] {
+    ::alarm(20);
+    EXPECT_TRUE(test::throws(errc::misuse, "fork", [&] { peers->client.call("counter", "later"); }));
+    EXPECT_TRUE(test::throws(errc::misuse, "fork", [&] { (void)peers->client.poll(); }));
+    EXPECT_TRUE(test::throws(errc::misuse, "fork", [&] { (void)stream->next(); }));
+    EXPECT_TRUE(test::throws(errc::misuse, "fork", [&] { (void)stream->checkpoint(); }));
+    EXPECT_TRUE(test::throws(errc::misuse, "fork", [&] { (void)pending->ready(); }));
+    EXPECT_TRUE(test::throws(errc::misuse, "fork", [&] { *state = 2; }));
+    EXPECT_TRUE(test::throws(errc::misuse, "fork", [&] { (void)registry_.actor("another"); }));
+    pending.reset();
+    stream.reset();
+    peers.reset();
+    state.reset();
+  });
+  const auto status = child.wait_for(30s);
+  ASSERT_TRUE(status);
+  EXPECT_TRUE(status->ok()) << to_string(*status);
+  *state = 2;
+  EXPECT_EQ(*stream->next(), 2);
+  EXPECT_FALSE(pending->ready());
 }
 
 /// A server whose clients come and go.
