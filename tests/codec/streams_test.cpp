@@ -1,5 +1,6 @@
 // Observed states: what observers see, at what pace, and what becomes of a stream whose client comes back.
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -26,6 +27,8 @@ namespace {
 
 using namespace std::chrono_literals;
 using codec::ObservableState;
+using codec::ObserveOptions;
+using codec::Peer;
 using codec::SlowPolicy;
 using codec::StreamEnd;
 using codec::StreamVerdict;
@@ -272,6 +275,40 @@ TEST_F(Streams, OfAnObserverThatNeverReadsHoldUpNobody) {
     std::this_thread::sleep_for(1ms);
   }
   EXPECT_EQ(last, state.get());
+}
+
+TEST_F(Streams, TakeLessThanAKibibyteEachWhileIdle) {
+  constexpr std::size_t kStreams = 1000;
+  ObservableState<int> state(7);
+  actor_.state("value", state);
+  auto [port, other] = make_port_pair();
+  Peer server(std::move(port), {.registry = &registry_});
+  const auto post = [&](const codec::FrameHead& head, const std::vector<std::byte>& body) {
+    ASSERT_EQ(other.post_parts_until(head.bytes(), body, kNoDeadline), Status::ok);
+    ASSERT_EQ(server.poll(), Status::ok);
+  };
+  const auto take_all = [&] {
+    while (other.try_receive()) {
+    }
+  };
+  codec::FrameHead hello(codec::FrameKind::hello, 6);
+  hello.text(codec::kFramesName).number(codec::kFramesMajor).number(0).id(codec::random_id()).number(0);
+  post(hello, {});
+  const auto options = ObserveOptions().start("counter", "value", codec::DeltaKind::generic).options;
+  std::size_t before = 0;
+  for (std::size_t i = 0; i < kStreams + 10; ++i) {
+    if (i == 10) before = ::mallinfo2().uordblks;  // what is made once is there
+    codec::FrameHead start(codec::FrameKind::stream_start, 5);
+    start.id(codec::random_id()).text("counter").text("value");
+    post(start, options);
+    take_all();
+  }
+  const std::size_t each = (::mallinfo2().uordblks - before) / kStreams;
+  RecordProperty("bytes", static_cast<int>(each));
+  EXPECT_LT(each, 1024U);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  EXPECT_GT(each, 100U);  // the measurement measures
+#endif
 }
 
 TEST_F(Streams, AValueThatDoesNotFitIntoThePortEndsTheStream) {
