@@ -224,7 +224,7 @@ TEST_F(Calls, ThatAreGivenUpCancelTheReply) {
 }
 
 TEST_F(Calls, AreAnsweredLaterByAnotherThread) {
-  std::vector<std::jthread> workers;
+  std::vector<std::jthread> workers;  // joined when the server's thread, which makes them, is
   sums_.method("slow", [&](const codec::Reply<int>& reply, int number) {
     workers.emplace_back([reply, number] {
       std::this_thread::sleep_for(1ms);
@@ -241,7 +241,6 @@ TEST_F(Calls, AreAnsweredLaterByAnotherThread) {
   EXPECT_EQ(std::move(first).get(), 2);
   EXPECT_EQ(remote_code([&] { peers.client.call("sums", "never"); }), RemoteCode::failed);
   EXPECT_EQ(remote_code([&] { peers.client.call("sums", "refuse"); }), RemoteCode::failed);
-  workers.clear();
 }
 
 TEST_F(Calls, WhoseCallerIsGoneAreCancelled) {
