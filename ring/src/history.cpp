@@ -64,7 +64,8 @@ Status HistoryReader::check_header(std::uint64_t& payload_bytes) const noexcept 
 /// race.
 template <typename Found>
 Status HistoryReader::walk(Found found) noexcept {
-  // Without its consumer, whose releases it needs, a producer can win only so many; and only so many bytes.
+  // Without its consumer, whose releases it needs, a producer can win only so many; and only so many bytes. It may well
+  // publish more than a lap in front of us while we walk: what is behind us may have been released.
   constexpr std::uint64_t kAttempts = 2 * kMarksPerLap;
   constexpr std::uint64_t kMostLaps = 4;
   Patience patience(deadline_);
@@ -72,7 +73,6 @@ Status HistoryReader::walk(Found found) noexcept {
   Status status = Status::overwritten;
   for (std::uint64_t attempt = 0; attempt < kAttempts && status == Status::overwritten; ++attempt) {
     place_ = oldest();
-    const Position end = place_.position + peer_.header.capacity;
     for (;;) {
       std::uint64_t bytes = 0;
       status = check_header(bytes);
@@ -84,8 +84,6 @@ Status HistoryReader::walk(Found found) noexcept {
       if (patience.is_over()) return Status::timed_out;
       if (bytes_left < step) return Status::overwritten;
       bytes_left -= step;
-      // A producer that writes fitting headers in front of us for ever would keep us here.
-      if (before(end, place_.position)) return Status::broken;
     }
   }
   return status;
