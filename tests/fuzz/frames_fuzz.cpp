@@ -167,7 +167,7 @@ class Attack {
 
   /// One of the right form, or nearly.
   void send_frame() {
-    const std::uint8_t kind = choices_.byte() % kForms.size();
+    const auto kind = static_cast<std::uint8_t>(choices_.byte() % kForms.size());
     const std::string_view form = kForms.at(kind);
     std::vector<std::byte> frame{static_cast<std::byte>(0x91 + form.size()), static_cast<std::byte>(kind)};
     for (const char item : form) add_item(frame, item);
