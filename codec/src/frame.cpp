@@ -189,7 +189,7 @@ FrameHead& FrameHead::text(std::string_view text) noexcept {
     put(0xda);
     put_big_endian(size, 2);
   }
-  std::memcpy(bytes_.data() + used_, text.data(), size);
+  if (size != 0) std::memcpy(bytes_.data() + used_, text.data(), size);
   used_ += size;
   return *this;
 }

@@ -37,7 +37,7 @@ class PackBuffer {
 
   void write(const char* bytes, std::size_t count) {
     if (large_.empty() && used_ + count <= small_.size()) {
-      std::memcpy(small_.data() + used_, bytes, count);
+      if (count != 0) std::memcpy(small_.data() + used_, bytes, count);
       used_ += count;
       return;
     }
