@@ -1,22 +1,15 @@
 #include "sluice/codec/frame.hpp"
 
-#include <sys/random.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 
-#include "sluice/base/error.hpp"
+#include "sluice/base/detail/random_bytes.hpp"
 
 namespace sluice::codec {
 
 Id random_id() {
   Id id;
-  ssize_t got = 0;
-  do {
-    got = ::getrandom(id.data(), id.size(), 0);
-  } while (got < 0 && errno == EINTR);
-  if (got != static_cast<ssize_t>(id.size())) throw_errno("getrandom for an id");
+  base::fill_random(id, "an id");
   return id;
 }
 

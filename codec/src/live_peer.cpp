@@ -137,11 +137,7 @@ bool LivePeer::run_until(Ready ready, Deadline deadline, const std::stop_token& 
 
 void LivePeer::wait_for_runner(Deadline deadline, Lock& lock) {
   ++waiters_;
-  if (deadline == kNoDeadline) {
-    progress_.wait(lock);
-  } else {
-    progress_.wait_until(lock, deadline);
-  }
+  progress_.wait_until(lock, deadline);
   --waiters_;
 }
 
@@ -375,15 +371,6 @@ void LivePeer::answer_error(const Id& call, RemoteCode code, std::string_view te
   FrameHead head(FrameKind::call_error, 4);
   head.id(call).number(static_cast<std::uint64_t>(code)).text(text);
   post(head.bytes());
-}
-
-void LivePeer::leave_to_parent(std::shared_ptr<LivePeer> inherited) noexcept {
-  union Undying {
-    explicit Undying(std::shared_ptr<LivePeer> last) noexcept : pointer(std::move(last)) {}
-    ~Undying() {}  // NOLINT(modernize-use-equals-default): leaves the pointer alone
-    std::shared_ptr<LivePeer> pointer;
-  };
-  const Undying undying(std::move(inherited));
 }
 
 // Calls.

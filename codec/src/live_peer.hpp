@@ -58,8 +58,6 @@ class LivePeer final : public detail::PeerCore,
   std::string failure_text() const;
   const PeerOptions& options() const noexcept { return options_; }
   bool inherited() const noexcept { return owner.inherited(); }
-  /// What a forked child does: nothing of it is touched.
-  static void leave_to_parent(std::shared_ptr<LivePeer> inherited) noexcept;
 
   const base::OwnerProcess owner;
 
@@ -135,6 +133,8 @@ class LivePeer final : public detail::PeerCore,
   // live_peer_frames.cpp
   void handle(std::span<const std::byte> message);
   void handle_frame(FrameKind kind, FrameReader& frame, Level& level);
+  /// Whether the runner itself waits for this call at the deepest level.
+  bool awaits(const Id& call) const noexcept;
   void handle_hello(std::uint64_t items, FrameReader& frame);
   void handle_call(FrameReader& frame, Level& level);
   void handle_send(FrameReader& frame, Level& level);

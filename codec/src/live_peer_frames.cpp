@@ -30,6 +30,18 @@ void expect(bool fine, const char* what) {
   if (!fine) throw BadFrame{what};
 }
 
+/// The names of an actor and of what it has, which belong together in a frame.
+struct Target {
+  std::string_view actor;
+  std::string_view member;
+};
+
+Target read_target(FrameReader& frame, const char* what) {
+  const Target target{frame.text(kMaxNameBytes), frame.text(kMaxNameBytes)};
+  expect(frame.ok() && is_name(target.actor) && is_name(target.member), what);
+  return target;
+}
+
 /// The deepest that methods of two peers may call each other.
 constexpr std::size_t kDeepestCall = 16;
 
@@ -95,7 +107,7 @@ void LivePeer::handle_frame(FrameKind kind, FrameReader& frame, Level& level) {
     case FrameKind::result: {
       const Id id = frame.id();
       expect(frame.ok(), "a result without an id");
-      if (awaited_ != nullptr && awaited_->id == id && !awaited_->answered) {
+      if (awaits(id)) {
         detail::take_answer(awaited_->call, frame.rest(), level.decoder);
         awaited_->answered = true;
         return;
@@ -110,7 +122,7 @@ void LivePeer::handle_frame(FrameKind kind, FrameReader& frame, Level& level) {
       const std::string text = base::printable(frame.text(kMaxTextBytes));
       expect(frame.whole(), "a call's error of another form");
       detail::CallFailure failure{errc::remote, text.empty() ? std::string(to_string(code)) : text, code};
-      if (awaited_ != nullptr && awaited_->id == id && !awaited_->answered) {
+      if (awaits(id)) {
         awaited_->call.failure = std::move(failure);
         awaited_->answered = true;
         return;
@@ -170,6 +182,10 @@ void LivePeer::handle_frame(FrameKind kind, FrameReader& frame, Level& level) {
       return end(Status::broken, text);
     }
   }
+}
+
+bool LivePeer::awaits(const Id& call) const noexcept {
+  return awaited_ != nullptr && awaited_->id == call && !awaited_->answered;
 }
 
 void LivePeer::handle_hello(std::uint64_t items, FrameReader& frame) {
@@ -270,9 +286,7 @@ std::optional<std::pair<RemoteCode, std::string>> invoke(detail::Method& method,
 
 void LivePeer::handle_call(FrameReader& frame, Level& level) {
   const Id id = frame.id();
-  const auto actor = frame.text(kMaxNameBytes);
-  const auto name = frame.text(kMaxNameBytes);
-  expect(frame.ok() && is_name(actor) && is_name(name), "a call of another form");
+  const auto [actor, name] = read_target(frame, "a call of another form");
   RemoteCode why{};
   auto method = find_method(actor, name, why);
   const auto generation = generation_;
@@ -299,9 +313,7 @@ void LivePeer::handle_call(FrameReader& frame, Level& level) {
 }
 
 void LivePeer::handle_send(FrameReader& frame, Level& level) {
-  const auto actor = frame.text(kMaxNameBytes);
-  const auto name = frame.text(kMaxNameBytes);
-  expect(frame.ok() && is_name(actor) && is_name(name), "a send frame of another form");
+  const auto [actor, name] = read_target(frame, "a send frame of another form");
   RemoteCode why{};
   auto method = find_method(actor, name, why);
   const auto generation = generation_;
@@ -362,9 +374,7 @@ void LivePeer::serve_stream(const Id& id, std::string_view actor, std::string_vi
 
 void LivePeer::handle_stream_start(FrameReader& frame) {
   const Id id = frame.id();
-  const auto actor = frame.text(kMaxNameBytes);
-  const auto state = frame.text(kMaxNameBytes);
-  expect(frame.ok() && is_name(actor) && is_name(state), "a stream's start of another form");
+  const auto [actor, state] = read_target(frame, "a stream's start of another form");
   serve_stream(id, actor, state, frame.rest(), nullptr);
 }
 
@@ -372,9 +382,7 @@ void LivePeer::handle_stream_resume(FrameReader& frame) {
   const Id id = frame.id();
   const auto last = frame.number();
   const Id fresh = frame.id();
-  const auto actor = frame.text(kMaxNameBytes);
-  const auto state = frame.text(kMaxNameBytes);
-  expect(frame.ok() && is_name(actor) && is_name(state), "a stream's resumption of another form");
+  const auto [actor, state] = read_target(frame, "a stream's resumption of another form");
   const auto refuse = [&](RemoteCode code, std::string_view text) {
     post(stream_error_frame(id, code, text).bytes());
   };

@@ -6,6 +6,7 @@
 #include "live_peer.hpp"
 #include "registry_state.hpp"
 #include "sluice/base/detail/fork_generation.hpp"
+#include "sluice/base/detail/leave_to_parent.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/codec/error.hpp"
 
@@ -55,7 +56,7 @@ Peer::~Peer() {
 void Peer::finish() noexcept {
   if (live_ == nullptr) return;
   if (live_->inherited()) {
-    LivePeer::leave_to_parent(std::move(live_));
+    base::leave_to_parent(std::move(live_));
   } else {
     live_->shut_down();
     live_.reset();

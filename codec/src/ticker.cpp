@@ -83,11 +83,7 @@ void Ticker::run() {
   while (!stopping_) {
     const Deadline next = next_locked();
     if (std::chrono::steady_clock::now() < next) {
-      if (next == kNoDeadline) {
-        changed_.wait(lock);
-      } else {
-        changed_.wait_until(lock, next);
-      }
+      changed_.wait_until(lock, next);
       continue;
     }
     lock.unlock();

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "channel_name.hpp"
-#include "leave_to_parent.hpp"
 #include "listening_socket.hpp"
 #include "opening.hpp"
 #include "port_impl.hpp"
@@ -15,6 +14,7 @@
 #include "reception.hpp"
 #include "sluice/base/detail/event.hpp"
 #include "sluice/base/detail/fork_generation.hpp"
+#include "sluice/base/detail/leave_to_parent.hpp"
 #include "sluice/base/detail/with_error_code.hpp"
 
 namespace sluice {
@@ -111,7 +111,7 @@ Listener& Listener::operator=(Listener&& other) noexcept {
   return *this;
 }
 Listener::~Listener() {
-  if (impl_ && impl_->inherited()) ipc::leave_to_parent(std::move(impl_));
+  if (impl_ && impl_->inherited()) base::leave_to_parent(std::move(impl_));
 }
 
 Port Listener::accept() {

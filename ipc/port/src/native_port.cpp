@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "delivery.hpp"
-#include "leave_to_parent.hpp"
 #include "native_channel.hpp"
 #include "sluice/base/detail/fork_generation.hpp"
+#include "sluice/base/detail/leave_to_parent.hpp"
 #include "sluice/base/error.hpp"
 
 namespace sluice {
@@ -99,7 +99,7 @@ NativePort::~NativePort() {
 
 void NativePort::finish() noexcept {
   if (!impl_) return;
-  if (impl_->owner.inherited()) return ipc::leave_to_parent(std::move(impl_));
+  if (impl_->owner.inherited()) return base::leave_to_parent(std::move(impl_));
   impl_->close();
   impl_->delivery.finish();
 }

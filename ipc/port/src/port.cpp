@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "leave_to_parent.hpp"
 #include "port_impl.hpp"
+#include "sluice/base/detail/leave_to_parent.hpp"
 
 namespace sluice {
 
@@ -30,7 +30,7 @@ Port::~Port() {
 
 void Port::finish() noexcept {
   if (!impl_) return;
-  if (impl_->inherited()) return ipc::leave_to_parent(std::move(impl_));
+  if (impl_->inherited()) return base::leave_to_parent(std::move(impl_));
   impl_->close();
   impl_->finish();
 }

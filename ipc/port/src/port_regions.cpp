@@ -1,11 +1,8 @@
 #include "port_regions.hpp"
 
-#include <sys/random.h>
-#include <sys/types.h>
-
-#include <cerrno>
 #include <string>
 
+#include "sluice/base/detail/random_bytes.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/ring/detail/barrier.hpp"
 #include "sluice/ring/error.hpp"
@@ -27,11 +24,7 @@ void check_port_options(const PortOptions& options) {
 
 SessionInfo new_session() {
   SessionInfo session{.id = {}, .epoch = 1};
-  ssize_t got = 0;
-  do {
-    got = ::getrandom(session.id.data(), session.id.size(), 0);
-  } while (got < 0 && errno == EINTR);
-  if (got != static_cast<ssize_t>(session.id.size())) throw_errno("getrandom for a session id");
+  base::fill_random(session.id, "a session id");
   return session;
 }
 

@@ -4,7 +4,9 @@
 #include <memory>
 #include <utility>
 
-namespace sluice::ipc {
+#pragma GCC visibility push(default)
+
+namespace sluice::base {
 
 /// Never destroys it: the child can only leave its copy alone.
 template <typename T>
@@ -17,4 +19,6 @@ void leave_to_parent(std::shared_ptr<T> inherited) noexcept {
   const Undying undying(std::move(inherited));
 }
 
-}  // namespace sluice::ipc
+}  // namespace sluice::base
+
+#pragma GCC visibility pop
