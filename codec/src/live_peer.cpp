@@ -150,6 +150,7 @@ Status LivePeer::step(Deadline deadline) {
     until = std::min(until, ticker_.next());
     if (outbox_.kept_bytes() != 0) until = std::min(until, Clock::now() + kRetry);
   }
+  stalled_since_ = kNoDeadline;  // the other side reads
   const Message message = port_.receive_until(until);
   if (message) {
     handle(message.bytes());
