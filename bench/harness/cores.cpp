@@ -76,6 +76,7 @@ std::optional<Cores> choose_cores() {
 }
 
 void pin_to(int core) {
+  if (core == kAnyCore) return;
   cpu_set_t set;
   CPU_ZERO(&set);
   CPU_SET(static_cast<std::size_t>(core), &set);

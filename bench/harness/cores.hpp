@@ -20,8 +20,11 @@ Cores parse_cores(const std::string& text);
 /// is only one processor.
 std::optional<Cores> choose_cores();
 
-/// Binds the calling thread, and every thread it starts from now on, to one processor. Throws
-/// std::system_error.
+/// In the place of a processor: whichever the scheduler chooses.
+inline constexpr int kAnyCore = -1;
+
+/// Binds the calling thread, and every thread it starts from now on, to one processor, unless that is
+/// kAnyCore. Throws std::system_error.
 void pin_to(int core);
 
 }  // namespace sluice::bench

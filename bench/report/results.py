@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 
 BENCH_FOLDER = Path(__file__).resolve().parent.parent
-PROGRAMS = ["bench_floors", "bench_latency", "bench_throughput", "bench_wakeup", "bench_stream", "bench_peers"]
+PROGRAMS = ["bench_floors", "bench_latency", "bench_throughput", "bench_wakeup", "bench_stream", "bench_peers",
+            "bench_crowd"]
 
 
 def load_rows(folder):

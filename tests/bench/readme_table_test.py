@@ -20,6 +20,8 @@ def row(bench, case, size, median, unit="ns", ratio=1.25):
 ROWS = {
     "bench_latency": [row("bench_latency", "round trip, spin/sluice/typical", 64, 113)],
     "bench_throughput": [row("bench_throughput", "one way/sluice/rate", 64, 153e6, "msg/s")],
+    "bench_crowd": [row("bench_crowd", "20 pairs, no pause/sluice, default strategy/rate", 64, 1.5e6, "msg/s"),
+                    row("bench_crowd", "20 pairs, no pause/Unix stream socket/rate", 64, 164e3, "msg/s")],
     "bench_peers": [row("bench_peers", "round trip, spin/iceoryx/typical", 64, 512),
                     row("bench_peers", "one way/pipe/rate", 64, 1.5e6, "msg/s")],
 }
@@ -52,6 +54,7 @@ class ReadmeTable(unittest.TestCase):
         text = self.readme.read_text()
         self.assertIn("| 64 B there and back, spinning | **113 ns** | 512 ns | - | - | - |", text)
         self.assertIn("| 64 B one way | **153 M/s** | - | - | - | 1.5 M/s |", text)
+        self.assertIn("| 20 pairs on two processors, 64 B there and back | **1.5 M/s** | - | - | 164 k/s | - |", text)
         self.assertTrue(text.startswith("before\n") and text.endswith("<!-- measured: end -->\nafter\n"))
         self.assertNotIn("old", text)
 
