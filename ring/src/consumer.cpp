@@ -1,5 +1,8 @@
 #include "sluice/ring/consumer.hpp"
 
+#include <utility>
+
+#include "announced_sleep.hpp"
 #include "futex.hpp"
 #include "sluice/ring/history.hpp"
 #include "spin.hpp"
@@ -27,24 +30,22 @@ Consumer::Consumer(const OwnView& own, const PeerView& peer, const WaitOptions& 
       read_(start.next.position),
       released_(start.released),
       sequence_(start.next.sequence),
-      light_barrier_(asymmetric_barriers(own.header.features, peer.header.features)),
+      barrier_(own.control->release.barrier,
+               light_barrier_possible(own.header.features, peer.header.features)),
       view_(peer),
       features_(own.header.features),
       replay_end_(start.replay_end),
-      asymmetric_sleep_(asymmetric_barriers(peer.header.features, own.header.features)),
-      wait_(wait),
+      strategy_(wait.strategy),
+      spin_window_(longest_spin(wait)),
       seen_tail_(read_),
-      waited_{read_, sequence_} {
-  if (!spinning_helps()) wait_.spin_polls = 0;
-}
+      waited_{read_, sequence_} {}
 
 void Consumer::rebind(const PeerView& peer) noexcept {
   if (gate_.forked()) return;
   view_ = peer;
   peer_ = peer.control;
   data_ = peer.data;
-  light_barrier_ = asymmetric_barriers(features_, peer.header.features);
-  asymmetric_sleep_ = asymmetric_barriers(peer.header.features, features_);
+  barrier_.follow(light_barrier_possible(features_, peer.header.features));
   seen_tail_ = read_;  // a tail that was read while the old producer was being replaced doesn't count
   full_barrier();
   futex_wake(own_->release.released);
@@ -84,12 +85,14 @@ Status Consumer::rewind(Sequence sequence) noexcept {
   return Status::ok;
 }
 
-Status Consumer::poll(const WaitOptions& options, Deadline deadline) noexcept {
+/// `poll_until(ready)` is the way of polling.
+template <typename Poll>
+Status Consumer::poll(Poll poll_until) noexcept {
   const Sequence records = sequence_ - waited_.sequence;
   const bool small = read_ - waited_.position <= records * kTwoLines;
   waited_ = {read_, sequence_};
-  if (records >= kStreamingBurst) leave_other_side_alone(wait_.strategy);
-  return spin(options, gate_, deadline, 1, [this, small]() noexcept {
+  if (records >= kStreamingBurst) leave_other_side_alone(strategy_);
+  return poll_until([this, small]() noexcept {
     // The second line of a small record comes along with the first, not after it.
     if (small) __builtin_prefetch(at(read_) + kCacheLineBytes);
     return record_ready();
@@ -98,24 +101,32 @@ Status Consumer::poll(const WaitOptions& options, Deadline deadline) noexcept {
 
 Status Consumer::wait_for_record(Deadline deadline) noexcept {
   if (gate_.forked()) return Status::forked;
-  if (!slept_in_vain_) {
-    const Status status = poll(wait_, deadline);
-    if (status != Status::would_block || wait_.strategy == WaitStrategy::non_blocking) return status;
+  if (strategy_ == WaitStrategy::spin)
+    return poll([&](auto ready) { return spin(gate_, deadline, 1, ready); });
+  if (!std::exchange(has_polled_, false)) {
+    const Status status = poll_before_sleep(deadline);
+    if (status != Status::would_block || strategy_ == WaitStrategy::non_blocking) return status;
   }
-  const Status status = sleep_until_record(deadline);
-  slept_in_vain_ = status == Status::timed_out;
-  return status;
+  return timed_sleep(spin_window_, [&]() noexcept { return sleep_until_record(deadline); });
+}
+
+Status Consumer::poll_before_sleep(Deadline deadline) noexcept {
+  return poll([&](auto ready) { return spin(spin_window_, gate_, deadline, 1, ready); });
 }
 
 bool Consumer::poll_for_record() noexcept {
-  const bool endless = wait_.strategy == WaitStrategy::spin;
-  return poll(endless ? WaitOptions{} : wait_, kNoDeadline) == Status::ok;
+  if (strategy_ == WaitStrategy::spin)
+    return poll([&](auto ready) { return look_for_a_while(gate_, 1, ready); }) == Status::ok;
+  has_polled_ = true;
+  if (poll_before_sleep(kNoDeadline) != Status::ok) return false;
+  has_polled_ = false;
+  return true;
 }
 
 Status Consumer::sleep_until_record(Deadline deadline) noexcept {
+  own_->consumer_wait.wait_position.store(read_, std::memory_order_relaxed);
+  AnnouncedSleep announced(peer_->tail.barrier);  // [SLEEP-C] pairs with Producer::publish
   for (bool in_time = true;;) {
-    own_->consumer_wait.wait_position.store(read_, std::memory_order_relaxed);
-    sleeper_barrier(asymmetric_sleep_);  // [SLEEP-C] pairs with Producer::publish
     const Status reason = gate_.reason();
     const Position tail =
         peer_->tail.tail.load(std::memory_order_acquire);  // [TAIL] pairs with Producer::publish
@@ -133,12 +144,13 @@ Status Consumer::sleep_until_record(Deadline deadline) noexcept {
     if (reason != Status::ok) return reason;
     if (!in_time) return Status::timed_out;
     sleep_count_.add_one();
-    in_time = gate_.sleep(peer_->tail.tail, static_cast<std::uint32_t>(tail), deadline);
+    in_time = announced.sleep(gate_, peer_->tail.tail, static_cast<std::uint32_t>(tail), deadline);
   }
 }
 
 void Consumer::wake_producer() noexcept {
   wake_count_.add_one();
+  barrier_.note_sleeper();
   futex_wake(own_->release.released);
 }
 

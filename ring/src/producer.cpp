@@ -3,6 +3,7 @@
 #include <chrono>
 #include <thread>
 
+#include "announced_sleep.hpp"
 #include "futex.hpp"
 #include "spin.hpp"
 
@@ -25,15 +26,14 @@ Producer::Producer(const OwnView& own, const PeerView& peer, const WaitOptions& 
       limit_(tail_),
       post_end_(tail_),
       cleared_(tail_),
-      light_barrier_(asymmetric_barriers(own.header.features, peer.header.features)),
+      barrier_(own.control->tail.barrier, light_barrier_possible(own.header.features, peer.header.features)),
       light_use_(register_barrier_target()),
-      asymmetric_sleep_(asymmetric_barriers(peer.header.features, own.header.features)),
-      wait_(wait),
+      strategy_(wait.strategy),
+      spin_window_(longest_spin(wait)),
       capacity_(own.header.capacity),
       kept_bytes_(own.header.replay_window + mark_step(capacity_)),
       features_(own.header.features),
       released_(tail_) {
-  if (!spinning_helps()) wait_.spin_polls = 0;
   note_history();
 }
 
@@ -56,8 +56,7 @@ void Producer::note_history() noexcept {
 void Producer::rebind(const PeerView& peer) noexcept {
   if (gate_.forked()) return;
   peer_ = peer.control;
-  light_barrier_ = asymmetric_barriers(features_, peer.header.features);
-  asymmetric_sleep_ = asymmetric_barriers(peer.header.features, features_);
+  barrier_.follow(light_barrier_possible(features_, peer.header.features));
   full_barrier();
   futex_wake(own_->tail.tail);
 }
@@ -88,7 +87,8 @@ void Producer::publish_last() noexcept {
   own_->tail.tail_sequence.store(next_sequence(), std::memory_order_relaxed);  // as in publish_records
   own_->tail.tail.store(end, std::memory_order_release);                       // [TAIL]
   full_barrier();
-  wake_consumer();
+  wake_count_.add_one();
+  futex_wake(own_->tail.tail);
 }
 
 Status Producer::make_room(Position needed) noexcept {
@@ -152,7 +152,7 @@ Status Producer::wait_for_room(std::uint64_t bytes, Deadline deadline) noexcept 
   if (claimed_ != 0) return Status::misuse;
   publish();
   // A producer that looked for the room of one record would look again for the next.
-  leave_other_side_alone(wait_.strategy);
+  leave_other_side_alone(strategy_);
   const Position needed = tail_ + record_bytes(bytes) + kRecordHeaderBytes;
   return wait_until_released(needed - capacity_ + kept_bytes_, deadline);
 }
@@ -164,31 +164,31 @@ Status Producer::wait_until_consumed(Deadline deadline) noexcept {
 }
 
 Status Producer::wait_until_released(Position target, Deadline deadline) noexcept {
-  if (!slept_in_vain_) {
-    Status broken = Status::ok;
-    const Status status = spin(wait_, gate_, deadline, kPausesBetweenLooksForRoom, [&]() noexcept {
-      broken = refresh_released();
-      return broken != Status::ok || !before(released_, target);
-    });
-    if (broken != Status::ok) return broken;
-    if (status != Status::would_block || wait_.strategy == WaitStrategy::non_blocking) return status;
-  }
-  const Status status = sleep_until_released(target, deadline);
-  slept_in_vain_ = status == Status::timed_out;
-  return status;
+  Status broken = Status::ok;
+  const auto ready = [&]() noexcept {
+    broken = refresh_released();
+    return broken != Status::ok || !before(released_, target);
+  };
+  const Status status = strategy_ == WaitStrategy::spin
+                            ? spin(gate_, deadline, kPausesBetweenLooksForRoom, ready)
+                            : spin(spin_window_, gate_, deadline, kPausesBetweenLooksForRoom, ready);
+  if (broken != Status::ok) return broken;
+  if (status != Status::would_block || strategy_ == WaitStrategy::non_blocking) return status;
+  return timed_sleep(spin_window_, [&]() noexcept { return sleep_until_released(target, deadline); });
 }
 
 Status Producer::sleep_until_released(Position target, Deadline deadline) noexcept {
+  // The last position that does not yet satisfy us: passing it is worth a wake-up.
+  own_->producer_wait.wait_position.store(target - kRecordAlign, std::memory_order_relaxed);
+  AnnouncedSleep announced(peer_->release.barrier);  // [SLEEP-P] pairs with Consumer::release
   for (bool in_time = true;;) {
-    // The last position that does not yet satisfy us: passing it is worth a wake-up.
-    own_->producer_wait.wait_position.store(target - kRecordAlign, std::memory_order_relaxed);
-    sleeper_barrier(asymmetric_sleep_);  // [SLEEP-P] pairs with Consumer::release
     const Status reason = gate_.reason();
     if (const Status status = refresh_released(); status != Status::ok) return status;
     if (!before(released_, target)) return Status::ok;
     if (reason != Status::ok) return reason;
     if (!in_time) return Status::timed_out;
-    in_time = gate_.sleep(peer_->release.released, static_cast<std::uint32_t>(released_), deadline);
+    in_time =
+        announced.sleep(gate_, peer_->release.released, static_cast<std::uint32_t>(released_), deadline);
   }
 }
 
@@ -200,6 +200,7 @@ void Producer::mark_closed() noexcept {
 
 void Producer::wake_consumer() noexcept {
   wake_count_.add_one();
+  barrier_.note_sleeper();
   futex_wake(own_->tail.tail);
 }
 

@@ -11,4 +11,10 @@ bool spinning_helps() noexcept {
   return helps;
 }
 
+std::chrono::nanoseconds longest_spin(const WaitOptions& options) noexcept {
+  if (options.strategy != WaitStrategy::adaptive || !spinning_helps())
+    return std::chrono::nanoseconds::zero();
+  return options.longest_spin;
+}
+
 }  // namespace sluice::ring

@@ -30,7 +30,15 @@
 #define WAIT_C 9
 #define GATE 10
 #define CLOSED 11
+#ifdef ASYMMETRIC
+#define BARRIER_P 12 /* 0 full, 1 light */
+#define BARRIER_C 13
+#define WORDS 14
+#else
+#define BARRIER_P 0 /* not used */
+#define BARRIER_C 0
 #define WORDS 12
+#endif
 #define VALUES 5
 #define THREADS 3
 #endif
@@ -181,7 +189,7 @@ inline futex_wake(t, asleep, woken) {
 }
 
 /* Compares any value that the sleeper may still see: without an order, it may be an old one. */
-inline futex_wait(t, asleep, woken, word, expected, or_gate) {
+inline futex_wait(t, asleep, woken, word, expected, or_gate, publisher, sure) {
   d_step {
     EACH_WORD(MAXIMUM(thread[t].seen.at[w], woken.at[w]));
     EACH_WORD(MAXIMUM(thread[t].to_acquire.at[w], woken.at[w]))
@@ -192,27 +200,75 @@ inline futex_wait(t, asleep, woken, word, expected, or_gate) {
   :: else
   fi;
   if
-  :: compared == expected && !over -> asleep = true; !asleep
+  :: compared == expected && !over ->
+    asleep = true;
+    if
+    :: !asleep
+    :: asleep && !sure -> asleep = false; make_sure(t, publisher, sure)
+    fi
   :: else
   fi
 }
 
-inline publisher_barrier(t) {
-#if !defined(ASYMMETRIC) && !defined(NO_PUBLISHER_FENCE)
+/* PublisherBarrier: see publish_sleep_wake.pml. */
+inline publisher_barrier(t, light, word) {
+#ifdef ASYMMETRIC
+  if
+  :: light
+  :: !light ->
+    if
+    :: store(t, word, 1, RELAXED); light = true  /* [BARRIER] */
+    :: skip
+    fi;
+#ifdef NO_SWITCH_FENCE
+    if
+    :: light
+    :: !light -> full_fence(t)
+    fi
+#else
+    full_fence(t)
+#endif
+  fi
+#elif defined(NO_PUBLISHER_FENCE)
+  skip
+#else
   full_fence(t)
+#endif
+}
+
+inline note_sleeper(t, light, word) {
+#ifdef ASYMMETRIC
+  if
+  :: light -> light = false; store(t, word, 0, RELAXED)  /* [BARRIER] */
+  :: !light
+  fi
 #else
   skip
 #endif
 }
 
-inline sleeper_barrier(t, publisher) {
+/* AnnouncedSleep. `kind` is a local. */
+inline announce(t, sure, word) {
 #ifdef NO_SLEEPER_FENCE
-  skip
-#elif defined(ASYMMETRIC) && !defined(NO_MEMBARRIER)
-  membarrier(t, publisher)
+  sure = true
 #else
-  full_fence(t)
+  full_fence(t);
+#ifdef ASYMMETRIC
+  load(t, word, kind, RELAXED);  /* [BARRIER] */
+  atomic { sure = kind == 0; kind = 0 }
+#else
+  sure = true
 #endif
+#endif
+}
+
+inline make_sure(t, publisher, sure) {
+#ifdef NO_MEMBARRIER
+  full_fence(t);
+#else
+  membarrier(t, publisher);
+#endif
+  sure = true
 }
 
 /* A value that stands there already is not stored again: the lists stay short. */
@@ -224,20 +280,27 @@ inline change(t, word, new_value) {
 }
 
 proctype Producer() {
-  byte pick, head, released, waiting, compared, over;
+  byte pick, head, released, waiting, compared, over, kind;
+  bool light, sure, announced;
   {
+    publisher_barrier(PRODUCER, light, BARRIER_P);  /* the first choice */
     do
     :: head == RECORDS -> break
     :: else ->
       do
       :: head + 2 <= CAPACITY + released -> break
       :: else ->  /* Producer::sleep_until_released; here the consumer doesn't die */
-        change(PRODUCER, WAIT_P, head + 1 - CAPACITY);
-        sleeper_barrier(PRODUCER, CONSUMER);                 /* [SLEEP-P] */
+        if
+        :: !announced ->
+          change(PRODUCER, WAIT_P, head + 1 - CAPACITY);
+          announce(PRODUCER, sure, BARRIER_C);               /* [SLEEP-P] */
+          announced = true
+        :: announced
+        fi;
         load(PRODUCER, RELEASED, released, REFRESH_ORDER);   /* [RELEASE] */
         if
         :: head + 2 > CAPACITY + released ->
-          atomic { futex_wait(PRODUCER, asleep_p, woken_p, RELEASED, released, false) }
+          atomic { futex_wait(PRODUCER, asleep_p, woken_p, RELEASED, released, false, CONSUMER, sure) }
         :: else
         fi;
         load(PRODUCER, RELEASED, released, REFRESH_ORDER)
@@ -249,13 +312,13 @@ proctype Producer() {
       store(PRODUCER, PAYLOAD(head), head + 1, RELAXED);
       atomic { published = head + 1; store(PRODUCER, HEADER(head), head + 1, PUBLISH_ORDER) }  /* [PUBLISH] */
       store(PRODUCER, TAIL, head + 1, TAIL_ORDER);             /* [TAIL] */
-      publisher_barrier(PRODUCER);                             /* [SLEEP-C] */
+      publisher_barrier(PRODUCER, light, BARRIER_P);           /* [SLEEP-C] */
       load(PRODUCER, WAIT_C, waiting, RELAXED);
       if
-      :: waiting == head -> futex_wake(PRODUCER, asleep_c, woken_c)
+      :: waiting == head -> note_sleeper(PRODUCER, light, BARRIER_P); futex_wake(PRODUCER, asleep_c, woken_c)
       :: else
       fi;
-      atomic { head++; waiting = 0; compared = 0 }
+      atomic { head++; waiting = 0; compared = 0; announced = false; sure = false }
     od;
 #ifdef END
     store(PRODUCER, CLOSED, 1, CLOSE_ORDER);  /* [CLOSE] */
@@ -265,7 +328,9 @@ proctype Producer() {
 }
 
 proctype Consumer() {
-  byte pick, read, header, payload, tail, waiting, compared, over;
+  byte pick, read, header, payload, tail, waiting, compared, over, kind;
+  bool light, sure, announced;
+  publisher_barrier(CONSUMER, light, BARRIER_C);  /* the first choice */
   do
 #ifndef END
   :: read == RECORDS -> break
@@ -275,8 +340,13 @@ proctype Consumer() {
     if
     :: header != 0
     :: else ->  /* Consumer::sleep_until_record */
-      change(CONSUMER, WAIT_C, read);
-      sleeper_barrier(CONSUMER, PRODUCER);             /* [SLEEP-C] */
+      if
+      :: !announced ->
+        change(CONSUMER, WAIT_C, read);
+        announce(CONSUMER, sure, BARRIER_P);           /* [SLEEP-C] */
+        announced = true
+      :: announced
+      fi;
       load(CONSUMER, GATE, over, ORDERED);
       load(CONSUMER, TAIL, tail, TAIL_ORDER);          /* [TAIL] */
       load(CONSUMER, HEADER(read), header, READ_ORDER);  /* [PUBLISH] */
@@ -285,7 +355,7 @@ proctype Consumer() {
         assert(tail <= read);  /* an honest producer is refused otherwise */
         if
         :: over -> break
-        :: else -> atomic { futex_wait(CONSUMER, asleep_c, woken_c, TAIL, tail, true) }
+        :: else -> atomic { futex_wait(CONSUMER, asleep_c, woken_c, TAIL, tail, true, PRODUCER, sure) }
         fi
       :: else
       fi
@@ -297,13 +367,13 @@ proctype Consumer() {
       assert(payload == header);
       store(CONSUMER, READ(read), 0, RELAXED);
       store(CONSUMER, RELEASED, read + 1, RELEASE_ORDER);  /* [RELEASE] */
-      publisher_barrier(CONSUMER);                         /* [SLEEP-P] */
+      publisher_barrier(CONSUMER, light, BARRIER_C);       /* [SLEEP-P] */
       load(CONSUMER, WAIT_P, waiting, RELAXED);
       if
-      :: waiting == read -> futex_wake(CONSUMER, asleep_p, woken_p)
+      :: waiting == read -> note_sleeper(CONSUMER, light, BARRIER_C); futex_wake(CONSUMER, asleep_p, woken_p)
       :: else
       fi;
-      read++
+      atomic { read++; announced = false; sure = false }
     :: else
     fi;
     atomic { header = 0; payload = 0; tail = 0; waiting = 0; compared = 0; over = 0 }

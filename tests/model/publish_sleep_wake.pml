@@ -19,7 +19,8 @@
  *   tail never ahead      a tail beyond a zero header would be refused as broken
  *   one wake-up a sleep   no wait position is woken for twice
  *
- * ASYMMETRIC: light barrier at the publisher, membarrier at the sleeper; else full barriers at both.
+ * ASYMMETRIC: each publisher goes from full barriers to light ones at any publication, and back at each wake-up;
+ * a sleeper that finds a light one sleeps for a bounded time, then issues a membarrier. Else full barriers at both.
  * Mutants, each of which must fail: see README.md.
  */
 #ifndef RECORDS
@@ -34,10 +35,12 @@
 #define WAIT_P (CAPACITY + 1)    /* producer's region */
 #define RELEASED (CAPACITY + 2)  /* consumer's region */
 #define WAIT_C (CAPACITY + 3)    /* consumer's region */
+#define BARRIER_P (CAPACITY + 4) /* producer's region: 0 full, 1 light */
+#define BARRIER_C (CAPACITY + 5) /* consumer's region */
 
-byte memory[CAPACITY + 4];
-chan producer_buffer = [6] of { byte, byte };
-chan consumer_buffer = [4] of { byte, byte };
+byte memory[CAPACITY + 6];
+chan producer_buffer = [7] of { byte, byte };
+chan consumer_buffer = [5] of { byte, byte };
 
 /* Each process's sleep, and its WaitGate, which is private to it. A sleeper that was moved isn't found where the
  * peer's wake-ups look for it. */
@@ -58,22 +61,74 @@ bool woken_c[RECORDS + 2], woken_p[RECORDS + 2];
 #define PASSES(from, to, waiting) ((from) <= (waiting) && (waiting) < (to))
 #endif
 
-inline publisher_barrier(own) {
-#if !defined(ASYMMETRIC) && !defined(NO_PUBLISHER_FENCE)
+/* PublisherBarrier::pass. How many full barriers follow a wake-up isn't said: any number. */
+inline publisher_barrier(own, light, word) {
+#ifdef ASYMMETRIC
+  if
+  :: light
+  :: !light ->
+    if
+    :: own!word, 1; light = true  /* [BARRIER] */
+    :: skip
+    fi;
+#ifdef NO_SWITCH_FENCE
+    if
+    :: light
+    :: !light -> empty(own)
+    fi
+#else
+    empty(own)
+#endif
+  fi
+#elif defined(NO_PUBLISHER_FENCE)
+  skip
+#else
   empty(own)
+#endif
+}
+
+/* PublisherBarrier::note_sleeper */
+inline note_sleeper(own, light, word) {
+#ifdef ASYMMETRIC
+  if
+  :: light ->
+#ifndef STAYS_LIGHT
+    light = false;
+#endif
+    own!word, 0  /* [BARRIER] */
+  :: !light
+  fi
 #else
   skip
 #endif
 }
 
-inline sleeper_barrier(own) {
-#ifdef NO_SLEEPER_FENCE
-  skip
-#elif defined(ASYMMETRIC) && !defined(NO_MEMBARRIER)
-  atomic { empty(producer_buffer) && empty(consumer_buffer) }
-#else
+/* AnnouncedSleep's constructor */
+inline announce(own, sure, word) {
+#ifdef ASYMMETRIC
+#ifdef ASKS_TOO_EARLY
+  sure = memory[word] == 0;
   empty(own)
+#else
+  empty(own);
+  sure = memory[word] == 0  /* [BARRIER] */
 #endif
+#elif defined(NO_SLEEPER_FENCE)
+  sure = true
+#else
+  empty(own);
+  sure = true
+#endif
+}
+
+/* The membarrier of AnnouncedSleep::sleep */
+inline make_sure(own, sure) {
+#ifdef NO_MEMBARRIER
+  empty(own);
+#else
+  atomic { empty(producer_buffer) && empty(consumer_buffer) };
+#endif
+  sure = true
 }
 
 /* FUTEX_WAKE. The kernel orders the caller's earlier stores before it looks for sleepers, and the light barrier
@@ -88,8 +143,8 @@ inline futex_wake(asleep, moved, own) {
   fi
 }
 
-/* WaitGate::sleep. The kernel compares both words and falls asleep in one step. */
-inline gate_sleep(sleeping, reason, asleep, moved, word, expected) {
+/* WaitGate::sleep. The kernel compares both words and falls asleep in one step. An unsure sleep ends at any time. */
+inline gate_sleep(sleeping, reason, asleep, moved, word, expected, own, sure) {
 #if defined(NO_OWN_WORD) || defined(SINGLE_RAISE)
   sleeping = true;
   if
@@ -107,7 +162,10 @@ inline gate_sleep(sleeping, reason, asleep, moved, word, expected) {
       :: else
       fi
     }
-    !asleep
+    if
+    :: !asleep
+    :: asleep && !sure -> asleep = false; make_sure(own, sure)
+    fi
 #if defined(NO_OWN_WORD) || defined(SINGLE_RAISE)
   fi;
   sleeping = false
@@ -136,7 +194,7 @@ inline gate_raise(sleeping, reason, asleep, moved) {
 /* In each atomic block below stands one access to something shared; what is added to it is the process's own. */
 proctype Producer() {
   byte head, count, released, target, waiting;
-  bool over;
+  bool over, light, sure;
 #ifdef TICKET
   byte seen_ticket;
 #endif
@@ -153,21 +211,26 @@ proctype Producer() {
         target = (head + count + 1 > CAPACITY -> head + count + 1 - CAPACITY : 0);
         released = memory[RELEASED]  /* [RELEASE] */
       }
-      do
-      :: released >= target -> break
+      if
+      :: released >= target
       :: released < target ->  /* Producer::sleep_until_released */
 #ifdef WAIT_AT_TARGET
         producer_buffer!WAIT_P, target;
 #else
         producer_buffer!WAIT_P, target - 1;
 #endif
-        sleeper_barrier(producer_buffer);  /* [SLEEP-P] */
+        announce(producer_buffer, sure, BARRIER_C)  /* [SLEEP-P] */
+      fi;
+      do
+      :: released >= target -> break
+      :: released < target ->
         over = reason_p;
         released = memory[RELEASED];  /* [RELEASE] */
         if
         :: released >= target
         :: released < target && over -> goto gone
-        :: released < target && !over -> gate_sleep(sleeping_p, reason_p, asleep_p, moved_p, RELEASED, released)
+        :: released < target && !over -> 
+          gate_sleep(sleeping_p, reason_p, asleep_p, moved_p, RELEASED, released, producer_buffer, sure)
         fi
       od;
 
@@ -189,7 +252,7 @@ proctype Producer() {
 #ifndef TAIL_FIRST
       producer_buffer!TAIL, head + count;  /* [TAIL] */
 #endif
-      publisher_barrier(producer_buffer);  /* [SLEEP-C] */
+      publisher_barrier(producer_buffer, light, BARRIER_P);  /* [SLEEP-C] */
       waiting = memory[WAIT_C];
 #ifdef TICKET
       if
@@ -202,11 +265,12 @@ proctype Producer() {
       if
       :: PASSES(head, head + count, waiting) ->
         d_step { assert(!woken_c[waiting]); woken_c[waiting] = true }
+        note_sleeper(producer_buffer, light, BARRIER_P);
         futex_wake(asleep_c, moved_c, producer_buffer)
       :: !PASSES(head, head + count, waiting)
       fi;
 #endif
-      atomic { head = head + count; count = 0; waiting = 0; target = 0; released = 0 }
+      atomic { head = head + count; count = 0; waiting = 0; target = 0; released = 0; sure = false }
     od
 gone: skip
   } unless { dead_p }
@@ -214,7 +278,7 @@ gone: skip
 
 proctype Consumer() {
   byte read, released, header, tail, seen_tail, waiting;
-  bool over;
+  bool over, light, sure;
 #ifdef TICKET
   byte ticket;
 #endif
@@ -243,11 +307,12 @@ proctype Consumer() {
       :: released == read || header != 0
       :: released < read ->
         consumer_buffer!RELEASED, read;  /* [RELEASE] */
-        publisher_barrier(consumer_buffer);  /* [SLEEP-P] */
+        publisher_barrier(consumer_buffer, light, BARRIER_C);  /* [SLEEP-P] */
         waiting = memory[WAIT_P];
         if
         :: PASSES(released, read, waiting) ->
           d_step { assert(!woken_p[waiting]); woken_p[waiting] = true }
+          note_sleeper(consumer_buffer, light, BARRIER_C);
           futex_wake(asleep_p, moved_p, consumer_buffer)
         :: !PASSES(released, read, waiting)
         fi;
@@ -255,8 +320,8 @@ proctype Consumer() {
       fi;
 
       /* Consumer::sleep_until_record */
-      do
-      :: header != 0 || read == RECORDS -> break
+      if
+      :: header != 0 || read == RECORDS
       :: header == 0 && read < RECORDS ->
 #ifdef TICKET
         ticket++;
@@ -264,7 +329,11 @@ proctype Consumer() {
 #else
         consumer_buffer!WAIT_C, read;
 #endif
-        sleeper_barrier(consumer_buffer);  /* [SLEEP-C] */
+        announce(consumer_buffer, sure, BARRIER_P)  /* [SLEEP-C] */
+      fi;
+      do
+      :: header != 0 || read == RECORDS -> break
+      :: header == 0 && read < RECORDS ->
 #ifndef REASON_AFTER_RECORD
         over = reason_c;
 #endif
@@ -279,11 +348,12 @@ proctype Consumer() {
           d_step { assert(seen_tail <= tail && tail <= read); seen_tail = tail }
           if
           :: over -> goto gone
-          :: !over -> gate_sleep(sleeping_c, reason_c, asleep_c, moved_c, TAIL, tail)
+          :: !over ->
+            gate_sleep(sleeping_c, reason_c, asleep_c, moved_c, TAIL, tail, consumer_buffer, sure)
           fi
         fi
       od;
-      atomic { header = 0; tail = 0 }
+      atomic { header = 0; tail = 0; sure = false }
     od
 gone: assert(consumed == published && (consumed == RECORDS || dead_p))
   } unless { dead_c }

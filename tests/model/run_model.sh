@@ -23,8 +23,8 @@ cp "$model" model.pml
 spin "$@" -a model.pml
 # No cycle is possible: every run of a model ends, so that a missed wake-up or a hang is an invalid end state.
 [ "$expected" = right ] && optimise=-O2 || optimise=-O0  # a mutant's error is found in no time
-gcc "$optimise" -w -DSAFETY -DCOLLAPSE -DMEMLIM=2000 -o pan pan.c
-./pan -m100000 -w22 | grep -v unreached >pan.out || true
+gcc "$optimise" -w -DSAFETY -DVECTORSZ=2048 -DCOLLAPSE -DMEMLIM=2000 -o pan pan.c
+./pan -m100000 -w24 | grep -v unreached >pan.out || true
 
 grep -E '^pan:|errors:|states, stored' pan.out || true
 if grep -qE 'max search depth too small|out of memory' pan.out; then

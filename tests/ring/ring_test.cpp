@@ -216,7 +216,7 @@ std::chrono::nanoseconds cpu_time() {
 }
 
 TEST(ByteRing, PollsNoLongerThanItsDeadline) {
-  const RingPair pair({.capacity = 4096, .wait = {.spin_polls = 1'000'000'000}});
+  const RingPair pair({.capacity = 4096, .wait = {.longest_spin = 10s}});
   const auto producer = pair.producer();
   publish(*producer, 8);
   const test::Watchdog watchdog(20s, "a wait of a millisecond");
@@ -228,7 +228,7 @@ TEST(ByteRing, PollsNoLongerThanItsDeadline) {
 
 TEST(ByteRing, SleepsAtOnceAfterASleepInVain) {
   const test::Watchdog watchdog(60s, "waits for a peer that is idle");
-  const RingPair pair({.capacity = 4096, .wait = {.spin_polls = 200'000}});
+  const RingPair pair({.capacity = 4096, .wait = {.longest_spin = 20ms}});
   const auto producer = pair.producer();
   const auto consumer = pair.same_mapping_consumer();
   // The least of some tries: on a busy machine a wait may still be polling when its time is over.

@@ -47,7 +47,7 @@ void Opening::go_on_from(const ring::PeerView& old, const ring::PeerView& peer, 
   ring::RegionOptions region;
   region.session = session.id;
   region.epoch = session.epoch;
-  region.features = features(plan_.options.port.wait);
+  region.features = features();
   region.file = plan_.own_file;
   own_ = ring::OwnedRegion::continue_from(old, region, start_->consumer.released, deadline());
 }

@@ -10,14 +10,14 @@
 namespace sluice::ipc {
 namespace {
 
-constexpr std::uint32_t kMaxSpinPolls = 1'000'000;
+constexpr Duration kMostSpinning = std::chrono::seconds(1);
 
 }  // namespace
 
 void check_port_options(const PortOptions& options) {
-  if (options.wait.spin_polls > kMaxSpinPolls) {
-    throw error(errc::bad_option, "spin_polls: expected at most " + std::to_string(kMaxSpinPolls) + ", got " +
-                                      std::to_string(options.wait.spin_polls));
+  if (const Duration spin = options.wait.longest_spin; spin < Duration::zero() || spin > kMostSpinning) {
+    throw error(errc::bad_option, "longest_spin: expected 0 to " + std::to_string(kMostSpinning.count()) +
+                                      " ns, got " + std::to_string(spin.count()) + " ns");
   }
   ring::check_region_sizes(options.ring_bytes, options.replay_window_bytes.value_or(options.ring_bytes / 4));
 }
@@ -28,13 +28,8 @@ SessionInfo new_session() {
   return session;
 }
 
-/// A side that always sleeps would pay for a membarrier at each sleep; it leaves the publisher its full
-/// barrier instead.
-std::uint32_t features(const WaitOptions& wait) {
-  if (!ring::register_barrier_target()) return 0;
-  std::uint32_t set = ring::kFeatureBarrierTarget;
-  if (wait.strategy != WaitStrategy::sleep) set |= ring::kFeatureBarrierSleeper;
-  return set;
+std::uint32_t features() {
+  return ring::register_barrier_target() ? ring::kFeatureBarrierTarget | ring::kFeatureBarrierSleeper : 0;
 }
 
 ring::OwnedRegion make_region(const PortOptions& options, const SessionInfo& session,
@@ -44,7 +39,7 @@ ring::OwnedRegion make_region(const PortOptions& options, const SessionInfo& ses
   region.replay_window = options.replay_window_bytes.value_or(options.ring_bytes / 4);
   region.session = session.id;
   region.epoch = session.epoch;
-  region.features = features(options.wait);
+  region.features = features();
   region.file = file;
   return ring::OwnedRegion::create(region);
 }

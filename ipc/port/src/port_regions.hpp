@@ -17,7 +17,7 @@ void check_port_options(const PortOptions& options);
 SessionInfo new_session();
 
 /// The Feature bits of a region whose owner waits like this.
-std::uint32_t features(const WaitOptions& wait);
+std::uint32_t features();
 
 /// A new region whose ring is at its beginning; kept in `file` if that isn't empty.
 ring::OwnedRegion make_region(const PortOptions& options, const SessionInfo& session,

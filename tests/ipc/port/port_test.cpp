@@ -573,8 +573,9 @@ TEST(Port, RefusesOptionsOutOfRange) {
   EXPECT_TRUE(throws(errc::bad_option, "2147483648", [] { make_port_pair({.ring_bytes = 1ULL << 31U}); }));
   EXPECT_TRUE(throws(errc::bad_option, "4096",
                      [] { make_port_pair({.ring_bytes = 4096, .replay_window_bytes = 4096}); }));
+  EXPECT_TRUE(throws(errc::bad_option, "2000000000", [] { make_port_pair({.wait = {.longest_spin = 2s}}); }));
   EXPECT_TRUE(
-      throws(errc::bad_option, "2000000", [] { make_port_pair({.wait = {.spin_polls = 2'000'000}}); }));
+      throws(errc::bad_option, "got -1 ns", [] { make_port_pair({.wait = {.longest_spin = -1ns}}); }));
 }
 
 }  // namespace

@@ -16,8 +16,9 @@
 #include <cstdint>
 #include <span>
 
-#include "sluice/ring/detail/barrier.hpp"
 #include "sluice/ring/detail/counter.hpp"
+#include "sluice/ring/detail/publisher_barrier.hpp"
+#include "sluice/ring/detail/spin_window.hpp"
 #include "sluice/ring/failure.hpp"
 #include "sluice/ring/history.hpp"
 #include "sluice/ring/layout.hpp"
@@ -97,10 +98,10 @@ class Consumer {
       return;
     if (!holds_records()) return;  // nothing new, or on the way through a replay
     const ControlPage& peer = *peer_;
-    const bool light_barrier = light_barrier_;
+    const bool light_barrier = barrier_.light();
     released_ = to;
     own_->release.released.store(to, std::memory_order_release);  // [RELEASE] pairs with refresh_released
-    publisher_barrier(light_barrier);                             // [SLEEP-P] pairs with the producer's sleep
+    barrier_.pass(light_barrier);                                 // [SLEEP-P] pairs with the producer's sleep
     // Relaxed: the barrier orders it after the store above.
     const Position waiting = peer.producer_wait.wait_position.load(std::memory_order_relaxed);
     if (passes(from, to, waiting)) [[unlikely]]
@@ -158,7 +159,9 @@ class Consumer {
   }
 
   Status refuse_header(std::uint64_t header) noexcept;
-  Status poll(const WaitOptions& options, Deadline deadline) noexcept;
+  template <typename Poll>
+  Status poll(Poll poll_until) noexcept;
+  Status poll_before_sleep(Deadline deadline) noexcept;
   Status sleep_until_record(Deadline deadline) noexcept;
   void wake_producer() noexcept;
 
@@ -171,17 +174,17 @@ class Consumer {
   Position read_;      // start of the next record
   Position released_;  // what our own region says
   Sequence sequence_;  // number of the next record
-  bool light_barrier_;
+  PublisherBarrier barrier_;
 
   // Slow path.
   PeerView view_;
   std::uint32_t features_;  // our own, constant
   Sequence replay_end_;     // the first record that had not been read when rewind was called last
-  bool asymmetric_sleep_;
-  WaitOptions wait_;
-  bool slept_in_vain_ = false;  // the last wait did: the other side is idle, and the next one doesn't spin
-  Position seen_tail_;          // last checked value of the peer's tail
-  RecordPlace waited_;          // where the last wait began: tells streaming from ping-pong, small from large
+  WaitStrategy strategy_;
+  SpinWindow spin_window_;
+  bool has_polled_ = false;  // poll_for_record did, in vain, for the wait that comes
+  Position seen_tail_;       // last checked value of the peer's tail
+  RecordPlace waited_;       // where the last wait began: tells streaming from ping-pong, small from large
   Counter sleep_count_;
   Counter wake_count_;
   RingFailure failure_;

@@ -32,12 +32,16 @@
 //   OLDEST   store: ProducerHistory::oldest, release,          load: readers of history: acquire; and
 //                   then a release fence                             again behind an acquire fence
 //            the records from there on are visible; what was copied is unharmed if oldest is still not past it
-//   SLEEP-C  store: ConsumerWait::wait_position,               load: the publication's full barrier,
+//   SLEEP-C  store: ConsumerWait::wait_position,               load: the publication's barrier,
 //                   then a full barrier                              then wait_position
-//            either the publisher sees the wait position, or the sleeper sees the record
-//   SLEEP-P  store: ProducerWait::wait_position,               load: the release's full barrier,
+//            either the publisher sees the wait position, or the sleeper sees the record; if the publisher's
+//            barrier is light, only once the sleeper has issued a membarrier, too
+//   SLEEP-P  store: ProducerWait::wait_position,               load: the release's barrier,
 //                   then a full barrier                              then wait_position
 //            the same for room
+//   BARRIER  store: the publisher's `barrier`, relaxed; a      load: a sleeper's full barrier,
+//                   full barrier if it becomes light                 then `barrier`, relaxed
+//            a sleeper that reads "full" is seen by every later publication, whatever its barrier
 //   CLOSE    store: ProducerWait::closed, release              load: the peer's port once the socket has
 //                                                                    ended, acquire
 //            all records precede the mark
@@ -88,14 +92,19 @@ inline constexpr std::uint64_t kMarksPerLap = 64;
 enum Feature : std::uint32_t {
   /// The owner is registered for membarrier's global expedited command: a sleeper's membarrier reaches it.
   kFeatureBarrierTarget = 1U << 0U,
-  /// The owner issues that membarrier before each of its sleeps.
+  /// The owner can issue that membarrier, and does before a long sleep.
   kFeatureBarrierSleeper = 1U << 1U,
 };
 
-/// Whether the barriers between this publisher and this sleeper are the asymmetric pair; both sides come to
-/// the same answer from the two constant headers.
-constexpr bool asymmetric_barriers(std::uint32_t publisher_features,
-                                   std::uint32_t sleeper_features) noexcept {
+/// What a publisher executes between the store of a position and the look at the wait position.
+enum BarrierKind : std::uint32_t {
+  kFullBarrier = 0,   ///< a full barrier: a sleeper's own full barrier completes the pair
+  kLightBarrier = 1,  ///< nothing: a sleeper completes the pair by a membarrier, or sleeps for a bounded time
+};
+
+/// Whether this publisher's barrier may be light for this sleeper.
+constexpr bool light_barrier_possible(std::uint32_t publisher_features,
+                                      std::uint32_t sleeper_features) noexcept {
   return (publisher_features & kFeatureBarrierTarget) != 0 &&
          (sleeper_features & kFeatureBarrierSleeper) != 0;
 }
@@ -120,6 +129,7 @@ struct RegionHeader {
 struct alignas(kLineBytes) ProducerTail {
   std::atomic<Position> tail;           ///< end of the last published record; its low word is a futex
   std::atomic<Sequence> tail_sequence;  ///< number of the record that will start at tail; stored before tail
+  std::atomic<std::uint32_t> barrier;   ///< the producer's present barrier, a BarrierKind
 };
 
 /// Initial value: first_position, first_sequence. Grows only, from record boundary to record boundary.
@@ -135,7 +145,8 @@ struct alignas(kLineBytes) ProducerWait {
 
 /// Initial value: the peer's first_position. Grows only.
 struct alignas(kLineBytes) ConsumerRelease {
-  std::atomic<Position> released;  ///< the peer may overwrite what lies before; its low word is a futex
+  std::atomic<Position> released;      ///< the peer may overwrite what lies before; its low word is a futex
+  std::atomic<std::uint32_t> barrier;  ///< the consumer's present barrier, a BarrierKind
 };
 
 struct alignas(kLineBytes) ConsumerWait {
@@ -166,7 +177,7 @@ static_assert(offsetof(ControlPage, consumer_wait) == 512);
 
 /// FNV-1a over every offset and size above: two builds with different layouts refuse each other.
 constexpr std::uint32_t layout_hash() noexcept {
-  constexpr std::array<std::uint64_t, 18> kFacts{
+  constexpr std::array<std::uint64_t, 20> kFacts{
       sizeof(RegionHeader),
       offsetof(RegionHeader, capacity),
       offsetof(RegionHeader, data_offset),
@@ -182,6 +193,8 @@ constexpr std::uint32_t layout_hash() noexcept {
       offsetof(ControlPage, producer_wait),
       offsetof(ControlPage, release),
       offsetof(ControlPage, consumer_wait),
+      offsetof(ProducerTail, barrier),
+      offsetof(ConsumerRelease, barrier),
       kRecordHeaderBytes,
       kPublishedBit,
       kMarksPerLap,

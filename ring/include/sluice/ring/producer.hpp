@@ -23,6 +23,8 @@
 #include "sluice/ring/detail/barrier.hpp"
 #include "sluice/ring/detail/copy_payload.hpp"
 #include "sluice/ring/detail/counter.hpp"
+#include "sluice/ring/detail/publisher_barrier.hpp"
+#include "sluice/ring/detail/spin_window.hpp"
 #include "sluice/ring/failure.hpp"
 #include "sluice/ring/layout.hpp"
 #include "sluice/ring/region.hpp"
@@ -259,7 +261,7 @@ class Producer {
                        std::uint64_t first_header) noexcept {
     ControlPage& own = *own_;
     const ControlPage& peer = *peer_;
-    const bool light_barrier = light_barrier_;
+    const bool light_barrier = barrier_.light();
     const Position start = tail_;
     tail_ = end;
     tail_sequence_ = next_sequence;
@@ -268,7 +270,7 @@ class Producer {
     // Relaxed: the tail's release orders it; a reader that sees the tail sees this or a later number.
     own.tail.tail_sequence.store(next_sequence, std::memory_order_relaxed);
     own.tail.tail.store(end, std::memory_order_release);  // [TAIL] pairs with Consumer's sleep path
-    publisher_barrier(light_barrier);                     // [SLEEP-C] pairs with Consumer's sleep path
+    barrier_.pass(light_barrier);                         // [SLEEP-C] pairs with Consumer's sleep path
     // Relaxed: the barrier orders it after the stores above.
     const Position waiting = peer.consumer_wait.wait_position.load(std::memory_order_relaxed);
     if (passes(start, end, waiting)) [[unlikely]]
@@ -297,7 +299,7 @@ class Producer {
   Position limit_;          // nothing is written at or beyond this
   Position post_end_;       // limit_, or tail_ while a batch or a claim is open: no post goes past those
   Position cleared_;        // the word there is zero, if it lies behind the tail
-  bool light_barrier_;
+  PublisherBarrier barrier_;
 
   // The batch: records that are committed and not published.
   std::uint64_t batch_bytes_ = 0;
@@ -308,9 +310,8 @@ class Producer {
   bool light_use_;
 
   // Slow path.
-  bool asymmetric_sleep_;
-  WaitOptions wait_;
-  bool slept_in_vain_ = false;  // the last wait did: the other side is idle, and the next one doesn't spin
+  WaitStrategy strategy_;
+  SpinWindow spin_window_;
   std::uint64_t capacity_;
   std::uint64_t kept_bytes_;  // replay window and one mark step
   std::uint32_t features_;    // our own, constant

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 
 #include "sluice/base/deadline.hpp"
@@ -27,9 +28,9 @@ enum class WaitStrategy : std::uint8_t {
 /// How the waits of one end of a channel go.
 struct WaitOptions {
   WaitStrategy strategy = WaitStrategy::adaptive;
-  /// adaptive: polls before the first sleep, 0 .. 1,000,000; one pause each for a record, eight for room.
-  /// None in a wait that follows one that slept until its deadline, and none on a machine with one CPU.
-  std::uint32_t spin_polls = 1000;
+  /// adaptive: the longest that a wait polls before it sleeps, 0 .. 1 s. Each direction learns how much of
+  /// that is worth it; see SpinWindow. On a machine with one CPU nobody polls.
+  Duration longest_spin = std::chrono::microseconds(50);
 };
 
 namespace ring {
