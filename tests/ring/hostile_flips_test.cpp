@@ -28,7 +28,7 @@ const WaitOptions kSleep{.strategy = WaitStrategy::sleep};
 constexpr std::uint64_t kFlips = 100'000'000;
 #else
 #define SLUICE_FLIPS_SUITE HostileFlips
-constexpr std::uint64_t kFlips = 5'000'000;
+constexpr std::uint64_t kFlips = 1'000'000;
 #endif
 
 /// Whether a span lies in a ring's two mappings.
