@@ -20,12 +20,6 @@ std::uint64_t now_ns() {
   return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
 }
 
-std::array<std::byte, 16> link_to(const SegmentHeader& header) {
-  std::array<std::byte, 16> link{};
-  std::copy_n(header.commitment.begin(), link.size(), link.begin());
-  return link;
-}
-
 const std::filesystem::path& created(const std::filesystem::path& path) {
   if (::mkdir(path.c_str(), 0700) < 0 && errno != EEXIST) throw_errno("create journal " + path.string());
   return path;

@@ -1,7 +1,7 @@
 #include "sluice/crypto/journal/journal_reader.hpp"
 
 #include <algorithm>
-#include <array>
+#include <exception>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,136 +18,177 @@ struct JournalReader::State {
   OpenDirectory directory;
   Keys keys;
   std::string context;
-  std::uint64_t position = 0;  // sequence number of the next record
-  base::OwnerProcess owner;
+  std::uint64_t position;  // sequence number of the next record; 0: that of the oldest one, not known yet
+  base::OwnerProcess owner{};
+  std::exception_ptr failure{};
 
-  std::optional<SegmentFile> segment;
-  std::uint64_t offset = 0;           // of the next frame
-  std::uint64_t frame_sequence = 0;   // of its first record
-  std::vector<std::byte> plain;       // the current frame's records,
+  std::optional<SegmentFile> segment{};
+  std::uint64_t offset = 0;           // of the next frame,
+  std::uint64_t sequence = 0;         // of its first record
+  std::vector<std::byte> plain{};     // the records of the frame before it,
   std::span<const std::byte> rest{};  // those not handed out yet,
   std::uint32_t rest_records = 0;     // and how many that must be
+  std::size_t listed = 0;             // segments that the last listing showed,
+  std::size_t looks = 0;              // and looks for a newer one since then
 
-  State(const std::filesystem::path& place, const Keys& given, std::string chosen)
-      : directory(place), keys(given), context(std::move(chosen)) {}
+  // ---- the place to start ----
+  //
+  // A listing may leave out what is added while it runs, and show what is gone by now. But it leaves out
+  // nothing that was there before it.
 
-  // ---- finding the place ----
-
-  void start(std::uint64_t from) {
-    const auto segments = list_segments(directory);
-    if (segments.empty()) {
-      position = from;
-      return;  // nothing was ever written: next() looks again
-    }
-    position = from == 0 ? segments.front() : from;
-    if (position < segments.front()) throw_gap(segments.front());
-    enter(*std::prev(std::ranges::upper_bound(segments, position)));
-    while (frame_sequence < position && skip_or_open()) {
-    }
-    if (position > frame_sequence && rest_records == 0) {
-      throw error(errc::gap, directory.path.string() + ": holds records before " +
-                                 std::to_string(frame_sequence) + ", asked for " + std::to_string(position));
-    }
+  std::optional<SegmentFile> open(std::uint64_t first) const {
+    return SegmentFile::find(directory, first, keys, context);
   }
 
-  // Passes over a whole frame without opening it, or opens the one that holds `position` and skips inside it.
-  bool skip_or_open() {
-    const auto frame = segment->frame_at(offset);
-    if (frame.state == FrameAt::State::whole) {
-      const std::uint64_t after = sequence_after(*segment, offset, frame_sequence, frame.header.records);
-      if (after <= position) {
-        offset += frame.size();
-        frame_sequence = after;
-        return true;
+  // The oldest segment; none if there is none.
+  std::optional<SegmentFile> oldest() const {
+    std::optional<SegmentFile> found;
+    for (bool again = true; again;) {
+      again = false;
+      for (const std::uint64_t first : list_segments(directory)) {
+        if (found && first >= found->header().first_sequence) break;
+        again = true;
+        if (auto opened = open(first)) {
+          found.emplace(std::move(*opened));
+          break;
+        }
       }
     }
-    const std::uint64_t wanted = std::exchange(position, frame_sequence);
-    const bool opened = read_frame();
-    while (opened && position < wanted) take_record();
-    position = wanted;
-    return false;
+    return found;
   }
 
-  void enter(std::uint64_t first_sequence) {
-    try {
-      segment.emplace(directory, first_sequence, keys, context);
-    } catch (const error& failure) {
-      if (failure.code() != std::errc::no_such_file_or_directory) throw;
-      const auto segments = list_segments(directory);  // pruned since it was listed
-      throw_gap(segments.empty() ? position : segments.front());
+  // A segment that begins at or before `position`, the last one of those listed; none if there is none at all.
+  std::optional<SegmentFile> holding() const {
+    for (;;) {
+      const auto segments = list_segments(directory);
+      if (segments.empty()) return std::nullopt;
+      const auto after = std::ranges::upper_bound(segments, position);
+      if (after != segments.begin()) {
+        if (auto opened = open(*std::prev(after))) return opened;
+      } else if (const auto first = oldest(); first && first->header().first_sequence > position) {
+        throw_gap(*first);
+      }
     }
-    offset = SegmentHeader::kSize;
-    frame_sequence = first_sequence;
-    rest = {};
-    rest_records = 0;
   }
 
-  [[noreturn]] void throw_gap(std::uint64_t oldest) const {
-    throw error(errc::gap, directory.path.string() + ": holds records from " + std::to_string(oldest) +
-                               ", asked for " + std::to_string(position));
+  // False if there is no segment yet.
+  bool start() {
+    auto first = position == 0 ? oldest() : holding();
+    if (!first) return false;
+    enter(std::move(*first));
+    if (position == 0) position = sequence;
+    if (sequence < position && !read_frame() && sequence < position) {
+      throw error(errc::gap, directory.path.string() + ": holds records before " + std::to_string(sequence) +
+                                 ", asked for " + std::to_string(position));
+    }
+    return true;
+  }
+
+  void enter(SegmentFile next) {
+    segment.emplace(std::move(next));
+    offset = SegmentHeader::kSize;
+    sequence = segment->header().first_sequence;
+  }
+
+  [[noreturn]] void throw_gap(const SegmentFile& first) const {
+    throw error(errc::gap, directory.path.string() + ": holds records from " +
+                               std::to_string(first.header().first_sequence) + ", asked for " +
+                               std::to_string(position));
   }
 
   // ---- going on ----
 
-  bool next_frame() {
-    if (!segment) {
-      start(position);
-      if (!segment) return false;
-      if (rest_records > 0) return true;
-    }
-    if (read_frame()) return true;
-    // The end of this segment. Whether there is a newer one is looked up before a last look at this one's
-    // end, since a writer first finishes the old.
-    const auto segments = list_segments(directory);
-    const auto newer = std::ranges::upper_bound(segments, segment->header().first_sequence);
-    if (read_frame()) return true;
-    if (newer == segments.end()) return same_segment_replaced() && read_frame();
-    if (*newer != position || segment->frame_at(offset).state != FrameAt::State::end)
-      throw_hole(segments, *newer);
-    const auto previous = segment->header().commitment;
-    const bool records_before = offset > SegmentHeader::kSize;
-    enter(*newer);
-    const auto& link = segment->header().previous;
-    if (records_before && !std::equal(link.begin(), link.end(), previous.begin())) {
-      throw_corrupt(*segment, 48, "this segment doesn't follow the one before it");
-    }
-    return read_frame();
+  bool has_record() {
+    if (!segment && !start()) return false;
+    return rest_records > 0 || read_frame();
   }
 
-  [[noreturn]] void throw_hole(const std::vector<std::uint64_t>& segments, std::uint64_t newer) const {
-    if (position < segments.front()) throw_gap(segments.front());
-    throw_corrupt(*segment, offset,
-                  "ends before record " + std::to_string(position) + ", but the next segment starts with " +
-                      std::to_string(newer));
-  }
+  enum class Step { passed, opened, ended };
 
-  // A segment without records is replaced by the next writer, under the same name and with another salt.
-  bool same_segment_replaced() {
-    if (offset != SegmentHeader::kSize) return false;
-    const auto before = segment->header().salt;
-    enter(segment->header().first_sequence);
-    return segment->header().salt != before;
-  }
-
-  // Opens the next frame of this segment; false if it isn't there (yet), or only in part.
+  // Opens the next frame that holds a record from `position` on; false if there is none yet.
   bool read_frame() {
-    const auto frame = segment->frame_at(offset);
-    switch (frame.state) {
-      case FrameAt::State::whole:
-        if (!segment->open_frame(offset, frame.header, plain)) break;
-        frame_sequence = sequence_after(*segment, offset, frame_sequence, frame.header.records);
+    for (;;) {
+      Step step = read_on();
+      if (step == Step::ended) {
+        auto next = next_segment();
+        if (!next) return false;
+        step = read_on();  // what was written here before there was a next one is here by now
+        if (step == Step::ended) go_on_in(std::move(*next));
+      }
+      if (step == Step::opened) return true;
+    }
+  }
+
+  // Passes over the next frame, or opens it. `ended`: it isn't there (yet), or only in part.
+  Step read_on() {
+    const FrameAt frame = segment->frame_at(offset);
+    if (frame.state == FrameAt::State::whole) {
+      const auto after = sequence_after(*segment, offset, sequence, frame.header.records);
+      const bool wanted = after > position;
+      if (!wanted || segment->open_frame(offset, frame.header, plain)) {
+        offset += frame.size();
+        sequence = after;
+        if (!wanted) return Step::passed;
         rest = plain;
         rest_records = frame.header.records;
-        offset += frame.size();
-        return true;
-      case FrameAt::State::end:
-      case FrameAt::State::incomplete:
-        return false;
-      case FrameAt::State::bad:
-        break;
+        while (sequence - rest_records < position) take_record();
+        return Step::opened;
+      }
+    } else if (frame.state != FrameAt::State::bad) {
+      return Step::ended;
     }
-    if (is_torn(*segment, offset)) return false;
+    if (is_torn(*segment, offset)) return Step::ended;
+    if (segment->frame_at(offset) != frame) return Step::passed;  // a writer cut it off meanwhile
     throw_corrupt(*segment, offset, "a damaged frame, which no interrupted write explains");
+  }
+
+  // The segment behind this one: its name is known, so there is nothing to search. A segment without records
+  // is replaced by the next writer, under the same name.
+  std::optional<SegmentFile> next_segment() {
+    const auto look = [&] {
+      auto next = open(sequence);
+      if (next && next->is_same(*segment)) next.reset();
+      return next;
+    };
+    if (auto next = look()) return next;
+    // None, so this one is the newest. If it is still there, that is looked up in a listing, but only once in
+    // as many looks as there are segments to list.
+    const bool held = segment->is_in(directory);
+    if (held && looks++ < listed) return std::nullopt;
+    const auto segments = list_segments(directory);
+    looks = 0;
+    listed = segments.size();
+    const auto newer = std::ranges::upper_bound(segments, segment->header().first_sequence);
+    if (held && newer == segments.end()) return std::nullopt;
+    if (auto next = look()) return next;
+    if (segment->is_in(directory)) throw_hole(*newer);
+    // The oldest goes first: if this one was pruned, so was the one behind it.
+    if (const auto first = oldest(); first && first->header().first_sequence > sequence) throw_gap(*first);
+    throw_replaced();
+  }
+
+  void go_on_in(SegmentFile next) {
+    const bool empty = sequence == segment->header().first_sequence;
+    if (!empty && segment->frame_at(offset).state != FrameAt::State::end)
+      throw_hole(next.header().first_sequence);
+    const auto link = empty ? segment->header().previous : link_to(segment->header());
+    if (next.header().previous != link) {
+      if (!segment->is_in(directory)) throw_replaced();
+      throw_corrupt(next, 48, "this segment doesn't follow the one before it");
+    }
+    enter(std::move(next));
+  }
+
+  [[noreturn]] void throw_hole(std::uint64_t newer) const {
+    throw_corrupt(*segment, offset,
+                  "ends before record " + std::to_string(sequence) +
+                      ", but there is a segment that starts with " + std::to_string(newer));
+  }
+
+  [[noreturn]] void throw_replaced() const {
+    throw error(errc::replaced, directory.path.string() +
+                                    ": the segment that held what comes before record " +
+                                    std::to_string(position) + " is not there any more");
   }
 
   JournalRecord take_record() {
@@ -159,19 +200,21 @@ struct JournalReader::State {
     const auto length = base::load_le<std::uint32_t>(rest, 0);
     rest = rest.subspan(FrameHeader::kRecordPrefix);
     if (length > rest.size()) fail();
-    const JournalRecord record{.sequence = position, .bytes = rest.first(length)};
+    const JournalRecord record{.sequence = sequence - rest_records, .bytes = rest.first(length)};
     rest = rest.subspan(length);
     --rest_records;
     if (rest_records == 0 && !rest.empty()) fail();
-    ++position;
     return record;
   }
 };
 
 JournalReader::JournalReader(const std::filesystem::path& directory, const Keys& keys,
                              const std::string& context, std::uint64_t from_sequence)
-    : state_(std::make_unique<State>(directory, keys, context)) {
-  state_->start(from_sequence);
+    : state_(new State{.directory = OpenDirectory(directory),
+                       .keys = keys,
+                       .context = context,
+                       .position = from_sequence}) {
+  state_->start();
 }
 JournalReader::JournalReader(JournalReader&&) noexcept = default;
 JournalReader& JournalReader::operator=(JournalReader&&) noexcept = default;
@@ -179,8 +222,16 @@ JournalReader::~JournalReader() = default;
 
 std::optional<JournalRecord> JournalReader::next() {
   State& state = base::own(state_, "a reader of a journal");
-  if (state.rest_records == 0 && !state.next_frame()) return std::nullopt;
-  return state.take_record();
+  if (state.failure) std::rethrow_exception(state.failure);
+  try {
+    if (!state.has_record()) return std::nullopt;
+    const auto record = state.take_record();
+    state.position = record.sequence + 1;
+    return record;
+  } catch (...) {
+    state.failure = std::current_exception();
+    throw;
+  }
 }
 
 std::uint64_t JournalReader::position() const {

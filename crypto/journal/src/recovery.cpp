@@ -23,9 +23,7 @@ Later find_later(const SegmentFile& segment, std::uint64_t from) {
   const std::uint64_t size = segment.size();
   std::vector<std::byte> window(kScanBytes + FrameHeader::kSize - 1);
   for (std::uint64_t start = from; start + FrameHeader::kSize <= size; start += kScanBytes) {
-    const auto part = std::span(window).first(
-        static_cast<std::size_t>(std::min<std::uint64_t>(window.size(), size - start)));
-    segment.read_at(start, part);
+    const auto part = segment.read_at(start, window);
     for (std::size_t i = 0; i + FrameHeader::kSize <= part.size(); ++i) {
       const auto header = segment.keys().decode(part.subspan(i).first<FrameHeader::kSize>(), start + i);
       if (!header) continue;
@@ -41,8 +39,8 @@ bool has_unwritten_sector(const SegmentFile& segment, std::uint64_t begin, std::
   std::array<std::byte, kSector> sector{};
   while (begin < end) {
     const std::uint64_t stop = std::min(end, (begin / kSector + 1) * kSector);
-    const auto part = std::span(sector).first(static_cast<std::size_t>(stop - begin));
-    segment.read_at(begin, part);
+    const auto part = segment.read_at(begin, std::span(sector).first(static_cast<std::size_t>(stop - begin)));
+    if (part.empty()) return false;
     if (std::ranges::all_of(part, [](std::byte byte) { return byte == std::byte{0}; })) return true;
     begin = stop;
   }

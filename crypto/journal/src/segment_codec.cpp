@@ -57,6 +57,12 @@ SegmentHeader SegmentHeader::decode(std::span<const std::byte> bytes) {
   return header;
 }
 
+std::array<std::byte, 16> link_to(const SegmentHeader& header) {
+  std::array<std::byte, 16> link{};
+  std::copy_n(header.commitment.begin(), link.size(), link.begin());
+  return link;
+}
+
 SegmentKeys::SegmentKeys(const SecretKey& key, std::span<const std::byte> bound_header,
                          const std::string& context) {
   const std::byte zero{0};

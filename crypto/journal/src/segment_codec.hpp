@@ -16,6 +16,9 @@ namespace sluice::crypto {
 
 using FrameHeaderBytes = std::array<std::byte, FrameHeader::kSize>;
 
+/// What the header of the next segment names this one by.
+std::array<std::byte, 16> link_to(const SegmentHeader& header);
+
 /// What a segment's header and the input key give.
 class SegmentKeys {
  public:

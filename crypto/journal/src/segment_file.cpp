@@ -48,13 +48,20 @@ std::vector<std::uint64_t> list_segments(const OpenDirectory& directory) {
 }
 
 // O_NONBLOCK: a FIFO put in a segment's place must not make us wait.
-Descriptor open_segment(const OpenDirectory& directory, const std::string& name, int flags) {
+Descriptor open_segment_if_there(const OpenDirectory& directory, const std::string& name, int flags) {
   const std::string path = directory.path_of(name);
   Descriptor fd(::openat(directory.fd.get(), name.c_str(), flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  if (!fd && errno == ENOENT) return fd;
   if (!fd) throw_errno("open " + path);
   struct stat status {};
   if (::fstat(fd.get(), &status) < 0) throw_errno("fstat " + path);
   if (!S_ISREG(status.st_mode)) throw error(errc::corrupt, path + ": expected a regular file");
+  return fd;
+}
+
+Descriptor open_segment(const OpenDirectory& directory, const std::string& name, int flags) {
+  Descriptor fd = open_segment_if_there(directory, name, flags);
+  if (!fd) throw_errno(ENOENT, "open " + directory.path_of(name));
   return fd;
 }
 
@@ -83,16 +90,22 @@ struct SegmentFile::Opened {
 
 SegmentFile::SegmentFile(const OpenDirectory& directory, std::uint64_t first_sequence, const Keys& keys,
                          const std::string& context)
-    : SegmentFile(directory.path_of(segment_name(first_sequence)), [&] {
-        const std::string path = directory.path_of(segment_name(first_sequence));
-        Descriptor fd = open_segment(directory, segment_name(first_sequence), O_RDONLY);
-        try {
-          return Opened::read(std::move(fd), path, first_sequence, keys, context);
-        } catch (const error& failure) {
-          if (failure.code().category() != category()) throw;
-          throw failure.about(path);
-        }
-      }()) {}
+    : SegmentFile(open_segment(directory, segment_name(first_sequence), O_RDONLY),
+                  directory.path_of(segment_name(first_sequence)), first_sequence, keys, context) {}
+
+SegmentFile::SegmentFile(Descriptor fd, std::string path, std::uint64_t first_sequence, const Keys& keys,
+                         const std::string& context)
+    : SegmentFile(path, naming(path, [&] {
+                    return Opened::read(std::move(fd), path, first_sequence, keys, context);
+                  })) {}
+
+std::optional<SegmentFile> SegmentFile::find(const OpenDirectory& directory, std::uint64_t first_sequence,
+                                             const Keys& keys, const std::string& context) {
+  const std::string name = segment_name(first_sequence);
+  Descriptor fd = open_segment_if_there(directory, name, O_RDONLY);
+  if (!fd) return std::nullopt;
+  return SegmentFile(std::move(fd), directory.path_of(name), first_sequence, keys, context);
+}
 
 SegmentFile::SegmentFile(std::string path, Opened opened)
     : path_(std::move(path)),
@@ -120,7 +133,7 @@ FrameAt SegmentFile::frame_at(std::uint64_t offset) const {
 
 bool SegmentFile::open_frame(std::uint64_t offset, const FrameHeader& header, std::vector<std::byte>& plain) {
   sealed_.resize(frame_size(header.length));
-  read_at(offset, sealed_);
+  if (read_at(offset, sealed_).size() < sealed_.size()) return false;
   plain.resize(header.length);
   // The header is taken from this read, not from the check before: what was checked then is what must be
   // sealed here.
@@ -128,10 +141,18 @@ bool SegmentFile::open_frame(std::uint64_t offset, const FrameHeader& header, st
   return cipher_.open(offset, std::span(sealed_).subspan(FrameHeader::kSize), plain, head);
 }
 
-void SegmentFile::read_at(std::uint64_t offset, std::span<std::byte> into) const {
-  if (base::read_all_at(fd_.get(), into, offset, path_) < into.size()) {
-    throw error(errc::corrupt, path_ + ": became shorter than " + std::to_string(offset + into.size()));
-  }
+std::span<std::byte> SegmentFile::read_at(std::uint64_t offset, std::span<std::byte> room) const {
+  return room.first(base::read_all_at(fd_.get(), room, offset, path_));
+}
+
+// A copy (a restored backup, a file that overlayfs copied up) has another inode.
+bool SegmentFile::is_in(const OpenDirectory& directory) const {
+  const std::string name = segment_name(header_.first_sequence);
+  if (base::is_named(fd_.get(), directory.fd.get(), name)) return true;
+  const Descriptor fd = open_segment_if_there(directory, name, O_RDONLY);
+  if (!fd) return false;
+  std::array<std::byte, SegmentHeader::kSize> bytes{};
+  return base::read_all_at(fd.get(), bytes, 0, path_) == bytes.size() && bytes == header_.encode();
 }
 
 }  // namespace sluice::crypto

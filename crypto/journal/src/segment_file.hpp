@@ -34,6 +34,9 @@ std::vector<std::uint64_t> list_segments(const OpenDirectory& directory);
 /// regular file: errc::corrupt.
 Descriptor open_segment(const OpenDirectory& directory, const std::string& name, int flags);
 
+/// The same; an empty descriptor if there is none of this name.
+Descriptor open_segment_if_there(const OpenDirectory& directory, const std::string& name, int flags);
+
 /// What stands at an offset of a segment.
 struct FrameAt {
   enum class State {
@@ -46,6 +49,7 @@ struct FrameAt {
   FrameHeader header{};  ///< of a whole frame, and of an incomplete one whose header is there
 
   std::uint64_t size() const { return frame_size(header.length); }
+  bool operator==(const FrameAt&) const = default;
 };
 
 /// Reads and verifies the header; frames are read on demand. The file may grow meanwhile.
@@ -56,6 +60,16 @@ class SegmentFile {
   SegmentFile(const OpenDirectory& directory, std::uint64_t first_sequence, const Keys& keys,
               const std::string& context);
 
+  /// The same; nullopt if there is no such file.
+  static std::optional<SegmentFile> find(const OpenDirectory& directory, std::uint64_t first_sequence,
+                                         const Keys& keys, const std::string& context);
+
+  /// Whether the directory holds it, or a copy of it, under its name.
+  bool is_in(const OpenDirectory& directory) const;
+
+  /// Whether `other` is this segment or a copy.
+  bool is_same(const SegmentFile& other) const { return header_.commitment == other.header_.commitment; }
+
   const std::string& path() const { return path_; }
   const SegmentHeader& header() const { return header_; }
   int fd() const { return fd_.get(); }
@@ -63,15 +77,17 @@ class SegmentFile {
 
   FrameAt frame_at(std::uint64_t offset) const;
 
-  /// Opens the body of a whole frame into `plain` (resized); false if it isn't authentic.
+  /// Opens the body of a whole frame into `plain` (resized); false if it isn't authentic, or cut off meanwhile.
   bool open_frame(std::uint64_t offset, const FrameHeader& header, std::vector<std::byte>& plain);
 
-  /// Reads exactly `into` from `offset`; errc::corrupt if the file is shorter.
-  void read_at(std::uint64_t offset, std::span<std::byte> into) const;
+  /// Reads up to `room` bytes; fewer at the end of the file, which a writer that recovers it may cut meanwhile.
+  std::span<std::byte> read_at(std::uint64_t offset, std::span<std::byte> room) const;
 
   const SegmentKeys& keys() const { return keys_; }
 
  private:
+  SegmentFile(Descriptor fd, std::string path, std::uint64_t first_sequence, const Keys& keys,
+              const std::string& context);
   struct Opened;
   SegmentFile(std::string path, Opened opened);
 

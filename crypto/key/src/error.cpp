@@ -49,6 +49,8 @@ std::string_view text_of(int code) {
       return "sequence not held";
     case errc::no_numbers:
       return "sequence numbers used up";
+    case errc::replaced:
+      return "journal replaced";
   }
   return {};
 }

@@ -78,6 +78,8 @@ struct FrameHeader {
   std::uint32_t length = 0;
   std::uint32_t records = 0;
   std::uint64_t durable = 0;
+
+  bool operator==(const FrameHeader&) const = default;
 };
 
 /// The last sequence number, so that the next one after it can be told, too.

@@ -27,6 +27,9 @@ struct JournalRecord {
 ///
 ///     JournalReader reader("state/orders", key, "orders", 1000);
 ///     while (auto record = reader.next()) use(record->sequence, record->bytes);
+///
+/// The directory is held open. A look for news costs the same however many segments there are; now and then,
+/// once in as many looks, the directory is listed to see whether one is missing.
 class JournalReader {
  public:
   /// Starts at `from_sequence`, which must be held or be the next to come; errc::gap names what is held. 0
@@ -41,7 +44,10 @@ class JournalReader {
   ~JournalReader();
 
   /// The next record, or nullopt if there is none yet: call again later. errc::corrupt at damage (a torn
-  /// tail is no damage: it reads as the end), errc::gap if what comes next was pruned meanwhile.
+  /// tail is no damage: it reads as the end), errc::gap if what comes next was pruned meanwhile,
+  /// errc::replaced if what was read last isn't in the directory any more: another journal, or an older state
+  /// of this one, was put in its place. After an error, the system's too, every call throws the same one; a new
+  /// reader may start at position().
   std::optional<JournalRecord> next();
 
   /// The number that next() will return.

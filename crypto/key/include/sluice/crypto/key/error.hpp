@@ -32,6 +32,7 @@ enum class errc {
   corrupt,           ///< a journal is damaged in a way that no interrupted write explains
   gap,               ///< the journal doesn't hold the sequence number asked for
   no_numbers,        ///< the journal has given its last sequence number, 2^64 - 2
+  replaced,  ///< another journal, or an older state of it, was put in a journal's place under its reader
 };
 
 /// The category of sluice::crypto::errc, named "sluice.crypto".
