@@ -33,6 +33,18 @@ JournalDirectory::JournalDirectory(const std::filesystem::path& path, const Keys
   lock();
   remove_leftovers();
   recover(keys, options);
+  if (segments_.empty()) sync_parent();
+}
+
+// Whoever made the directory may have ended before it was durable, so everybody sees to it until it holds
+// something. A parent that can't be read can't be synced.
+void JournalDirectory::sync_parent() const {
+  const Descriptor parent(::openat(directory_.fd.get(), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (parent) {
+    base::sync_if_possible(parent.get(), "the directory of " + directory_.path.string());
+  } else if (errno != EACCES) {
+    throw_errno("open the directory of " + directory_.path.string());
+  }
 }
 
 void JournalDirectory::lock() {
@@ -110,7 +122,7 @@ JournalDirectory::NewSegment JournalDirectory::create_segment(const SecretKey& k
   }
   Descriptor fd = open_segment(directory_, name, O_WRONLY | O_APPEND);
 
-  std::erase_if(segments_, [&](const Segment& segment) { return segment.first_sequence == first_sequence; });
+  if (!segments_.empty() && segments_.back().first_sequence == first_sequence) segments_.pop_back();
   segments_.push_back({first_sequence, header.created_ns, SegmentHeader::kSize});
   previous_ = link_to(header);
   return {std::move(fd), directory_.path_of(name), std::move(keys)};
@@ -138,15 +150,14 @@ std::size_t JournalDirectory::prune_older_than(Duration age) {
 std::size_t JournalDirectory::count_older_than(std::span<const Segment> segments, std::uint64_t now_ns,
                                                std::uint64_t age_ns) {
   const std::uint64_t limit = now_ns > age_ns ? now_ns - age_ns : 0;
-  const auto is_old = [&](std::size_t index) {
-    const std::uint64_t created = segments[index].created_ns;
-    const std::uint64_t since = created > now_ns ? 0 : created;
-    return std::ranges::any_of(segments.subspan(index + 1), [&](const Segment& later) {
-      return since <= later.created_ns && later.created_ns <= limit;
-    });
-  };
   std::size_t count = 0;
-  while (count < segments.size() && is_old(count)) ++count;
+  std::optional<std::uint64_t> old_enough;  // the last creation up to `limit` among later segments
+  for (std::size_t i = segments.size(); i-- > 0;) {
+    const std::uint64_t created = segments[i].created_ns;
+    const std::uint64_t since = created > now_ns ? 0 : created;
+    if (!old_enough || *old_enough < since) count = i;
+    if (created <= limit) old_enough = std::max(created, old_enough.value_or(0));
+  }
   return count;
 }
 
@@ -158,14 +169,20 @@ std::size_t JournalDirectory::prune_before(std::uint64_t sequence) {
 
 // Oldest first, so that what a crash leaves is a journal with fewer of its oldest segments.
 std::size_t JournalDirectory::remove_oldest(std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto name = segment_name(segments_.front().first_sequence);
+  std::size_t removed = 0;
+  const auto forget = [&] {
+    segments_.erase(segments_.begin(), segments_.begin() + std::ptrdiff_t(removed));
+  };
+  for (; removed < count; ++removed) {
+    const auto name = segment_name(segments_[removed].first_sequence);
     if (::unlinkat(directory_.fd.get(), name.c_str(), 0) < 0 && errno != ENOENT) {
-      throw_errno("remove " + directory_.path_of(name));
+      const int failure = errno;
+      forget();
+      throw_errno(failure, "remove " + directory_.path_of(name));
     }
-    segments_.erase(segments_.begin());
   }
-  if (count > 0) base::sync_file(directory_.fd.get(), directory_.path.string());
+  forget();
+  if (count > 0) base::sync_if_possible(directory_.fd.get(), directory_.path.string());
   return count;
 }
 

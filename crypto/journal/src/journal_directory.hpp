@@ -61,6 +61,7 @@ class JournalDirectory {
  private:
   void lock();
   void remove_leftovers() const;
+  void sync_parent() const;
   void recover(const Keys& keys, const JournalOptions& options);
   void cut(const std::string& name, std::uint64_t offset) const;
   std::size_t remove_oldest(std::size_t count);

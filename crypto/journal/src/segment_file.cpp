@@ -81,7 +81,7 @@ struct SegmentFile::Opened {
     if (!equal_in_constant_time(derived.commitment(), header.commitment)) {
       throw error(errc::not_authentic, "wrong context, or the header was changed");
     }
-    if (header.first_sequence != first_sequence) {
+    if (header.first_sequence != first_sequence || first_sequence == 0 || first_sequence > kLastSequence) {
       throw error(errc::corrupt, "starts with sequence " + std::to_string(header.first_sequence));
     }
     return {std::move(fd), header, std::move(derived)};
@@ -117,7 +117,10 @@ SegmentFile::SegmentFile(std::string path, Opened opened)
 std::uint64_t SegmentFile::size() const {
   struct stat status {};
   if (::fstat(fd_.get(), &status) < 0) throw_errno("fstat " + path_);
-  return static_cast<std::uint64_t>(status.st_size);
+  const auto bytes = static_cast<std::uint64_t>(status.st_size);
+  if (bytes <= kMaxSegmentBytes) return bytes;
+  throw error(errc::corrupt, path_ + ": expected at most " + std::to_string(kMaxSegmentBytes) +
+                                 " bytes, got " + std::to_string(bytes));
 }
 
 FrameAt SegmentFile::frame_at(std::uint64_t offset) const {

@@ -56,7 +56,8 @@ struct FrameAt {
 class SegmentFile {
  public:
   /// Errors: as SegmentHeader::decode, unknown_key, not_authentic (wrong key or context, or a changed
-  /// header), errc::corrupt if name and header differ or it is no regular file, or the system's.
+  /// header), errc::corrupt if name and header differ, if no record can have that number or it is no regular
+  /// file, or the system's.
   SegmentFile(const OpenDirectory& directory, std::uint64_t first_sequence, const Keys& keys,
               const std::string& context);
 
@@ -73,6 +74,7 @@ class SegmentFile {
   const std::string& path() const { return path_; }
   const SegmentHeader& header() const { return header_; }
   int fd() const { return fd_.get(); }
+  /// errc::corrupt if it is longer than any writer makes it.
   std::uint64_t size() const;
 
   FrameAt frame_at(std::uint64_t offset) const;

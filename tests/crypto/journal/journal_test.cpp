@@ -288,6 +288,16 @@ TEST(JournalRetention, IsNotStoppedByAClockThatWasAheadOnce) {
   EXPECT_EQ(an_hour_old({kFarAhead, kFarAhead + 1, 1010}, 1070), 2U);
 }
 
+TEST(JournalRetention, LooksAtEachSegmentOnce) {
+  constexpr std::uint64_t kMinute = 60'000'000'000;
+  std::vector<JournalDirectory::Segment> segments(500'000,
+                                                  {0, 5'000'000 * kMinute, 0});  // all from the future
+  segments.back().created_ns = 1000 * kMinute;
+  EXPECT_EQ(JournalDirectory::count_older_than(segments, 1060 * kMinute, 60 * kMinute), segments.size() - 1);
+  segments.back().created_ns = 1001 * kMinute;
+  EXPECT_EQ(JournalDirectory::count_older_than(segments, 1060 * kMinute, 60 * kMinute), 0U);
+}
+
 TEST(JournalRetention, IsNotOverdoneAfterAClockThatWasBehindOnce) {
   EXPECT_EQ(an_hour_old({1000, 1010, 1, 1020, 1030}, 1060), 0U);
   EXPECT_EQ(an_hour_old({1000, 1010, 1, 1020, 1030}, 1079), 1U) << "when the third was made is not known";
@@ -565,6 +575,33 @@ TEST_F(Journal, CutAtEveryLengthIsATornTailCutAtTheLastCompleteRecord) {
   }
 }
 
+// Made by a holder of the key, or there would be no such thing.
+TEST_F(Journal, SegmentForANumberThatNoRecordCanHaveIsCorrupt) {
+  for (const std::uint64_t first : {std::uint64_t{0}, ~std::uint64_t{0}}) {
+    std::filesystem::remove_all(place_);
+    std::filesystem::create_directory(place_);
+    SegmentHeader header{.first_sequence = first, .key_id = key_.id()};
+    const auto bound = header.encode();
+    const SegmentKeys keys(key_, std::span(bound).first(SegmentHeader::kBoundSize), "j");
+    std::ranges::copy(keys.commitment(), header.commitment.begin());
+    write_file(place_ / segment_name(first), header.encode());
+    EXPECT_EQ(code_of([&] { SealedJournal(place_, key_, kManual); }), errc::corrupt);
+    EXPECT_EQ(code_of([&] { verify_journal(place_, key_, "j"); }), errc::corrupt);
+  }
+}
+
+// Else whoever can write to the directory could let us search a file of zeros that takes no room.
+TEST_F(Journal, SegmentLongerThanAnyWriterMakesItIsCorrupt) {
+  make_frames(2);
+  const auto path = segments().back();
+  JournalReader reader(place_, key_, "j", 7);
+  std::filesystem::resize_file(path, kMaxSegmentBytes + 1);
+  EXPECT_EQ(code_of([&] { reader.next(); }), errc::corrupt);
+  EXPECT_EQ(code_of([&] { verify_journal(place_, key_, "j"); }), errc::corrupt);
+  EXPECT_EQ(code_of([&] { SealedJournal(place_, key_, kManual); }), errc::corrupt);
+  EXPECT_EQ(std::filesystem::file_size(path), kMaxSegmentBytes + 1);
+}
+
 TEST_F(Journal, CutInsideASegmentsHeaderIsCorrupt) {
   make_frames(1);
   const auto path = segments().front();
@@ -778,6 +815,30 @@ TEST_F(JournalFaults, AFailedFsyncIsNeverTakenForDurable) {
   base::file_ops() = saved_;
   EXPECT_EQ(code_of([&] { journal.append(record(3)); }), std::errc::io_error);
   EXPECT_EQ(journal.durable_sequence(), 2U);
+}
+
+std::vector<ino_t>
+    synced;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): a plain function adds to it
+
+TEST_F(JournalFaults, TheDirectoryThatAJournalIsMadeInIsSyncedUntilTheJournalHoldsASegment) {
+  struct stat parent {};
+  ASSERT_EQ(::stat(scratch_.path().c_str(), &parent), 0);
+  base::file_ops().fsync = [](int fd) {
+    struct stat status {};
+    ::fstat(fd, &status);
+    synced.push_back(status.st_ino);
+    return 0;
+  };
+  const auto opening_syncs_it = [&](std::uint64_t records) {
+    synced.clear();
+    SealedJournal journal(place_, key_, kManual);
+    const bool found = std::ranges::find(synced, parent.st_ino) != synced.end();
+    append(journal, records);
+    return found;
+  };
+  EXPECT_TRUE(opening_syncs_it(0));
+  EXPECT_TRUE(opening_syncs_it(1)) << "its maker may have ended before it did";
+  EXPECT_FALSE(opening_syncs_it(1));
 }
 
 // Else the newest segment wouldn't be the only one that can have a torn end.
