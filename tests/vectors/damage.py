@@ -69,7 +69,9 @@ def damaged_journals(segments):
     yield "frame changed in a finished segment", with_segment(0, flipped(oldest, JOURNAL_HEADER + 30))
     yield "frame header changed in a finished segment", with_segment(1, flipped(middle, JOURNAL_HEADER))
     yield "check changed in the newest segment", with_segment(2, flipped(newest, JOURNAL_HEADER + 16))
-    yield "last byte changed", with_segment(2, flipped(newest, len(newest) - 1))
+    yield "mark changed", with_segment(2, flipped(newest, len(newest) - 1))
+    yield "last byte before the mark changed", with_segment(2, flipped(newest, len(newest) - 25))
     yield "end of a finished segment cut off", with_segment(0, oldest[:-1])
+    yield "mark and end of a finished segment cut off", with_segment(0, oldest[:-25])
     for at in (0, 4, 8, 32, 40, 48, 64, 80, 82, 84, 88):
         yield f"header changed at {at}", with_segment(1, flipped(middle, at))

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 MASK = (1 << 64) - 1
 HEADER = 120
 BOUND = 88
+MARK = 24
 
 
 def siphash24(key, message):
@@ -65,7 +66,7 @@ def name_of(first_sequence):
     return f"{first_sequence:020}.agcj"
 
 
-def write_segment(input_key, salt, first_sequence, created, previous, context, frames):
+def write_segment(input_key, salt, first_sequence, created, previous, context, frames, closed=True):
     """`frames`: a list of lists of records. `previous`: the commitment of the segment before, or nothing."""
     bound = b"AGCJ" + struct.pack("<I", 1) + salt + struct.pack("<QQ", first_sequence, created)
     bound += (previous or bytes(16))[:16] + hkdf_expand(input_key, b"AGCM v2 key id", 16) + struct.pack("<HHI", 1, 0, 0)
@@ -77,7 +78,12 @@ def write_segment(input_key, salt, first_sequence, created, previous, context, f
         head = struct.pack("<IIQ", len(plain), len(records), len(segment))
         head += keys.check(len(segment), head)
         segment += head + AESGCM(keys.key).encrypt(keys.nonce(len(segment)), plain, head)
-    return segment
+    return segment + mark(keys, len(segment), len(segment)) if closed else segment
+
+
+def mark(keys, at, durable):
+    head = struct.pack("<IIQ", 0, 0, durable)
+    return head + keys.check(at, head)
 
 
 def split_records(plain, count):
@@ -101,7 +107,12 @@ def read_frames(keys, segment):
         if len(head) < 24 or keys.check(at, head[:16]) != head[16:]:
             raise Refused("corrupt")
         size, count, durable = struct.unpack_from("<IIQ", head)
-        if not 4 <= size <= 64 << 20 or count == 0 or durable > at:
+        if durable > at:
+            raise Refused("corrupt")
+        if (size, count) == (0, 0):  # a mark
+            at += MARK
+            continue
+        if not 4 <= size <= 64 << 20 or count == 0:
             raise Refused("corrupt")
         plain = open_gcm(keys.key, keys.nonce(at), segment[at + 24 : at + 24 + size + 16], head)
         if plain is None:

@@ -15,7 +15,7 @@ from agcm import (C2SP_CHUNK, CHUNKS, Refused, last_chunk_is_authentic, open_str
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from damage import damaged_headers, damaged_journals, damaged_streams
-from journal import Segment, name_of, read_journal, write_segment
+from journal import MARK, Segment, name_of, read_journal, write_segment
 
 KEY = bytes(range(32))
 OTHER_KEY = bytes(range(1, 33))
@@ -176,7 +176,7 @@ def journal_of(context, frames_of_segments):
 
 
 def journal_case(comment, context, segments, damaged=False, newest_torn=0):
-    """`newest_torn`: bytes that a crash took from the end; the journal then ends before the frame that held them."""
+    """`newest_torn`: bytes that a crash took from the end; if that is more than the mark, the last frame is gone."""
     entry = {"comment": comment, "key": KEY.hex(), "ctx": context.hex(), "result": "invalid" if damaged else "valid"}
     records = [] if damaged else read_journal(KEY, context, segments)
     if damaged:
@@ -188,7 +188,7 @@ def journal_case(comment, context, segments, damaged=False, newest_torn=0):
     if newest_torn:
         name, newest = segments[-1]
         segments = [*segments[:-1], (name, newest[:-newest_torn])]
-        records = records[:-1]  # the last frame holds one record
+        records = records[: -1 if newest_torn > MARK else None]  # the last frame holds one record
     entry["segments"] = [{"name": name, "bytes": segment.hex()} for name, segment in segments]
     entry["records"] = [record.hex() for record in records]
     return entry
@@ -205,8 +205,11 @@ def journal():
         cases.append(journal_case("three segments", context, journal_of(context, three)))
         cases.append(journal_case("no frame yet", context, journal_of(context, [[]])))
     segments = journal_of(b"j", three)
-    for torn in (1, 17, 24, 30):
+    for torn in (1, 17, 24, 25, 41, 48, 54):
         cases.append(journal_case(f"{torn} bytes lost at the end", b"j", segments, newest_torn=torn))
+    ((name, closed),) = journal_of(b"j", [[[bytes(600)], [noise("sector", 2000)], [b"last"]]])
+    unwritten = closed[:1024] + bytes(512) + closed[1536:]
+    cases.append(journal_case("an unwritten sector of a closed segment", b"j", [(name, unwritten)], damaged=True))
     for done, result in damaged_journals(segments):
         cases.append(journal_case(done, b"j", result, damaged=True))
     cases.append(journal_case("another context", b"k", segments, damaged=True))

@@ -79,18 +79,20 @@ void inspect_segment(FileInfo& info, std::span<const std::byte> bytes, RandomAcc
   SegmentInfo segment{
       .first_sequence = header.first_sequence, .created_ns = header.created_ns, .previous = header.previous};
   std::uint64_t rest = info.file_bytes - SegmentHeader::kSize;
-  while (rest >= FrameHeader::kSize + kTagSize) {
-    std::array<std::byte, FrameHeader::kSize> frame{};
-    file.read_at(info.file_bytes - rest, frame);
-    const auto length = base::load_le<std::uint32_t>(frame, 0);
-    const auto records = base::load_le<std::uint32_t>(frame, 4);
-    const bool possible = records > 0 && length <= FrameHeader::kMaxLength &&
-                          length / FrameHeader::kRecordPrefix >= records &&
-                          length <= rest - FrameHeader::kSize - kTagSize;
-    if (!possible) break;
-    ++segment.frames;
-    segment.records += records;
-    rest -= FrameHeader::kSize + length + kTagSize;
+  while (rest >= FrameHeader::kSize) {
+    std::array<std::byte, FrameHeader::kSize> bytes_here{};
+    file.read_at(info.file_bytes - rest, bytes_here);
+    const FrameHeader frame{.length = base::load_le<std::uint32_t>(bytes_here, 0),
+                            .records = base::load_le<std::uint32_t>(bytes_here, 4),
+                            .durable = base::load_le<std::uint64_t>(bytes_here, 8)};
+    const bool is_mark = frame.is_mark() && frame.durable >= SegmentHeader::kSize;  // zeros are none
+    const std::uint64_t size = is_mark ? FrameHeader::kSize : FrameHeader::kSize + frame.length + kTagSize;
+    const bool possible = is_mark || (frame.records > 0 && frame.length <= FrameHeader::kMaxLength &&
+                                      frame.length / FrameHeader::kRecordPrefix >= frame.records);
+    if (!possible || size > rest) break;
+    if (!is_mark) ++segment.frames;
+    segment.records += frame.records;
+    rest -= size;
   }
   segment.unexplained_bytes = rest;
   info.segment = segment;

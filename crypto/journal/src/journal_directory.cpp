@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <optional>
 
-#include "recovery.hpp"
 #include "sluice/base/atomic_file.hpp"
 #include "sluice/base/detail/file_io.hpp"
 #include "sluice/crypto/key/error.hpp"
@@ -78,25 +77,33 @@ void JournalDirectory::recover(const Keys& keys, const JournalOptions& options) 
   recovery_.next_sequence = end.next_sequence;
   recovery_.torn_bytes = end.torn_bytes;
   if (end.torn_bytes > 0) recovery_.segment = newest->path();
-  // Synced also after a clean end: what a killed writer left in the page cache must not get lost once a newer
-  // segment says that it is there.
-  cut(segment_name(newest->header().first_sequence), end.offset);
-  segments_.back().bytes = end.offset;
+  segments_.back().bytes = close_segment(*newest, end);
   // A segment without records is replaced by the next one, which has its name.
   const bool empty = end.next_sequence == newest->header().first_sequence;
   previous_ = empty ? newest->header().previous : link_to(newest->header());
 }
 
-void JournalDirectory::cut(const std::string& name, std::uint64_t offset) const {
-  const std::string path = directory_.path_of(name);
-  const Descriptor fd = open_segment(directory_, name, O_RDWR);
-  struct stat status {};
-  if (::fstat(fd.get(), &status) < 0) throw_errno("fstat " + path);
-  if (static_cast<std::uint64_t>(status.st_size) > offset &&
-      ::ftruncate(fd.get(), static_cast<off_t>(offset)) < 0) {
-    throw_errno("cut " + path);
+// Leaves the newest segment as its writer would have closed it, and returns its size. Synced also after a clean
+// end: what a killed writer left in the page cache must not get lost once a newer segment says that it is there.
+std::uint64_t JournalDirectory::close_segment(const SegmentFile& segment, const SegmentEnd& end) const {
+  const Descriptor fd =
+      open_segment(directory_, segment_name(segment.header().first_sequence), O_RDWR | O_APPEND);
+  const auto cut = [&] {
+    if (segment.size() > end.offset && ::ftruncate(fd.get(), static_cast<off_t>(end.offset)) < 0)
+      throw_errno("cut " + segment.path());
+  };
+  cut();
+  base::sync_file(fd.get(), segment.path());
+  if (end.closed) return end.offset;
+  const auto mark = segment.keys().encode({.durable = end.offset}, end.offset);
+  try {
+    base::write_all(fd.get(), mark, segment.path());
+  } catch (const error&) {  // a full disk: old segments can still be pruned then
+    cut();
+    return end.offset;
   }
-  base::sync_file(fd.get(), path);
+  base::sync_file(fd.get(), segment.path());
+  return end.offset + mark.size();
 }
 
 JournalDirectory::NewSegment JournalDirectory::create_segment(const SecretKey& key,

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "recovery.hpp"
 #include "segment_codec.hpp"
 #include "segment_file.hpp"
 #include "sluice/base/descriptor.hpp"
@@ -63,7 +64,7 @@ class JournalDirectory {
   void remove_leftovers() const;
   void sync_parent() const;
   void recover(const Keys& keys, const JournalOptions& options);
-  void cut(const std::string& name, std::uint64_t offset) const;
+  std::uint64_t close_segment(const SegmentFile& segment, const SegmentEnd& end) const;
   std::size_t remove_oldest(std::size_t count);
 
   OpenDirectory directory_;

@@ -92,19 +92,21 @@ bool is_torn(const SegmentFile& segment, std::uint64_t offset) {
   return unwritten || frame.state == FrameAt::State::incomplete;
 }
 
-// Walks twice: a frame near the end may say of all before it that they were durable. Keeping the positions
+// What a mark says was durable is read all the same: that is what came last. Walks twice: a frame near the end may say of all before it that they were durable. Keeping the positions
 // of the frames instead would take memory for each of them.
 SegmentEnd find_end(SegmentFile& segment) {
   std::uint64_t durable = 0;
   walk(segment, [&](std::uint64_t, const FrameHeader& header) {
-    durable = std::max(durable, header.durable);
+    if (!header.is_mark()) durable = std::max(durable, header.durable);
     return true;
   });
   std::vector<std::byte> plain;
+  bool closed = false;
   const Position last = walk(segment, [&](std::uint64_t offset, const FrameHeader& header) {
-    return offset < durable || segment.open_frame(offset, header, plain);
+    closed = header.is_mark() && header.durable == offset;
+    return header.is_mark() || offset < durable || segment.open_frame(offset, header, plain);
   });
-  SegmentEnd end{.offset = last.offset, .next_sequence = last.sequence, .torn_bytes = 0};
+  SegmentEnd end{.offset = last.offset, .next_sequence = last.sequence, .closed = closed};
   if (segment.frame_at(end.offset).state == FrameAt::State::end) return end;
   if (!is_torn(segment, end.offset))
     throw_corrupt(segment, end.offset, "a damaged frame, which no interrupted write explains");

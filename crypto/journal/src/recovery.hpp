@@ -9,9 +9,10 @@
 namespace sluice::crypto {
 
 struct SegmentEnd {
-  std::uint64_t offset = 0;         ///< end of the last good frame
+  std::uint64_t offset = 0;         ///< end of the last good frame or mark
   std::uint64_t next_sequence = 0;  ///< after the last good record
   std::uint64_t torn_bytes = 0;     ///< what an interrupted write left after it
+  bool closed = false;              ///< a mark stands there that says of all before it that it was durable
 };
 
 /// Finds the end of the newest segment. Reads the frame headers, and the bodies from the last durable

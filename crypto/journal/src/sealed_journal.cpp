@@ -144,9 +144,8 @@ class SealedJournal::Writer {
 
   void roll() {
     locked([&](Lock& lock) {
-      write_frame(lock);
-      await_sync(lock);
-      if (segment_) finish_segment();
+      end_segment(lock);
+      remove_old_segments();
     });
   }
 
@@ -186,6 +185,7 @@ class SealedJournal::Writer {
   void finish(Lock& lock) {
     try {
       sync_up_to(lock, next_);
+      if (!failure_) end_segment(lock);
     } catch (...) {
       keep_failure();
     }
@@ -218,17 +218,26 @@ class SealedJournal::Writer {
     finish_full_segment(lock);
   }
 
+  void end_segment(Lock& lock) {
+    write_frame(lock);
+    await_sync(lock);
+    if (segment_) finish_segment();
+  }
+
   void start_segment() {
     segment_.emplace(directory_.create_segment(key_, written_, options_.context));
     cipher_.emplace(segment_->keys.cipher(ChunkCipher::Direction::seal));
     offset_ = durable_offset_ = SegmentHeader::kSize;
+    remove_old_segments();  // close() finished the one before
   }
 
   void finish_full_segment(Lock& lock) {
     const auto full = [&] { return segment_ && offset_ >= options_.segment_bytes; };
     if (!full()) return;
     await_sync(lock);
-    if (full()) finish_segment();  // else another thread did
+    if (!full()) return;  // another thread has finished it
+    finish_segment();
+    remove_old_segments();
   }
 
   void await_sync(Lock& lock) {
@@ -236,14 +245,19 @@ class SealedJournal::Writer {
     if (failure_) std::rethrow_exception(failure_);
   }
 
-  // A finished segment is durable before a newer one exists: recovery finds torn tails only in the newest.
+  // A finished segment is durable, with the mark at its end, before a newer one exists: recovery finds torn
+  // tails only in the newest.
   void finish_segment() {
-    kept([&] { base::sync_file(segment_->fd.get(), segment_->path); });
-    durable_ = written_;
+    kept([&] {
+      if (durable_ < written_) {
+        base::sync_file(segment_->fd.get(), segment_->path);
+        mark_durable(written_, offset_);
+      }
+      base::sync_file(segment_->fd.get(), segment_->path);
+    });
     directory_.set_newest_bytes(offset_);
     segment_.reset();
     cipher_.reset();
-    remove_old_segments();
   }
 
   // A failure harms no record: it is thrown by the next call, since the record of this one is in.
@@ -271,6 +285,15 @@ class SealedJournal::Writer {
     }
   }
 
+  // The segment says so, too: a reader learns it from there.
+  void mark_durable(std::uint64_t sequence, std::uint64_t offset) {
+    durable_ = sequence;
+    durable_offset_ = offset;
+    const auto mark = segment_->keys.encode({.durable = offset}, offset_);
+    base::write_all(segment_->fd.get(), mark, segment_->path);
+    offset_ += mark.size();
+  }
+
   void sync_segment(Lock& lock) {
     syncing_ = true;
     const std::uint64_t written = written_;
@@ -285,12 +308,12 @@ class SealedJournal::Writer {
     }
     lock.lock();
     syncing_ = false;
-    if (!failure) {
-      durable_ = written;
-      durable_offset_ = offset;
-    } else if (!failure_) {
-      failure_ = failure;
+    try {
+      if (!failure) mark_durable(written, offset);
+    } catch (...) {  // the records are durable all the same: the next call throws it
+      failure = std::current_exception();
     }
+    if (!failure_) failure_ = failure;
     synced_.notify_all();
   }
 

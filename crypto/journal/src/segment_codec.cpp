@@ -102,10 +102,9 @@ std::optional<FrameHeader> SegmentKeys::decode(std::span<const std::byte, FrameH
   FrameHeader header{.length = base::load_le<std::uint32_t>(bytes, 0),
                      .records = base::load_le<std::uint32_t>(bytes, 4),
                      .durable = base::load_le<std::uint64_t>(bytes, 8)};
-  const bool possible = header.records > 0 && header.length <= FrameHeader::kMaxLength &&
-                        header.length / FrameHeader::kRecordPrefix >= header.records &&
-                        header.durable <= offset;
-  if (!possible) return std::nullopt;
+  const bool possible = header.is_mark() || (header.records > 0 && header.length <= FrameHeader::kMaxLength &&
+                                             header.length / FrameHeader::kRecordPrefix >= header.records);
+  if (!possible || header.durable > offset) return std::nullopt;
   return header;
 }
 

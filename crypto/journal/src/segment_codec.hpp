@@ -43,4 +43,9 @@ constexpr std::uint64_t frame_size(std::uint64_t length) {
   return FrameHeader::kSize + length + kTagSize;
 }
 
+/// Bytes of the frame or mark that begins with this.
+constexpr std::uint64_t size_of(const FrameHeader& header) {
+  return header.is_mark() ? FrameHeader::kSize : frame_size(header.length);
+}
+
 }  // namespace sluice::crypto

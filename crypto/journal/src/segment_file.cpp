@@ -130,7 +130,7 @@ FrameAt SegmentFile::frame_at(std::uint64_t offset) const {
   if (count < bytes.size()) return {.state = FrameAt::State::incomplete};
   const auto header = keys_.decode(bytes, offset);
   if (!header) return {.state = FrameAt::State::bad};
-  const bool whole = size() >= offset + frame_size(header->length);
+  const bool whole = size() >= offset + size_of(*header);
   return {.state = whole ? FrameAt::State::whole : FrameAt::State::incomplete, .header = *header};
 }
 

@@ -40,7 +40,7 @@ Descriptor open_segment_if_there(const OpenDirectory& directory, const std::stri
 /// What stands at an offset of a segment.
 struct FrameAt {
   enum class State {
-    whole,       ///< a frame whose header is authentic and whose bytes are all there
+    whole,       ///< a frame whose header is authentic and whose bytes are all there; or a mark
     end,         ///< the file ends exactly here
     incomplete,  ///< the file ends inside what stands here
     bad,         ///< something that is no frame of this segment
@@ -48,7 +48,7 @@ struct FrameAt {
   State state = State::end;
   FrameHeader header{};  ///< of a whole frame, and of an incomplete one whose header is there
 
-  std::uint64_t size() const { return frame_size(header.length); }
+  std::uint64_t size() const { return size_of(header); }
   bool operator==(const FrameAt&) const = default;
 };
 

@@ -94,7 +94,7 @@ TEST_F(Inspect, ShowsAJournalSegmentAndCountsItsFrames) {
   EXPECT_EQ(info.segment->records, 4U);
   EXPECT_EQ(info.segment->unexplained_bytes, 0U);
 
-  info = of(std::span(segment).first(segment.size() - 1));  // torn
+  info = of(std::span(segment).first(segment.size() - FrameHeader::kSize - 1));  // torn
   EXPECT_EQ(info.segment->frames, 1U);
   EXPECT_EQ(info.segment->records, 3U);
   EXPECT_EQ(info.segment->unexplained_bytes, FrameHeader::kSize + 4 + kTagSize - 1);

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "sluice/crypto/journal/journal_format.hpp"
 #include "sluice/crypto/journal/sealed_journal.hpp"
 #include "support.hpp"
 
@@ -68,7 +69,7 @@ TEST_F(LongJournal, IsRecoveredFromItsEndAfterACleanClose) {
 
 TEST_F(LongJournal, IsRecoveredFromItsEndWhenThatIsTorn) {
   const auto segment = last_segment();
-  std::filesystem::resize_file(segment, std::filesystem::file_size(segment) - 10);
+  std::filesystem::resize_file(segment, std::filesystem::file_size(segment) - FrameHeader::kSize - 10);
   const auto [read, recovery] = recover();
   EXPECT_LE(recovery.next_sequence, kRecords);
   EXPECT_GT(recovery.torn_bytes, 0U);

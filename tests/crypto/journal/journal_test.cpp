@@ -114,6 +114,12 @@ class Journal : public testing::Test {
     return offsets;
   }
 
+  // As a writer leaves it that is killed, not closed: without the mark at its end.
+  void take_last_mark_away() const {
+    const auto path = segments().back();
+    std::filesystem::resize_file(path, std::filesystem::file_size(path) - FrameHeader::kSize);
+  }
+
   ScratchDirectory scratch_;
   std::filesystem::path place_ = scratch_ / "journal";
   SecretKey key_ = test_key();
@@ -561,6 +567,7 @@ TEST_F(Journal, RecoveryNeedsTheSameMemoryForManyFramesAsForFew) {
 
 TEST_F(Journal, CutAtEveryLengthIsATornTailCutAtTheLastCompleteRecord) {
   const auto offsets = make_frames(4);
+  take_last_mark_away();
   const auto path = segments().front();
   const auto whole = read_file(path);
   for (std::size_t size = SegmentHeader::kSize; size <= whole.size(); ++size) {
@@ -571,7 +578,7 @@ TEST_F(Journal, CutAtEveryLengthIsATornTailCutAtTheLastCompleteRecord) {
     const SealedJournal journal(place_, key_, kManual);
     ASSERT_EQ(journal.next_sequence(), 3 * frames + 1) << size;
     ASSERT_EQ(journal.recovery().torn_bytes, size - offsets[frames]) << size;
-    ASSERT_EQ(std::filesystem::file_size(path), offsets[frames]) << size;
+    ASSERT_EQ(std::filesystem::file_size(path), offsets[frames] + FrameHeader::kSize) << size;
   }
 }
 
@@ -645,6 +652,7 @@ TEST_F(Journal, HoleBeforeLaterFramesIsTornUnlessItWasDurable) {
         offsets.push_back(std::filesystem::file_size(segments().back()));
       }
     }
+    take_last_mark_away();
     auto bytes = read_file(segments().front());
     // One disk sector in the third frame was never written, all that follows was.
     const auto sector = static_cast<std::ptrdiff_t>((offsets[1] / 512 + 2) * 512);
@@ -662,6 +670,88 @@ TEST_F(Journal, HoleBeforeLaterFramesIsTornUnlessItWasDurable) {
       EXPECT_GT(journal.recovery().torn_bytes, 0U);
     }
   }
+}
+
+// Every sector in turn; the last one holds the mark that says so, and an end that is gone looks like a crash.
+TEST_F(Journal, DamageInTheMiddleOfAClosedOneIsReportedAndNothingIsCutOff) {
+  for (const int frames : {1, 6}) {
+    for (const bool reopened : {false, true}) {
+      std::filesystem::remove_all(place_);
+      {
+        SealedJournal journal(place_, key_, kManual);
+        for (int i = 0; i < 6; ++i) {
+          journal.append(pattern(1000));
+          if (frames > 1) journal.flush();
+        }
+      }
+      if (reopened) {
+        take_last_mark_away();
+        SealedJournal(place_, key_, kManual).close();
+      }
+      const auto path = segments().front();
+      const auto whole = read_file(path);
+      for (std::size_t sector = 512; sector + 512 + FrameHeader::kSize < whole.size(); sector += 512) {
+        auto damaged = whole;
+        std::fill_n(damaged.begin() + static_cast<std::ptrdiff_t>(sector), 512, std::byte{0});
+        write_file(path, damaged);
+        EXPECT_EQ(code_of([&] { verify_journal(place_, key_, "j"); }), errc::corrupt) << sector;
+        EXPECT_EQ(code_of([&] { SealedJournal(place_, key_, kManual); }), errc::corrupt) << sector;
+        EXPECT_EQ(read_file(path), damaged);
+      }
+    }
+  }
+}
+
+TEST_F(Journal, AnythingBehindTheEndOfAClosedOneIsTornOrReportedAndNoRecord) {
+  make_frames(2);
+  const auto path = segments().front();
+  const auto whole = read_file(path);
+  for (const std::byte fill : {std::byte{0}, std::byte{7}}) {
+    auto longer = whole;
+    longer.resize(whole.size() + 2000, fill);
+    write_file(path, longer);
+    if (fill == std::byte{0}) {
+      EXPECT_EQ(SealedJournal(place_, key_, kManual).recovery().torn_bytes, 2000U);
+      EXPECT_EQ(read_file(path), whole);
+    } else {
+      EXPECT_EQ(code_of([&] { SealedJournal(place_, key_, kManual); }), errc::corrupt);
+    }
+  }
+}
+
+// A mark can't be written then, nor is it needed.
+TEST_F(Journal, IsRecoveredAndPrunedOnAFullDisk) {
+  for (int i = 0; i < 2; ++i) make_frames(1);
+  take_last_mark_away();
+  const auto path = segments().back();
+  const auto size = std::filesystem::file_size(path);
+  const base::FileOps saved = base::file_ops();
+  base::file_ops().write = [](int fd, const void* bytes, std::size_t count) -> ssize_t {
+    if (count > 5) return ::write(fd, bytes, 5);
+    errno = ENOSPC;
+    return -1;
+  };
+  {
+    SealedJournal journal(place_, key_, kManual);
+    EXPECT_EQ(journal.next_sequence(), 7U);
+    EXPECT_EQ(journal.prune_before(4), 1U);
+  }
+  base::file_ops() = saved;
+  EXPECT_EQ(std::filesystem::file_size(path), size);
+  make_frames(1);
+  EXPECT_EQ(read_all(4), 6U);
+}
+
+TEST_F(Journal, OldSegmentsGoThoughEachIsClosedBeforeItIsFull) {
+  auto options = kManual;
+  options.retain_bytes = 2000;
+  for (int i = 0; i < 20; ++i) {
+    SealedJournal journal(place_, key_, options);
+    append(journal, 3);
+    journal.close();
+  }
+  EXPECT_LT(segments().size(), 10U);
+  EXPECT_EQ(SealedJournal(place_, key_, kManual).next_sequence(), 61U);
 }
 
 TEST_F(Journal, HoleIsCorruptWhereALaterFrameSaysThatItWasDurableThoughTheNextDoesNot) {

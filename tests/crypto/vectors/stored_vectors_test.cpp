@@ -93,6 +93,8 @@ TEST(JournalVectors, OfTheIndependentScriptAndTheDocumentAreReadAndWritten) {
     const auto sealed = group.seal(keys, cipher, written.size(), written.size());
     written.insert(written.end(), sealed.begin(), sealed.end());
   }
+  const auto mark = keys.encode({.durable = written.size()}, written.size());
+  written.insert(written.end(), mark.begin(), mark.end());
   EXPECT_FALSE(reader.next());
   EXPECT_EQ(written, segment);
 }

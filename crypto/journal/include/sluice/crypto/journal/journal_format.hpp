@@ -19,12 +19,15 @@
 //
 //   frame (any number of them follow)
 //   offset  bytes  field
-//        0      4  length of the plaintext, 4 .. 64 MiB
-//        4      4  records in it, at least 1
+//        0      4  length of the plaintext, 4 .. 64 MiB (0: a mark)
+//        4      4  records in it, at least 1 (0: a mark)
 //        8      8  durable: the segment's bytes before this position were synced when this frame was made
 //       16      8  check: SipHash-2-4(check key, frame's offset in the segment (8 bytes) || frame[0..15])
 //       24    len  ciphertext
 //   24+len     16  tag
+//
+//   mark: a frame header with length 0 and 0 records, and nothing behind it. It stands among the frames, and says
+//   what was durable then. Whoever closes a segment syncs it, writes a mark, and syncs that.
 //
 //   plaintext: records, each length (4 bytes) || bytes
 //
@@ -79,6 +82,7 @@ struct FrameHeader {
   std::uint32_t records = 0;
   std::uint64_t durable = 0;
 
+  constexpr bool is_mark() const { return length == 0 && records == 0; }
   bool operator==(const FrameHeader&) const = default;
 };
 

@@ -34,7 +34,7 @@ struct JournalOptions {
   /// Records are sealed together until they reach this many bytes: 1 KiB .. 4 MiB. Until then they are in
   /// this process's memory only, unless flush() or the policy sends them on.
   std::uint32_t frame_bytes = 64 * 1024;
-  /// When a segment is finished, the oldest ones go while all together are larger than this; 0 keeps
+  /// When a segment is begun or finished, the oldest ones go while all together are larger than this; 0 keeps
   /// everything. What can't be removed is tried again with the next one; the error is thrown once, by the
   /// next call to the journal, which then did nothing else (close() does its work all the same).
   std::uint64_t retain_bytes = 0;
