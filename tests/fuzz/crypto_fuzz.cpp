@@ -104,6 +104,7 @@ bool run_journal(std::span<const std::byte> bytes) {
   std::filesystem::create_directories(place);
   for (const auto first : list_segments(OpenDirectory(place)))
     std::filesystem::remove(place / segment_name(first));
+  std::filesystem::remove(place / "lock");  // it names the journal before
   write_file(place / segment_name(1), bytes);
   std::uint64_t records = 0;
   const bool read = accepted([&] { records = verify_journal(place, key()); });

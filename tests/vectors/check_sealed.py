@@ -58,7 +58,8 @@ def check_journal(directory, entry):
     segments = [(file.name, file.read_bytes()) for file in files]
     key, context = bytes.fromhex(entry["key"]), bytes.fromhex(entry["context"])
     try:
-        records = read_journal(key, context, segments)
+        lock = (directory / entry["directory"] / "lock").read_bytes()
+        records = read_journal(key, context, segments, lock)
     except Refused as refusal:
         yield f"is refused: {refusal}"
         return
@@ -67,6 +68,8 @@ def check_journal(directory, entry):
     for done, result in damaged_journals(segments) if len(segments) > 2 else []:
         if not is_refused(lambda: read_journal(key, context, result)):
             yield f"is read although damaged: {done}"
+    if not is_refused(lambda: read_journal(key, context, segments, lock[:7] + bytes([lock[7] ^ 1]))):
+        yield "is read as another journal"
     if not is_refused(lambda: read_journal(key, context + b"x", segments)):
         yield "is read in another context"
 

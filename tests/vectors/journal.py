@@ -66,9 +66,10 @@ def name_of(first_sequence):
     return f"{first_sequence:020}.agcj"
 
 
-def write_segment(input_key, salt, first_sequence, created, previous, context, frames, closed=True):
-    """`frames`: a list of lists of records. `previous`: the commitment of the segment before, or nothing."""
-    bound = b"AGCJ" + struct.pack("<I", 1) + salt + struct.pack("<QQ", first_sequence, created)
+def write_segment(input_key, salt_and_journal, first_sequence, created, previous, context, frames, closed=True):
+    """`salt_and_journal`: 16 and 8 bytes. `frames`: a list of lists of records. `previous`: the commitment of the
+    segment before, or nothing."""
+    bound = b"AGCJ" + struct.pack("<I", 1) + salt_and_journal + struct.pack("<QQ", first_sequence, created)
     bound += (previous or bytes(16))[:16] + hkdf_expand(input_key, b"AGCM v2 key id", 16) + struct.pack("<HHI", 1, 0, 0)
     assert len(bound) == BOUND
     keys = Segment(input_key, bound, context)
@@ -122,9 +123,9 @@ def read_frames(keys, segment):
     return records
 
 
-def read_journal(input_key, context, segments):
-    """All records of a journal that was closed. `segments`: (file name, bytes), oldest first."""
-    records, expected, previous = [], None, None
+def read_journal(input_key, context, segments, lock=b""):
+    """All records of a closed journal. `segments`: (file name, bytes), oldest first; `lock`: what that file holds."""
+    records, expected, previous, journal = [], None, None, lock[:8] or None
     for name, segment in segments:
         if len(segment) < HEADER or segment[:4] != b"AGCJ" or segment[80:88] != struct.pack("<HHI", 1, 0, 0):
             raise Refused("header")
@@ -138,6 +139,9 @@ def read_journal(input_key, context, segments):
             raise Refused("corrupt")
         if previous is not None and segment[48:64] != previous[:16]:
             raise Refused("corrupt")
+        if journal not in (None, segment[24:32]):
+            raise Refused("corrupt")
+        journal = segment[24:32]
         found = read_frames(keys, segment)
         records += found
         expected, previous = first + len(found), keys.commitment

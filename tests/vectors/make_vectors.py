@@ -163,25 +163,25 @@ def hkdf():
 # ---- journals ----
 
 
-def journal_of(context, frames_of_segments):
+def journal_of(context, frames_of_segments, identity=b"identity"):
     """(name, bytes) of each segment, chained."""
     segments, first, previous = [], 1, None
     for number, frames in enumerate(frames_of_segments):
-        salt = noise(f"segment {number}", 24)
-        segment = write_segment(KEY, salt, first, 1700000000000000000 + number, previous, context, frames)
+        salt = noise(f"segment {number}", 16)
+        segment = write_segment(KEY, salt + identity, first, 1700000000000000000 + number, previous, context, frames)
         previous = Segment(KEY, segment[:88], context).commitment
         segments.append((name_of(first), segment))
         first += sum(len(records) for records in frames)
     return segments
 
 
-def journal_case(comment, context, segments, damaged=False, newest_torn=0):
+def journal_case(comment, context, segments, damaged=False, newest_torn=0, lock=b""):
     """`newest_torn`: bytes that a crash took from the end; if that is more than the mark, the last frame is gone."""
     entry = {"comment": comment, "key": KEY.hex(), "ctx": context.hex(), "result": "invalid" if damaged else "valid"}
-    records = [] if damaged else read_journal(KEY, context, segments)
+    records = [] if damaged else read_journal(KEY, context, segments, lock)
     if damaged:
         try:
-            read_journal(KEY, context, segments)
+            read_journal(KEY, context, segments, lock)
             raise AssertionError("read here although damaged: " + comment)
         except Refused:
             pass
@@ -190,6 +190,7 @@ def journal_case(comment, context, segments, damaged=False, newest_torn=0):
         segments = [*segments[:-1], (name, newest[:-newest_torn])]
         records = records[: -1 if newest_torn > MARK else None]  # the last frame holds one record
     entry["segments"] = [{"name": name, "bytes": segment.hex()} for name, segment in segments]
+    entry["lock"] = lock.hex()
     entry["records"] = [record.hex() for record in records]
     return entry
 
@@ -210,6 +211,12 @@ def journal():
     ((name, closed),) = journal_of(b"j", [[[bytes(600)], [noise("sector", 2000)], [b"last"]]])
     unwritten = closed[:1024] + bytes(512) + closed[1536:]
     cases.append(journal_case("an unwritten sector of a closed segment", b"j", [(name, unwritten)], damaged=True))
+    cases.append(journal_case("with its lock", b"j", segments, lock=b"identity"))
+    cases.append(journal_case("the lock of another", b"j", segments[:1], damaged=True, lock=b"Identity"))
+    others = journal_of(b"j", three, b"Identity")
+    for number in range(3):
+        mixed = segments[:number] + others[number : number + 1] + segments[number + 1 :]
+        cases.append(journal_case(f"segment {number} of another journal", b"j", mixed, damaged=True, lock=b"identity"))
     for done, result in damaged_journals(segments):
         cases.append(journal_case(done, b"j", result, damaged=True))
     cases.append(journal_case("another context", b"k", segments, damaged=True))

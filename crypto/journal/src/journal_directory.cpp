@@ -60,16 +60,29 @@ void JournalDirectory::remove_leftovers() const {
   base::AtomicFile::remove_leftovers(directory_.fd.get(), ".agcj");
 }
 
+// In the file before there is a segment that has it.
+void JournalDirectory::store_identity() {
+  const std::string path = directory_.path_of("lock");
+  base::write_all_at(lock_.get(), identity_, 0, path);
+  base::sync_file(lock_.get(), path);
+}
+
 void JournalDirectory::recover(const Keys& keys, const JournalOptions& options) {
+  const auto stored = directory_.identity();
   std::optional<SegmentFile> newest;
+  if (stored) identity_ = *stored;
   for (const std::uint64_t first : list_segments(directory_)) {
     SegmentFile segment(directory_, first, keys, options.context);
+    if (!stored && !newest) identity_ = segment.header().journal;
+    check_identity(segment, identity_);
     if (newest && segment.header().previous != link_to(newest->header())) {
       throw_corrupt(segment, 48, "this segment doesn't follow the one before it; one is missing or foreign");
     }
     segments_.push_back({first, segment.header().created_ns, segment.size()});
     newest.emplace(std::move(segment));
   }
+  if (!stored && !newest) fill_random(identity_);
+  if (!stored) store_identity();
   recovery_.next_sequence = options.first_sequence;
   if (!newest) return;
 
@@ -111,6 +124,7 @@ JournalDirectory::NewSegment JournalDirectory::create_segment(const SecretKey& k
                                                               const std::string& context) {
   SegmentHeader header;
   fill_random(header.salt);
+  header.journal = identity_;
   header.first_sequence = first_sequence;
   header.created_ns = now_ns();
   header.previous = previous_;

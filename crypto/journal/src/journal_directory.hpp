@@ -63,12 +63,14 @@ class JournalDirectory {
   void lock();
   void remove_leftovers() const;
   void sync_parent() const;
+  void store_identity();
   void recover(const Keys& keys, const JournalOptions& options);
   std::uint64_t close_segment(const SegmentFile& segment, const SegmentEnd& end) const;
   std::size_t remove_oldest(std::size_t count);
 
   OpenDirectory directory_;
   base::UninheritedDescriptor lock_;
+  JournalId identity_{};
   std::vector<Segment> segments_;         // by first sequence number
   std::array<std::byte, 16> previous_{};  // what the next segment's header links to
   JournalRecovery recovery_;

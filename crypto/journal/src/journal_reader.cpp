@@ -75,6 +75,7 @@ struct JournalReader::State {
   bool start() {
     auto first = position == 0 ? oldest() : holding();
     if (!first) return false;
+    if (const auto journal = directory.identity()) check_identity(*first, *journal);
     enter(std::move(*first));
     if (position == 0) position = sequence;
     if (sequence < position && !read_frame() && sequence < position) {

@@ -79,6 +79,10 @@ std::uint64_t sequence_after(const SegmentFile& segment, std::uint64_t offset, s
   return after;
 }
 
+void check_identity(const SegmentFile& segment, const JournalId& journal) {
+  if (segment.header().journal != journal) throw_corrupt(segment, 24, "this segment is of another journal");
+}
+
 bool is_torn(const SegmentFile& segment, std::uint64_t offset) {
   const auto frame = segment.frame_at(offset);
   const std::uint64_t size = segment.size();

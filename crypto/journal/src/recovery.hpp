@@ -31,6 +31,9 @@ bool is_torn(const SegmentFile& segment, std::uint64_t offset);
 std::uint64_t sequence_after(const SegmentFile& segment, std::uint64_t offset, std::uint64_t sequence,
                              std::uint32_t records);
 
+/// errc::corrupt if the segment is of another journal.
+void check_identity(const SegmentFile& segment, const JournalId& journal);
+
 /// Names segment, offset and what was found there.
 [[noreturn]] void throw_corrupt(const SegmentFile& segment, std::uint64_t offset, const std::string& what);
 

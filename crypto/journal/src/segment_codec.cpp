@@ -25,6 +25,7 @@ std::array<std::byte, SegmentHeader::kSize> SegmentHeader::encode() const {
   std::ranges::copy(std::as_bytes(std::span(kMagic)), bytes.begin());
   base::store_le(bytes, 4, kVersion);
   std::ranges::copy(salt, bytes.begin() + 8);
+  std::ranges::copy(journal, bytes.begin() + 24);
   base::store_le(bytes, 32, first_sequence);
   base::store_le(bytes, 40, created_ns);
   std::ranges::copy(previous, bytes.begin() + 48);
@@ -48,7 +49,8 @@ SegmentHeader SegmentHeader::decode(std::span<const std::byte> bytes) {
   if (flags != 0 || reserved != 0) throw error(errc::bad_flags, expected("flags 0", flags | reserved));
 
   SegmentHeader header;
-  std::ranges::copy(bytes.subspan(8, 24), header.salt.begin());
+  std::ranges::copy(bytes.subspan(8, 16), header.salt.begin());
+  std::ranges::copy(bytes.subspan(24, 8), header.journal.begin());
   header.first_sequence = base::load_le<std::uint64_t>(bytes, 32);
   header.created_ns = base::load_le<std::uint64_t>(bytes, 40);
   std::ranges::copy(bytes.subspan(48, 16), header.previous.begin());

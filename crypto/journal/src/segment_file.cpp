@@ -32,6 +32,15 @@ OpenDirectory::OpenDirectory(std::filesystem::path name)
   if (!fd) throw_errno("open journal " + path.string());
 }
 
+std::optional<JournalId> OpenDirectory::identity() const {
+  const Descriptor lock(::openat(fd.get(), "lock", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!lock && (errno == ENOENT || errno == EACCES)) return std::nullopt;
+  if (!lock) throw_errno("open " + path_of("lock"));
+  JournalId id{};
+  if (base::read_all_at(lock.get(), id, 0, path_of("lock")) < id.size()) return std::nullopt;
+  return id;
+}
+
 std::vector<std::uint64_t> list_segments(const OpenDirectory& directory) {
   std::vector<std::uint64_t> segments;
   for (const std::string& name :

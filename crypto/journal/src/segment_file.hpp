@@ -23,6 +23,9 @@ struct OpenDirectory {
 
   std::string path_of(const std::string& file) const { return (path / file).string(); }
 
+  /// Of the journal in it, as the file `lock` says; nullopt if that isn't there (yet) or can't be read by us.
+  std::optional<JournalId> identity() const;
+
   std::filesystem::path path;  ///< for errors
   Descriptor fd;
 };

@@ -831,6 +831,46 @@ TEST_F(Journal, MissingOrForeignSegmentIsCorrupt) {
   EXPECT_EQ(verify_journal(place_, key_, "j"), 9U);
 }
 
+// Each in turn, the only one as well; the numbers are the same.
+TEST_F(Journal, SegmentOfAnotherOneWithTheSameKeyIsRecognised) {
+  const auto own = place_;
+  for (const int count : {1, 3}) {
+    place_ = scratch_ / ("other of " + std::to_string(count));
+    for (int i = 0; i < count; ++i) make_frames(1);
+    const auto foreign = segments();
+    place_ = own;
+    std::filesystem::remove_all(place_);
+    for (int i = 0; i < count; ++i) make_frames(1);
+    for (const auto& path : foreign) {
+      const auto name = path.filename();
+      const auto bytes = read_file(place_ / name);
+      write_file(place_ / name, read_file(path));
+      EXPECT_EQ(code_of([&] { SealedJournal(place_, key_, kManual); }), errc::corrupt) << name;
+      EXPECT_EQ(code_of([&] { verify_journal(place_, key_, "j"); }), errc::corrupt) << name;
+      const auto first = SegmentHeader::decode(read_file(path)).first_sequence;
+      EXPECT_EQ(code_of([&] { JournalReader(place_, key_, "j", first); }), errc::corrupt) << name;
+      write_file(place_ / name, bytes);
+    }
+    EXPECT_EQ(read_all(1), static_cast<std::uint64_t>(3 * count));
+  }
+}
+
+TEST_F(Journal, GetsTheIdentityOfItsSegmentsIfThoseWereCopiedWithoutTheLock) {
+  make_frames(1);
+  const auto identity = read_file(place_ / "lock");
+  EXPECT_EQ(identity.size(), sizeof(JournalId));
+  for (const std::size_t left : {0U, 5U}) {
+    write_file(place_ / "lock", std::span(identity).first(left));
+    EXPECT_GT(read_all(1), 0U);
+    make_frames(1);
+    EXPECT_EQ(read_file(place_ / "lock"), identity);
+  }
+  std::filesystem::remove(place_ / "lock");
+  EXPECT_EQ(read_all(1), 9U);
+  make_frames(1);
+  EXPECT_EQ(read_file(place_ / "lock"), identity);
+}
+
 TEST_F(Journal, FrameOfAnotherPlaceOrSegmentIsCorrupt) {
   const auto offsets = make_frames(3);
   const auto path = segments().front();

@@ -30,6 +30,7 @@ class IndependentJournals : public testing::Test {
       for (const auto& segment : entry.at("segments")) {
         write_file(scratch / segment.at("name").get<std::string>(), hex_field(segment, "bytes"));
       }
+      if (const auto lock = hex_field(entry, "lock"); !lock.empty()) write_file(scratch / "lock", lock);
       check(entry, scratch.path(), SecretKey::from_bytes(hex_field(entry, "key")), text_field(entry, "ctx"));
       ++count;
     }

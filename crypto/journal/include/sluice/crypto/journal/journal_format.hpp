@@ -7,7 +7,8 @@
 //   offset  bytes  field
 //        0      4  "AGCJ"
 //        4      4  version = 1
-//        8     24  salt, random
+//        8     16  salt, random
+//       24      8  the journal's identity, random
 //       32      8  first sequence number
 //       40      8  created, ns since 1970 (UTC)
 //       48     16  previous: the first 16 bytes of the previous segment's commitment, or 0
@@ -53,6 +54,9 @@
 
 namespace sluice::crypto {
 
+/// Tells a journal from others with the same key. The file `lock` begins with it.
+using JournalId = std::array<std::byte, 8>;
+
 struct SegmentHeader {
   static constexpr std::size_t kSize = 120;
   static constexpr std::size_t kBoundSize = 88;  ///< what the commitment covers
@@ -60,7 +64,8 @@ struct SegmentHeader {
   static constexpr std::uint32_t kVersion = 1;
   static constexpr std::uint16_t kAlgorithm = 1;
 
-  std::array<std::byte, 24> salt{};
+  std::array<std::byte, 16> salt{};
+  JournalId journal{};
   std::uint64_t first_sequence = 0;
   std::uint64_t created_ns = 0;
   std::array<std::byte, 16> previous{};
