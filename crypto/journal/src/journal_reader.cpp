@@ -15,10 +15,17 @@
 namespace sluice::crypto {
 
 struct JournalReader::State {
+  // Of a frame: its offset in the segment, and the number of its first record.
+  struct Place {
+    std::uint64_t offset = 0;
+    std::uint64_t sequence = 0;
+  };
+
   OpenDirectory directory;
   Keys keys;
   std::string context;
   std::uint64_t position;  // sequence number of the next record; 0: that of the oldest one, not known yet
+  ReadUpTo reach;
   base::OwnerProcess owner{};
   std::exception_ptr failure{};
 
@@ -28,6 +35,8 @@ struct JournalReader::State {
   std::vector<std::byte> plain{};     // the records of the frame before it,
   std::span<const std::byte> rest{};  // those not handed out yet,
   std::uint32_t rest_records = 0;     // and how many that must be
+  Place scanned{};                    // so far were frame headers looked at for what was durable,
+  std::uint64_t durable = 0;          // which is all of this segment before this offset
   std::size_t listed = 0;             // segments that the last listing showed,
   std::size_t looks = 0;              // and looks for a newer one since then
 
@@ -78,7 +87,7 @@ struct JournalReader::State {
     if (const auto journal = directory.identity()) check_identity(*first, *journal);
     enter(std::move(*first));
     if (position == 0) position = sequence;
-    if (sequence < position && !read_frame() && sequence < position) {
+    if (sequence < position && read_frame() == Step::ended && sequence < position) {
       throw error(errc::gap, directory.path.string() + ": holds records before " + std::to_string(sequence) +
                                  ", asked for " + std::to_string(position));
     }
@@ -89,6 +98,8 @@ struct JournalReader::State {
     segment.emplace(std::move(next));
     offset = SegmentHeader::kSize;
     sequence = segment->header().first_sequence;
+    scanned = {};
+    durable = 0;
   }
 
   [[noreturn]] void throw_gap(const SegmentFile& first) const {
@@ -101,22 +112,22 @@ struct JournalReader::State {
 
   bool has_record() {
     if (!segment && !start()) return false;
-    return rest_records > 0 || read_frame();
+    return rest_records > 0 || read_frame() == Step::opened;
   }
 
-  enum class Step { passed, opened, ended };
+  enum class Step { passed, opened, ended, not_durable };
 
-  // Opens the next frame that holds a record from `position` on; false if there is none yet.
-  bool read_frame() {
+  // Opens the next frame that holds a record from `position` on, or says why not.
+  Step read_frame() {
     for (;;) {
       Step step = read_on();
       if (step == Step::ended) {
         auto next = next_segment();
-        if (!next) return false;
+        if (!next) return step;
         step = read_on();  // what was written here before there was a next one is here by now
         if (step == Step::ended) go_on_in(std::move(*next));
       }
-      if (step == Step::opened) return true;
+      if (step == Step::opened || step == Step::not_durable) return step;
     }
   }
 
@@ -126,6 +137,8 @@ struct JournalReader::State {
     if (frame.state == FrameAt::State::whole) {
       const auto after = sequence_after(*segment, offset, sequence, frame.header.records);
       const bool wanted = after > position;
+      if (wanted && reach == ReadUpTo::durable && !is_durable(offset + frame.size()))
+        return Step::not_durable;
       if (!wanted || segment->open_frame(offset, frame.header, plain)) {
         offset += frame.size();
         sequence = after;
@@ -141,6 +154,24 @@ struct JournalReader::State {
     if (is_torn(*segment, offset)) return Step::ended;
     if (segment->frame_at(offset) != frame) return Step::passed;  // a writer cut it off meanwhile
     throw_corrupt(*segment, offset, "a damaged frame, which no interrupted write explains");
+  }
+
+  // Whether all of this segment before `end` was synced. Frames and marks behind it say so; so does a segment
+  // behind this one, which was synced before that was made.
+  bool is_durable(std::uint64_t end) {
+    if (scanned.offset < offset) scanned = {offset, sequence};
+    while (durable < end) {
+      const FrameAt frame = segment->frame_at(scanned.offset);
+      if (frame.state == FrameAt::State::end && open(scanned.sequence)) {
+        durable = scanned.offset;
+        break;
+      }
+      if (frame.state != FrameAt::State::whole) break;
+      durable = std::max(durable, frame.header.durable);
+      scanned = {scanned.offset + frame.size(),
+                 sequence_after(*segment, scanned.offset, scanned.sequence, frame.header.records)};
+    }
+    return durable >= end;
   }
 
   // The segment behind this one: its name is known, so there is nothing to search. A segment without records
@@ -210,11 +241,12 @@ struct JournalReader::State {
 };
 
 JournalReader::JournalReader(const std::filesystem::path& directory, const Keys& keys,
-                             const std::string& context, std::uint64_t from_sequence)
+                             const std::string& context, std::uint64_t from_sequence, ReadUpTo reach)
     : state_(new State{.directory = OpenDirectory(directory),
                        .keys = keys,
                        .context = context,
-                       .position = from_sequence}) {
+                       .position = from_sequence,
+                       .reach = reach}) {
   state_->start();
 }
 JournalReader::JournalReader(JournalReader&&) noexcept = default;

@@ -3,8 +3,10 @@
 #include "sluice/crypto/journal/journal_reader.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <functional>
 #include <optional>
@@ -302,6 +304,74 @@ TEST_F(JournalReaders, GoOnIfTheSameStateWasPutInPlace) {
   read_up_to(reader, 4);
   append(2);
   read_up_to(reader, 6);
+}
+
+// ---- what was synced ----
+
+TEST_F(JournalReaders, StopAtWhatWasSyncedIfAsked) {
+  SealedJournal journal(place_, key_, kManual);
+  JournalReader reader(place_, key_, {}, 1, ReadUpTo::durable);
+  JournalReader all(place_, key_, {}, 1);
+  for (std::uint64_t end = 1; end < 40; end += 4) {
+    for (std::uint64_t i = 0; i < 4; ++i) {
+      journal.append(record(end + i));
+      journal.flush();
+    }
+    read_up_to(all, end + 4);
+    read_up_to(reader, end);
+    EXPECT_EQ(journal.durable_sequence(), end);
+    if (end % 3 == 0) journal.roll();
+    if (end % 3 == 1) journal.sync();
+    if (end % 3 == 2) journal.close(), journal = SealedJournal(place_, key_, kManual);
+    read_up_to(reader, end + 4);
+    EXPECT_EQ(journal.durable_sequence(), end + 4);
+  }
+}
+
+TEST_F(JournalReaders, SeeEachRecordAtOnceIfItIsSyncedOnItsOwn) {
+  SealedJournal journal(place_, key_, {.sync = SyncPolicy::each});
+  JournalReader reader(place_, key_, {}, 1, ReadUpTo::durable);
+  for (std::uint64_t i = 1; i < 20; ++i) {
+    journal.append(record(i));
+    read_up_to(reader, i + 1);
+  }
+}
+
+// The first three records are durable, the others maybe not. A recovering writer makes them so.
+TEST_F(JournalReaders, OfWhatIsDurableWaitForTheRecoveryOfAKilledWriter) {
+  for (const bool full_disk : {false, true}) {
+    std::filesystem::remove_all(place_);
+    {
+      SealedJournal journal(place_, key_, kManual);
+      for (std::uint64_t i = 1; i <= 6; ++i) {
+        journal.append(record(i));
+        journal.flush();
+        if (i == 3) journal.sync();
+      }
+    }
+    std::filesystem::resize_file(last_segment(),
+                                 std::filesystem::file_size(last_segment()) - FrameHeader::kSize);
+    JournalReader reader(place_, key_, {}, 1, ReadUpTo::durable);
+    read_up_to(reader, 4);
+    JournalReader later(place_, key_, {}, 6, ReadUpTo::durable);
+    EXPECT_FALSE(later.next()) << "not a gap: it is there";
+    if (full_disk) {
+      base::file_ops().write = [](int, const void*, std::size_t) -> ssize_t {
+        errno = ENOSPC;
+        return -1;
+      };
+      SealedJournal(place_, key_, kManual).close();
+      base::file_ops().write = [](int fd, const void* bytes, std::size_t size) {
+        return ::write(fd, bytes, size);
+      };
+      read_up_to(reader, 4);
+      append(1);
+    } else {
+      SealedJournal(place_, key_, kManual).close();
+    }
+    read_up_to(reader, full_disk ? 8 : 7);
+    read_up_to(later, full_disk ? 8 : 7);
+  }
 }
 
 // ---- errors ----

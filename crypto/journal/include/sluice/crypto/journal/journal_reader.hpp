@@ -21,6 +21,12 @@ struct JournalRecord {
   std::span<const std::byte> bytes{};  ///< valid until the reader's next call
 };
 
+/// How far a reader goes.
+enum class ReadUpTo {
+  written,  ///< all that was handed to the system: it survives the writer, but maybe not a power cut
+  durable,  ///< only what was synced: no power cut takes it back, or gives its number to another record
+};
+
 /// Any number of readers, in any process; they take no lock. A record is handed out only after its frame is
 /// verified. One thread at a time. In a forked child next() is sluice::errc::misuse, and
 /// so is every call of what was moved from.
@@ -35,8 +41,11 @@ class JournalReader {
   /// Starts at `from_sequence`, which must be held or be the next to come; errc::gap names what is held. 0
   /// starts at the oldest. The keys must outlive the reader. Errors: also unknown_key, not_authentic,
   /// corrupt, the system's.
+  ///
+  /// After a power cut the journal may hold fewer records than ReadUpTo::written has read, and new records get
+  /// the numbers of the lost ones. Who keeps a position across power cuts reads up to what is durable.
   JournalReader(const std::filesystem::path& directory, const Keys& keys, const std::string& context = {},
-                std::uint64_t from_sequence = 0);
+                std::uint64_t from_sequence = 0, ReadUpTo reach = ReadUpTo::written);
   JournalReader(JournalReader&&) noexcept;
   JournalReader& operator=(JournalReader&&) noexcept;
   JournalReader(const JournalReader&) = delete;
