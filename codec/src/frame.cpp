@@ -1,9 +1,9 @@
 #include "sluice/codec/frame.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "sluice/base/detail/random_bytes.hpp"
+#include "sluice/codec/frame_io.hpp"
 
 namespace sluice::codec {
 
@@ -71,72 +71,19 @@ std::string_view to_string(StreamEnd reason) noexcept {
   return "unknown reason";
 }
 
-std::uint64_t FrameReader::fail() noexcept {
-  ok_ = false;
-  left_ = {};
-  return 0;
-}
-
-std::span<const std::byte> FrameReader::take(std::size_t bytes) noexcept {
-  if (bytes > left_.size()) {
-    fail();
-    return {};
-  }
-  const auto taken = left_.first(bytes);
-  left_ = left_.subspan(bytes);
-  return taken;
-}
-
 std::uint64_t FrameReader::big_endian(std::size_t bytes) noexcept {
+  if (bytes > left()) return fail();
   std::uint64_t number = 0;
-  for (const std::byte byte : take(bytes)) number = number << 8 | std::to_integer<std::uint64_t>(byte);
+  for (; bytes != 0; --bytes) number = number << 8 | byte();
   return number;
 }
 
-std::uint64_t FrameReader::array() noexcept {
-  const auto tag = big_endian(1);
-  return tag >= 0x90 && tag <= 0x9f ? tag & 0x0f : fail();
+std::uint64_t FrameReader::long_number(unsigned tag) noexcept {
+  return tag >= 0xcc && tag <= 0xcf ? big_endian(std::size_t{1} << (tag - 0xcc)) : fail();
 }
 
-std::uint64_t FrameReader::number() noexcept {
-  if (!left_.empty() && left_.front() <= std::byte{0x7f}) [[likely]] {
-    const auto small = std::to_integer<std::uint64_t>(left_.front());
-    left_ = left_.subspan(1);
-    return small;
-  }
-  const auto tag = big_endian(1);
-  if (tag >= 0xcc && tag <= 0xcf) return big_endian(std::size_t{1} << (tag - 0xcc));
-  return fail();
-}
-
-Id FrameReader::id() noexcept {
-  Id id{};
-  const auto bytes = take(2 + id.size());
-  if (bytes.empty() || bytes[0] != std::byte{0xc4} || bytes[1] != std::byte{id.size()}) {
-    fail();
-    return id;
-  }
-  std::memcpy(id.data(), bytes.data() + 2, id.size());
-  return id;
-}
-
-std::string_view FrameReader::text(std::size_t most) noexcept {
-  const auto tag = big_endian(1);
-  std::uint64_t size = most + 1;
-  if (tag >= 0xa0 && tag <= 0xbf) size = tag & 0x1f;
-  if (tag >= 0xd9 && tag <= 0xdb) size = big_endian(std::size_t{1} << (tag - 0xd9));
-  if (size > most) {
-    fail();
-    return {};
-  }
-  const auto bytes = take(size);
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): see there
-FrameHead::FrameHead(FrameKind kind, unsigned items) noexcept {
-  put(0x90U | items);
-  put(static_cast<unsigned>(kind));
+std::uint64_t FrameReader::long_size(unsigned tag) noexcept {
+  return tag >= 0xd9 && tag <= 0xdb ? big_endian(std::size_t{1} << (tag - 0xd9)) : ~std::uint64_t{0};
 }
 
 void FrameHead::put_big_endian(std::uint64_t number, unsigned bytes) noexcept {
@@ -162,29 +109,17 @@ FrameHead& FrameHead::number(std::uint64_t number) noexcept {
   return *this;
 }
 
-FrameHead& FrameHead::id(const Id& id) noexcept {
-  put(0xc4);
-  put(static_cast<unsigned>(id.size()));
-  std::memcpy(bytes_.data() + used_, id.data(), id.size());
-  used_ += id.size();
-  return *this;
-}
-
-FrameHead& FrameHead::text(std::string_view text) noexcept {
+FrameHead& FrameHead::long_text(std::string_view text) noexcept {
   constexpr std::size_t kPrefix = 3;
   const auto size = std::min({text.size(), kMaxTextBytes, bytes_.size() - used_ - kPrefix});
-  if (size <= 0x1f) {
-    put(0xa0U | static_cast<unsigned>(size));
-  } else if (size <= 0xff) {
+  if (size <= 0xff) {
     put(0xd9);
     put_big_endian(size, 1);
   } else {
     put(0xda);
     put_big_endian(size, 2);
   }
-  if (size != 0) std::memcpy(bytes_.data() + used_, text.data(), size);
-  used_ += size;
-  return *this;
+  return characters(text.substr(0, size));
 }
 
 }  // namespace sluice::codec

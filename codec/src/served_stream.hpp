@@ -26,7 +26,7 @@
 #include "sluice/codec/detail/observation.hpp"
 #include "sluice/codec/detail/state_hub.hpp"
 #include "sluice/codec/filter_state.hpp"
-#include "sluice/codec/frame.hpp"
+#include "sluice/codec/frame_io.hpp"
 #include "sluice/codec/packed_value.hpp"
 #include "stream_options.hpp"
 

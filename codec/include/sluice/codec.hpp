@@ -11,6 +11,7 @@
 #include "sluice/codec/filter.hpp"
 #include "sluice/codec/filter_state.hpp"
 #include "sluice/codec/frame.hpp"
+#include "sluice/codec/frame_io.hpp"
 #include "sluice/codec/memory_state_store.hpp"
 #include "sluice/codec/object_tree.hpp"
 #include "sluice/codec/observable_state.hpp"

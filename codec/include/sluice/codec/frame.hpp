@@ -7,7 +7,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string_view>
 
 #include "sluice/base/error.hpp"
@@ -87,55 +86,6 @@ std::string_view to_string(StreamEnd reason) noexcept;
 inline constexpr std::size_t kMaxNameBytes = 128;
 /// What a text in a frame is cut to, in bytes.
 inline constexpr std::size_t kMaxTextBytes = 1024;
-
-/// Reads a frame item by item. The first item that isn't what was asked for makes ok() false; from then on everything
-/// is empty. Thread-safety: one thread. The bytes must not change meanwhile: read a private copy.
-class FrameReader {
- public:
-  explicit FrameReader(std::span<const std::byte> frame) noexcept : left_(frame) {}
-
-  /// The number of items of an array, which follow: at most 15.
-  std::uint64_t array() noexcept;
-  std::uint64_t number() noexcept;
-  Id id() noexcept;
-  /// A text of at most `most` bytes, in the frame's memory.
-  std::string_view text(std::size_t most) noexcept;
-  /// What hasn't been read.
-  std::span<const std::byte> rest() const noexcept { return left_; }
-  /// Whether everything was as asked for so far.
-  bool ok() const noexcept { return ok_; }
-  /// ok(), and nothing is left.
-  bool whole() const noexcept { return ok_ && left_.empty(); }
-
- private:
-  std::span<const std::byte> take(std::size_t bytes) noexcept;
-  std::uint64_t big_endian(std::size_t bytes) noexcept;
-  std::uint64_t fail() noexcept;
-
-  std::span<const std::byte> left_;
-  bool ok_ = true;
-};
-
-/// Writes the beginning of a frame: everything but what may be large. Texts are cut so that the whole fits.
-/// Thread-safety: one thread.
-class FrameHead {
- public:
-  /// `items`: of the frame, the kind included; at most 15.
-  FrameHead(FrameKind kind, unsigned items) noexcept;
-
-  FrameHead& number(std::uint64_t number) noexcept;
-  FrameHead& id(const Id& id) noexcept;
-  FrameHead& text(std::string_view text) noexcept;
-
-  std::span<const std::byte> bytes() const noexcept { return std::span(bytes_).first(used_); }
-
- private:
-  void put(unsigned byte) noexcept { bytes_[used_++] = static_cast<std::byte>(byte); }
-  void put_big_endian(std::uint64_t number, unsigned bytes) noexcept;
-
-  std::array<std::byte, 1200> bytes_;  // not set at first: what isn't used isn't read
-  std::size_t used_ = 0;
-};
 
 }  // namespace sluice::codec
 
