@@ -64,11 +64,6 @@ void CallTable::leave(PendingCall& call) noexcept {
   --in_flight_;
 }
 
-void CallTable::answered(PendingCall& call, Lock& /*lock*/) noexcept {
-  call.done_ = true;
-  leave(call);
-}
-
 void CallTable::end(PendingCall& call, Lock& lock) {
   call.done_ = true;
   leave(call);

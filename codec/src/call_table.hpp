@@ -31,13 +31,8 @@ class CallTable {
   explicit CallTable(std::size_t most);
 
   bool full() const noexcept { return in_flight_ == most_; }
-  std::size_t in_flight() const noexcept { return in_flight_; }
-
   Id add(PendingCall& call, Lock& lock);
   static bool done(const PendingCall& call) noexcept { return call.done_; }
-
-  /// Takes out a call that was answered without the table's help: see LivePeer::Awaited.
-  void answered(PendingCall& call, Lock& lock) noexcept;
 
   /// Has the call of that id decode its value (with the lock released meanwhile). False if there is none.
   bool complete(const Id& id, std::span<const std::byte> value, Decoder& decoder, Lock& lock);

@@ -32,6 +32,12 @@ detail::CallFailure ended_failure(const std::string& text) {
   return {errc::peer_ended, text, {}};
 }
 
+/// Of a call that isn't waited for any longer.
+detail::CallFailure given_up(const std::stop_token& stop) {
+  if (stop.stop_requested()) return {errc::cancelled, "a call", {}};
+  return {sluice::errc::timed_out, "a call: no answer yet", {}};
+}
+
 }  // namespace
 
 LivePeer::LivePeer(AnyPort port, const PeerOptions& options, std::shared_ptr<detail::RegistryState> registry)
@@ -67,21 +73,27 @@ void LivePeer::greet(bool answers) {
 
 /// A message of a port that can't be asked for one.
 void LivePeer::take_pushed(std::span<const std::byte> message) {
-  {
-    const Lock lock(mutex_);
-    runner_ = std::this_thread::get_id();
-  }
+  runner_.store(std::this_thread::get_id(), std::memory_order_relaxed);  // one thread at a time comes here
   handle(message);
-  const Lock lock(mutex_);
-  runner_ = {};
-  handled_.fetch_add(1, std::memory_order_relaxed);
-  progress_.notify_all();
+  count_handled();
+  runner_.store({}, std::memory_order_release);
+  tell_waiters();
 }
 
 // Running.
 
-bool LivePeer::may_run(std::thread::id self) const noexcept {
-  return pulls_ && (runner_ == std::thread::id{} || runner_ == self);
+LivePeer::Turn::Turn(LivePeer& peer) noexcept : peer_(peer) {
+  if (!peer.pulls_) return;
+  const auto self = std::this_thread::get_id();
+  taken_ = peer.runner_.compare_exchange_strong(before_, self, std::memory_order_acquire,
+                                                std::memory_order_relaxed) ||
+           before_ == self;
+}
+
+void LivePeer::Turn::leave() noexcept {
+  if (!std::exchange(taken_, false)) return;
+  peer_.runner_.store(before_);  // pairs with wait_for_runner
+  if (peer_.waiters_ > 0) peer_.tell_waiters();
 }
 
 void LivePeer::tell_waiters() noexcept {
@@ -113,20 +125,17 @@ bool LivePeer::take_frames(Ready ready, Deadline deadline, const std::stop_token
 template <typename Ready>
 bool LivePeer::run_until(Ready ready, Deadline deadline, const std::stop_token& stop) {
   owner.check("a peer");
-  const auto self = std::this_thread::get_id();
   Lock lock(mutex_);
   while (!ready()) {
     if (stop.stop_requested()) return false;
     Status stepped = Status::timed_out;
-    if (may_run(self)) {
-      const auto before = std::exchange(runner_, self);
+    if (Turn turn(*this); turn) {
       lock.unlock();
       stepped = step(next_look(deadline, stop));
+      turn.leave();
       lock.lock();
-      runner_ = before;
-      if (waiters_ > 0) progress_.notify_all();
     } else if (deadline != Deadline{}) {
-      if (runner_ == self)
+      if (runner_.load(std::memory_order_relaxed) == std::this_thread::get_id())
         throw error(sluice::errc::misuse, "a method that waits, on a port without receive()");
       wait_for_runner(next_look(deadline, stop), lock);
     }
@@ -137,7 +146,7 @@ bool LivePeer::run_until(Ready ready, Deadline deadline, const std::stop_token& 
 
 void LivePeer::wait_for_runner(Deadline deadline, Lock& lock) {
   ++waiters_;
-  progress_.wait_until(lock, deadline);
+  if (!pulls_ || runner_ != std::thread::id{}) progress_.wait_until(lock, deadline);
   --waiters_;
 }
 
@@ -154,7 +163,7 @@ Status LivePeer::step(Deadline deadline) {
   const Message message = port_.receive_until(until);
   if (message) {
     handle(message.bytes());
-    handled_.fetch_add(1, std::memory_order_relaxed);
+    count_handled();
     return Status::ok;
   }
   if (message.status() == Status::would_block) return Status::timed_out;
@@ -198,19 +207,16 @@ Status LivePeer::run_once(Deadline deadline) {
 }
 
 Status LivePeer::run() {
-  const auto self = std::this_thread::get_id();
   Lock lock(mutex_);
   while (status_ == Status::ok) {
-    if (!may_run(self)) {
+    if (Turn turn(*this); turn) {
+      lock.unlock();
+      take_frames([] { return false; }, kNoDeadline, {});
+      turn.leave();
+      lock.lock();
+    } else {
       wait_for_runner(kNoDeadline, lock);
-      continue;
     }
-    const auto before = std::exchange(runner_, self);
-    lock.unlock();
-    take_frames([] { return false; }, kNoDeadline, {});
-    lock.lock();
-    runner_ = before;
-    progress_.notify_all();
   }
   return status_;
 }
@@ -247,6 +253,10 @@ Status LivePeer::status() const {
 std::string LivePeer::failure_text() const {
   const Lock lock(mutex_);
   return failure_text_;
+}
+
+void LivePeer::count_handled() noexcept {
+  handled_.store(handled_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
 void LivePeer::calls_are_over(const std::string& text) noexcept {
@@ -392,13 +402,6 @@ namespace {
 void LivePeer::begin(detail::PendingCall& call, std::string_view actor, std::string_view method,
                      std::span<const std::byte> arguments, Deadline deadline) {
   Lock lock(mutex_);
-  const Id id = add_call(call, deadline, lock);
-  lock.unlock();
-  post_call(call, id, actor, method, arguments, deadline);
-}
-
-/// Gives the call its place in the table.
-Id LivePeer::add_call(detail::PendingCall& call, Deadline deadline, Lock& lock) {
   while (calls_.full() && status_ == Status::ok) {
     lock.unlock();
     if (!run_until([&] { return !calls_.full() || status_ != Status::ok; }, deadline))
@@ -406,59 +409,57 @@ Id LivePeer::add_call(detail::PendingCall& call, Deadline deadline, Lock& lock) 
     lock.lock();
   }
   if (status_ != Status::ok) throw_not_posted(status_, 0, failure_text_);
-  return calls_.add(call, lock);
-}
-
-/// Sends it; takes it out of the table again if that can't be done.
-void LivePeer::post_call(detail::PendingCall& call, const Id& id, std::string_view actor,
-                         std::string_view method, std::span<const std::byte> arguments, Deadline deadline) {
-  Status posted_now = Status::misuse;
-  if (is_name(actor) && is_name(method)) {
-    FrameHead head(FrameKind::call, 5);
-    head.id(id).text(actor).text(method);
-    posted_now = post_request(head.bytes(), arguments, deadline);
-    if (posted_now == Status::ok) return;
-  }
-  Id removed;
-  Lock lock(mutex_);
-  calls_.remove(call, removed, lock);
-  check_name("actor", actor);
-  check_name("method", method);
-  throw_not_posted(posted_now, arguments.size(), failure_text_);
-}
-
-/// Frequent, so it takes the lock twice only: once to get the call's place and become the runner, once to leave both.
-void LivePeer::call(detail::PendingCall& call, std::string_view actor, std::string_view method,
-                    std::span<const std::byte> arguments, Deadline deadline, const std::stop_token& stop) {
-  const auto self = std::this_thread::get_id();
-  Lock lock(mutex_);
-  Awaited awaited{call, add_call(call, deadline, lock)};
-  if (!may_run(self)) {
-    lock.unlock();
-    post_call(call, awaited.id, actor, method, arguments, deadline);
-    return finish(call, deadline, stop);
-  }
-  const auto runner_before = std::exchange(runner_, self);
-  awaited.outer = awaited_;
+  const Id id = calls_.add(call, lock);
   lock.unlock();
-  awaited_ = &awaited;
-  const auto leave = [&] {
-    awaited_ = awaited.outer;
-    if (!lock.owns_lock()) lock.lock();
-    runner_ = runner_before;
-    if (waiters_ > 0) progress_.notify_all();
-  };
   try {
-    post_call(call, awaited.id, actor, method, arguments, deadline);
-    take_frames([&] { return awaited.answered || ended_.load(std::memory_order_relaxed); }, deadline, stop);
+    post_call(id, actor, method, arguments, deadline);
   } catch (...) {
-    leave();
+    Id removed;
+    lock.lock();
+    calls_.remove(call, removed, lock);
     throw;
   }
-  leave();
-  if (awaited.answered) return calls_.answered(call, lock);
-  lock.unlock();
-  give_up(call, stop);
+}
+
+void LivePeer::post_call(const Id& id, std::string_view actor, std::string_view method,
+                         std::span<const std::byte> arguments, Deadline deadline) {
+  check_name("actor", actor);
+  check_name("method", method);
+  FrameHead head(FrameKind::call, 5);
+  head.id(id).text(actor).text(method);
+  const Status posted_now = post_request(head.bytes(), arguments, deadline);
+  if (posted_now != Status::ok) throw_not_posted(posted_now, arguments.size(), failure_text());
+}
+
+LivePeer::Awaited::Awaited(LivePeer& peer, detail::PendingCall& waiting) noexcept
+    : call(waiting),
+      id(peer.next_awaited_),
+      innermost(peer.awaited_),
+      outer(std::exchange(peer.awaited_, this)) {
+  std::uint64_t count = 0;
+  std::memcpy(&count, id.data() + 8, sizeof count);
+  ++count;
+  std::memcpy(peer.next_awaited_.data() + 8, &count, sizeof count);
+}
+
+/// Frequent, so the thread that runs the peer, or can, takes no lock but that for posting.
+void LivePeer::call(detail::PendingCall& call, std::string_view actor, std::string_view method,
+                    std::span<const std::byte> arguments, Deadline deadline, const std::stop_token& stop) {
+  const Turn turn(*this);
+  if (!turn) {
+    begin(call, actor, method, arguments, deadline);
+    return finish(call, deadline, stop);
+  }
+  Awaited awaited(*this, call);
+  const auto over = [&] { return awaited.answered || ended_.load(std::memory_order_relaxed); };
+  if (!over()) post_call(awaited.id, actor, method, arguments, deadline);
+  if (!take_frames(over, deadline, stop)) {
+    post_cancel(awaited.id);
+    call.failure = given_up(stop);
+  } else if (!awaited.answered) {
+    const Lock lock(mutex_);
+    call.failure = ended_failure(failure_text_.empty() ? std::string(to_string(status_)) : failure_text_);
+  }
 }
 
 void LivePeer::send(std::string_view actor, std::string_view method, std::span<const std::byte> arguments) {
@@ -481,19 +482,15 @@ bool LivePeer::wait(detail::PendingCall& call, Deadline deadline) {
 }
 
 void LivePeer::finish(detail::PendingCall& call, Deadline deadline, const std::stop_token& stop) {
-  if (!run_until([&] { return detail::CallTable::done(call); }, deadline, stop)) give_up(call, stop);
-}
-
-/// The call isn't waited for any longer, unless it is done meanwhile.
-void LivePeer::give_up(detail::PendingCall& call, const std::stop_token& stop) {
+  try {
+    if (run_until([&] { return detail::CallTable::done(call); }, deadline, stop)) return;
+  } catch (...) {  // it can't be waited for here
+    drop(call);
+    throw;
+  }
   drop(call);
   const Lock lock(mutex_);
-  if (detail::CallTable::done(call)) return;
-  if (stop.stop_requested()) {
-    call.failure = {errc::cancelled, "a call", {}};
-  } else {
-    call.failure = {sluice::errc::timed_out, "a call: no answer yet", {}};
-  }
+  if (!detail::CallTable::done(call)) call.failure = given_up(stop);
 }
 
 void LivePeer::finish_later(std::unique_ptr<detail::PendingCall> call) {
@@ -510,6 +507,10 @@ void LivePeer::drop(detail::PendingCall& call) noexcept {
     if (!calls_.remove(call, id, lock)) return;
     if (status_ != Status::ok) return;
   }
+  post_cancel(id);
+}
+
+void LivePeer::post_cancel(const Id& id) noexcept {
   FrameHead head(FrameKind::cancel, 2);
   head.id(id);
   post(head.bytes());

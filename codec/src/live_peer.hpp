@@ -9,7 +9,6 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -23,6 +22,7 @@
 #include <vector>
 
 #include "call_table.hpp"
+#include "method_finder.hpp"
 #include "open_replies.hpp"
 #include "outbox.hpp"
 #include "registry_state.hpp"
@@ -31,6 +31,7 @@
 #include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/codec/decoder.hpp"
 #include "sluice/codec/detail/peer_core.hpp"
+#include "sluice/codec/frame_io.hpp"
 #include "sluice/codec/peer.hpp"
 #include "ticker.hpp"
 
@@ -97,6 +98,37 @@ class LivePeer final : public detail::PeerCore,
     explicit Level(const DecodeOptions& decode) : decoder(decode) {}
     std::vector<std::byte> copy{};
     Decoder decoder;
+    MethodFinder finder{};
+  };
+  /// While it lives, this thread runs the peer; false if another one does, or the port pushes its messages.
+  class Turn {
+   public:
+    explicit Turn(LivePeer& peer) noexcept;
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    ~Turn() { leave(); }
+    explicit operator bool() const noexcept { return taken_; }
+    /// Early. Without the lock.
+    void leave() noexcept;
+
+   private:
+    LivePeer& peer_;
+    std::thread::id before_{};  // nobody; or this thread, one level up
+    bool taken_ = false;
+  };
+  /// A call that the runner itself waits for. It isn't in the table, since no other thread knows of it: its answer is
+  /// taken without the lock.
+  struct Awaited {
+    Awaited(LivePeer& peer, detail::PendingCall& waiting) noexcept;
+    Awaited(const Awaited&) = delete;
+    Awaited& operator=(const Awaited&) = delete;
+    ~Awaited() { innermost = outer; }
+
+    detail::PendingCall& call;
+    const Id id;
+    Awaited*& innermost;
+    Awaited* const outer;  // that of the method which made this call
+    bool answered = false;
   };
 
   // live_peer.cpp
@@ -107,13 +139,13 @@ class LivePeer final : public detail::PeerCore,
   /// As the runner: takes frames until `ready()`, which is called without the lock, or until the peer has ended.
   template <typename Ready>
   bool take_frames(Ready ready, Deadline deadline, const std::stop_token& stop);
-  bool may_run(std::thread::id self) const noexcept;
   void tell_waiters() noexcept;
   void wait_for_runner(Deadline deadline, Lock& lock);
   static Deadline next_look(Deadline deadline, const std::stop_token& stop);
   static bool is_late(Deadline deadline);
   Status step(Deadline deadline);
   Status wait_for_reader(Deadline deadline);
+  void count_handled() noexcept;
   void deliver_kept() noexcept;
   void end(Status status, const std::string& text) noexcept;
   void greet(bool answers);
@@ -121,10 +153,9 @@ class LivePeer final : public detail::PeerCore,
   void serve_no_longer() noexcept;
   void observe_again();
   void ask_again(detail::Observation& observation);
-  Id add_call(detail::PendingCall& call, Deadline deadline, Lock& lock);
-  void post_call(detail::PendingCall& call, const Id& id, std::string_view actor, std::string_view method,
+  void post_call(const Id& id, std::string_view actor, std::string_view method,
                  std::span<const std::byte> arguments, Deadline deadline);
-  void give_up(detail::PendingCall& call, const std::stop_token& stop);
+  void post_cancel(const Id& id) noexcept;
   Status post_request(std::span<const std::byte> head, std::span<const std::byte> body, Deadline deadline);
   void posted() noexcept;
   void tick() noexcept;
@@ -133,8 +164,8 @@ class LivePeer final : public detail::PeerCore,
   // live_peer_frames.cpp
   void handle(std::span<const std::byte> message);
   void handle_frame(FrameKind kind, FrameReader& frame, Level& level);
-  /// Whether the runner itself waits for this call at the deepest level.
-  bool awaits(const Id& call) const noexcept;
+  /// The call of that id, if the runner itself waits for it.
+  Awaited* awaited(const Id& call) const noexcept;
   void handle_hello(std::uint64_t items, FrameReader& frame);
   void handle_call(FrameReader& frame, Level& level);
   void handle_send(FrameReader& frame, Level& level);
@@ -143,10 +174,6 @@ class LivePeer final : public detail::PeerCore,
   void handle_verdict(FrameReader& frame);
   void handle_data(FrameReader& frame);
   void handle_stream_ending(FrameKind kind, FrameReader& frame);
-  std::shared_ptr<detail::Method> find_method(std::string_view actor, std::string_view method,
-                                              RemoteCode& why);
-  void give_back(std::shared_ptr<detail::Method> method, std::uint64_t generation, std::string_view actor,
-                 std::string_view name);
   void serve_stream(const Id& id, std::string_view actor, std::string_view state,
                     std::span<const std::byte> options, const Id* restarted);
   std::shared_ptr<ServedStream> served(const Id& id);
@@ -162,13 +189,15 @@ class LivePeer final : public detail::PeerCore,
 
   mutable std::mutex mutex_;
   std::condition_variable progress_;
-  // Threads that wait for the runner. Written under mutex_, read by the runner without it, relaxed: what such a thread
-  // waits for happens under mutex_, so the runner has seen the number of a thread that looked before.
+  // The thread that runs the peer. Acquire and release hand the runner's members over.
+  std::atomic<std::thread::id> runner_{};
+  // Threads that wait for the runner, written under mutex_. That it runs no longer must not be missed: it stores
+  // runner_ and then loads this, such a thread the other way round, all sequentially consistent. What else one waits
+  // for happens under mutex_, so the runner has seen the number of a thread that looked before: relaxed.
   std::atomic<unsigned> waiters_{0};
-  std::atomic<std::uint64_t> handled_{0};  // frames; relaxed: a count
+  std::atomic<std::uint64_t> handled_{0};  // frames, counted by the runner; relaxed: a count
   std::atomic<bool> ended_{false};         // status_ isn't ok; relaxed: publishes nothing
   // Guarded by mutex_.
-  std::thread::id runner_{};
   std::optional<std::thread> thread_;
   Status status_ = Status::ok;
   std::string failure_text_;
@@ -179,28 +208,14 @@ class LivePeer final : public detail::PeerCore,
   std::map<Id, std::shared_ptr<ServedStream>> served_;
   Ticker ticker_;
 
-  /// A call that the runner itself waits for. No other thread knows of it but through the table, so its answer is taken
-  /// without the lock.
-  struct Awaited {
-    detail::PendingCall& call;
-    Id id;
-    Awaited* outer = nullptr;  // that of the method which made this call
-    bool answered = false;
-  };
-
   // The runner's.
   Awaited* awaited_ = nullptr;  // of the deepest level
-  std::deque<Level> levels_;
+  Id next_awaited_ = random_id();
+  std::vector<std::unique_ptr<Level>> levels_;
   std::size_t depth_ = 0;
   bool greeted_ = false;
   Id other_client_{};
   std::uint64_t other_minor_ = 0;
-  std::shared_ptr<const detail::ActorTable> actors_;
-  // The last call's target, which the next one may well name again.
-  std::string last_actor_;
-  std::string last_method_;
-  std::shared_ptr<detail::Method> last_found_;
-  std::uint64_t generation_ = 0;
   Deadline stalled_since_ = kNoDeadline;
   std::size_t stalled_bytes_ = 0;
 };

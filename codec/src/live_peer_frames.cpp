@@ -6,9 +6,9 @@
 #include <string>
 #include <utility>
 
+#include "bad_frame.hpp"
 #include "inside_peer.hpp"
 #include "live_peer.hpp"
-#include "names.hpp"
 #include "sluice/base/detail/quoted_text.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/codec/detail/pack_buffer.hpp"
@@ -21,27 +21,6 @@ namespace {
 constexpr std::array<std::uint64_t, kLastFrameKind + 1> kItems{6, 5, 3, 4, 2, 4, 5, 7,
                                                                5, 7, 3, 4, 3, 3, 2, 2};
 
-/// A frame that breaks the rules: what was expected, what came.
-struct BadFrame {
-  std::string text;
-};
-
-void expect(bool fine, const char* what) {
-  if (!fine) throw BadFrame{what};
-}
-
-/// The names of an actor and of what it has, which belong together in a frame.
-struct Target {
-  std::string_view actor;
-  std::string_view member;
-};
-
-Target read_target(FrameReader& frame, const char* what) {
-  const Target target{frame.text(kMaxNameBytes), frame.text(kMaxNameBytes)};
-  expect(frame.ok() && is_name(target.actor) && is_name(target.member), what);
-  return target;
-}
-
 /// The deepest that methods of two peers may call each other.
 constexpr std::size_t kDeepestCall = 16;
 
@@ -52,9 +31,9 @@ void LivePeer::handle(std::span<const std::byte> message) {
   if (depth_ == levels_.size()) {
     DecodeOptions decode = options_.decode;
     decode.in_place = true;  // the level has a private copy, or none is wanted
-    levels_.emplace_back(decode);
+    levels_.push_back(std::make_unique<Level>(decode));
   }
-  Level& level = levels_[depth_];
+  Level& level = *levels_[depth_];
   struct Deeper {
     explicit Deeper(std::size_t& depth) : depth_(depth) { ++depth_; }
     Deeper(const Deeper&) = delete;
@@ -68,8 +47,9 @@ void LivePeer::handle(std::span<const std::byte> message) {
                      std::to_string(options_.decode.max_bytes)};
     }
     if (!options_.decode.in_place) {
-      level.copy.assign(message.begin(), message.end());
-      message = level.copy;
+      if (level.copy.size() < message.size()) level.copy.resize(message.size());
+      if (!message.empty()) std::memcpy(level.copy.data(), message.data(), message.size());
+      message = std::span(level.copy).first(message.size());
     }
     FrameReader frame(message);
     const auto items = frame.array();
@@ -107,9 +87,9 @@ void LivePeer::handle_frame(FrameKind kind, FrameReader& frame, Level& level) {
     case FrameKind::result: {
       const Id id = frame.id();
       expect(frame.ok(), "a result without an id");
-      if (awaits(id)) {
-        detail::take_answer(awaited_->call, frame.rest(), level.decoder);
-        awaited_->answered = true;
+      if (Awaited* const waiting = awaited(id)) {
+        detail::take_answer(waiting->call, frame.rest(), level.decoder);
+        waiting->answered = true;
         return;
       }
       Lock lock(mutex_);
@@ -122,9 +102,9 @@ void LivePeer::handle_frame(FrameKind kind, FrameReader& frame, Level& level) {
       const std::string text = base::printable(frame.text(kMaxTextBytes));
       expect(frame.whole(), "a call's error of another form");
       detail::CallFailure failure{errc::remote, text.empty() ? std::string(to_string(code)) : text, code};
-      if (awaits(id)) {
-        awaited_->call.failure = std::move(failure);
-        awaited_->answered = true;
+      if (Awaited* const waiting = awaited(id)) {
+        waiting->call.failure = std::move(failure);
+        waiting->answered = true;
         return;
       }
       Lock lock(mutex_);
@@ -184,8 +164,10 @@ void LivePeer::handle_frame(FrameKind kind, FrameReader& frame, Level& level) {
   }
 }
 
-bool LivePeer::awaits(const Id& call) const noexcept {
-  return awaited_ != nullptr && awaited_->id == call && !awaited_->answered;
+LivePeer::Awaited* LivePeer::awaited(const Id& call) const noexcept {
+  Awaited* waiting = awaited_;
+  while (waiting != nullptr && (waiting->id != call || waiting->answered)) waiting = waiting->outer;
+  return waiting;
 }
 
 void LivePeer::handle_hello(std::uint64_t items, FrameReader& frame) {
@@ -206,9 +188,12 @@ void LivePeer::handle_hello(std::uint64_t items, FrameReader& frame) {
   const bool other_side_is_new = !first && !answers;
   if (other_side_is_new) {
     greet(true);  // before calls are failed: those that begin afterwards are for the new process
-    calls_are_over("the other side began anew");
-    for (Awaited* each = awaited_; each != nullptr; each = each->outer)
-      each->answered = true;  // failed just now
+    const std::string why = "the other side began anew";
+    calls_are_over(why);
+    for (Awaited* each = awaited_; each != nullptr; each = each->outer) {
+      if (std::exchange(each->answered, true)) continue;
+      each->call.failure = {errc::peer_ended, why, {}};
+    }
   }
   if (!first) serve_no_longer();
   other_client_ = client;
@@ -218,46 +203,12 @@ void LivePeer::handle_hello(std::uint64_t items, FrameReader& frame) {
 
 // Serving calls.
 
-std::shared_ptr<detail::Method> LivePeer::find_method(std::string_view actor, std::string_view method,
-                                                      RemoteCode& why) {
-  const auto generation = registry_->generation.load(std::memory_order_acquire);
-  if (!actors_ || generation != generation_) {
-    actors_ = registry_->table();
-    generation_ = generation;
-    last_found_.reset();
-  }
-  if (last_found_ && actor == last_actor_ && method == last_method_) return std::move(last_found_);
-  why = RemoteCode::no_such_actor;
-  const auto found = actors_->actors.find(actor);
-  if (found == actors_->actors.end()) return nullptr;
-  why = RemoteCode::no_such_member;
-  const auto member = found->second.methods.find(method);
-  if (member == found->second.methods.end()) return nullptr;
-  last_found_.reset();
-  return member->second;
-}
-
-/// The next call may well be of the same method. (Moved there and back: counting its owners would cost as much as all
-/// the rest.) Not if a call within this one has found another, or another table.
-void LivePeer::give_back(std::shared_ptr<detail::Method> method, std::uint64_t generation,
-                         std::string_view actor, std::string_view name) {
-  if (last_found_ || generation != generation_) return;
-  if (actor != last_actor_) last_actor_ = actor;
-  if (name != last_method_) last_method_ = name;
-  last_found_ = std::move(method);
-}
-
 namespace {
 
-std::string target_text(std::string_view actor, std::string_view member) {
-  return base::quoted_text(actor) + " " + base::quoted_text(member);
-}
-
-/// Calls the method. Returns what went wrong, if something did.
-std::optional<std::pair<RemoteCode, std::string>> invoke(detail::Method& method, Decoder& decoder,
-                                                         std::span<const std::byte> arguments,
-                                                         std::shared_ptr<detail::OpenReply> reply,
-                                                         detail::PackBuffer& result) {
+/// Calls the method. Returns whether it did; if not, `fail(code, text)` was told why.
+template <typename Fail>
+bool invoke(detail::Method& method, Decoder& decoder, std::span<const std::byte> arguments,
+            std::shared_ptr<detail::OpenReply> reply, detail::PackBuffer& result, Fail fail) {
   msgpack::object root;
   try {
     if (arguments.size() == 1 && arguments.front() == std::byte{0x90}) {  // none: there is nothing to decode
@@ -268,67 +219,59 @@ std::optional<std::pair<RemoteCode, std::string>> invoke(detail::Method& method,
     }
     if (root.type != msgpack::type::ARRAY) throw error(errc::wrong_type, "expected an array");
   } catch (const error& wrong) {
-    return std::pair(RemoteCode::bad_arguments, wrong.detail());
+    fail(RemoteCode::bad_arguments, wrong.detail());
+    return false;
   }
   try {
     method.call(root, std::move(reply), result);
-    return {};
+    return true;
   } catch (const detail::BadArgument& wrong) {
-    return std::pair(RemoteCode::bad_arguments, wrong.text);
-  } catch (const std::exception& failure) {
-    return std::pair(RemoteCode::failed, words_of(failure));
+    fail(RemoteCode::bad_arguments, wrong.text);
+  } catch (const std::exception& thrown) {
+    fail(RemoteCode::failed, words_of(thrown));
   } catch (...) {
-    return std::pair(RemoteCode::failed, std::string("an unknown exception"));
+    fail(RemoteCode::failed, "an unknown exception");
   }
+  return false;
 }
 
 }  // namespace
 
 void LivePeer::handle_call(FrameReader& frame, Level& level) {
   const Id id = frame.id();
-  const auto [actor, name] = read_target(frame, "a call of another form");
+  FrameReader names = frame;
   RemoteCode why{};
-  auto method = find_method(actor, name, why);
-  const auto generation = generation_;
-  if (!method) return answer_error(id, why, target_text(actor, name));
+  detail::Method* const method = level.finder.find(*registry_, frame, why);
+  if (method == nullptr) return answer_error(id, why, target_text(read_target(names, "")));
   if (depth_ > kDeepestCall) {
     return answer_error(id, RemoteCode::too_many,
                         "calls within calls, " + std::to_string(kDeepestCall) + " deep");
   }
-  std::shared_ptr<detail::OpenReply> reply;
-  if (method->replies()) {
-    reply = replies_.add(id, weak_from_this());
-    if (!reply) return answer_error(id, RemoteCode::too_many, "calls that aren't answered yet");
-  }
   detail::PackBuffer result;
-  const auto failure = invoke(*method, level.decoder, frame.rest(), reply, result);
-  give_back(std::move(method), generation, actor, name);
-  if (reply) {
-    if (failure) reply->fail(failure->first, failure->second);
-  } else if (failure) {
-    answer_error(id, failure->first, failure->second);
-  } else {
-    answer(id, result.bytes());
+  if (!method->replies()) {
+    const auto fail = [&](RemoteCode code, std::string_view text) { answer_error(id, code, text); };
+    if (invoke(*method, level.decoder, frame.rest(), nullptr, result, fail)) answer(id, result.bytes());
+    return;
   }
+  const auto reply = replies_.add(id, weak_from_this());
+  if (!reply) return answer_error(id, RemoteCode::too_many, "calls that aren't answered yet");
+  invoke(*method, level.decoder, frame.rest(), reply, result,
+         [&](RemoteCode code, std::string_view text) { reply->fail(code, text); });
 }
 
 void LivePeer::handle_send(FrameReader& frame, Level& level) {
-  const auto [actor, name] = read_target(frame, "a send frame of another form");
+  FrameReader names = frame;
+  const auto fail = [&](RemoteCode code, std::string_view text) {
+    if (!options_.on_send_failed) return;
+    std::string words = target_text(read_target(names, "")) + ": " + std::string(to_string(code));
+    if (!text.empty()) words.append(": ").append(text);
+    options_.on_send_failed(words);
+  };
   RemoteCode why{};
-  auto method = find_method(actor, name, why);
-  const auto generation = generation_;
-  std::string text;
-  if (!method) {
-    text = to_string(why);
-  } else {
-    detail::PackBuffer result;
-    const auto reply = method->replies() ? no_reply() : nullptr;
-    const auto failure = invoke(*method, level.decoder, frame.rest(), reply, result);
-    give_back(std::move(method), generation, actor, name);
-    if (!failure) return;
-    text = std::string(to_string(failure->first)) + ": " + failure->second;
-  }
-  if (options_.on_send_failed) options_.on_send_failed(target_text(actor, name) + ": " + text);
+  detail::Method* const method = level.finder.find(*registry_, frame, why);
+  if (method == nullptr) return fail(why, {});
+  detail::PackBuffer result;
+  invoke(*method, level.decoder, frame.rest(), method->replies() ? no_reply() : nullptr, result, fail);
 }
 
 // Serving streams.
@@ -351,7 +294,7 @@ void LivePeer::serve_stream(const Id& id, std::string_view actor, std::string_vi
   if (found == table->actors.end()) return refuse(RemoteCode::no_such_actor, base::quoted_text(actor));
   const auto member = found->second.states.find(state);
   if (member == found->second.states.end())
-    return refuse(RemoteCode::no_such_member, target_text(actor, state));
+    return refuse(RemoteCode::no_such_member, target_text(Target{actor, state}));
   std::shared_ptr<ServedStream> stream;
   try {
     stream = std::make_shared<ServedStream>(id, other_client_, std::string(actor), std::string(state),
@@ -390,7 +333,8 @@ void LivePeer::handle_stream_resume(FrameReader& frame) {
   if (stream) {
     if (stream->client() != other_client_) return refuse(RemoteCode::foreign_stream, {});
     if (stream->actor() != actor || stream->state() != state)
-      return refuse(RemoteCode::bad_options, "a stream of " + target_text(stream->actor(), stream->state()));
+      return refuse(RemoteCode::bad_options,
+                    "a stream of " + target_text(Target{stream->actor(), stream->state()}));
     {
       const std::lock_guard lock(served_mutex_);
       served_.insert_or_assign(id, stream);

@@ -75,8 +75,8 @@ struct RegistryState {
   base::OwnerProcess owner;
   mutable std::mutex mutex;
   std::shared_ptr<const ActorTable> actors = std::make_shared<ActorTable>();
-  // Counts the tables. Release in change(), after the new table is there, pairs with the acquire of a peer that
-  // compares it with that of the table it holds: it fetches the new one before the next call that it serves.
+  // Counts the tables. Release in change(), after the new table is there, pairs with the acquire in MethodFinder, which
+  // compares it with that of the table it holds: it fetches the new one before it finds anything in the old one.
   std::atomic<std::uint64_t> generation{0};
   StreamKeeper streams;
 };

@@ -118,6 +118,24 @@ TEST_F(Calls, CallingEachOtherWithoutEndIsRefusedAtSomeDepth) {
   EXPECT_TRUE(peers->client.is_open());
 }
 
+TEST_F(Calls, AnAnswerThatComesWhileACallWithinThatCallIsWaitedForIsntLost) {
+  std::optional<codec::Reply<int>> outer;
+  std::optional<Peers> peers;
+  codec::Registry other;
+  other.actor("echo").method("inner", [&] { return peers->client.call<int>("sums", "inner"); });
+  sums_.method("outer", [&](codec::Reply<int> reply) {
+    outer = std::move(reply);
+    peers->server.call_async<int>("echo", "inner").then([](const Outcome<int>&) {});
+  });
+  sums_.method("inner", [&] {
+    (*outer)(1);  // before the call that was made later is answered
+    return 2;
+  });
+  peers.emplace(codec::PeerOptions{.registry = &registry_}, codec::PeerOptions{.registry = &other});
+  peers->server.start();
+  EXPECT_EQ(peers->client.call<int>("sums", "outer"), 1);
+}
+
 TEST_F(Calls, TenThousandInFlightAreEachAnsweredOnce) {
   constexpr int kCalls = 10'000;
   sums_.method("twice", [](int number) { return 2 * number; });

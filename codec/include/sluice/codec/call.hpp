@@ -102,7 +102,11 @@ class TypedCall final : public PendingCall {
   void finished() override {
     if (callback) callback(outcome());
   }
-  /// Only when the call is done.
+  // Only when the call is done, one of:
+  R get() {
+    if (!value_) throw_failure(failure);
+    if constexpr (!std::is_void_v<R>) return std::move(*value_);
+  }
   Outcome<R> outcome() {
     if (value_) return Outcome<R>(std::move(*value_));
     return Outcome<R>(std::move(failure));

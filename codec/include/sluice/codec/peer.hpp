@@ -46,8 +46,8 @@ struct PeerOptions {
   /// Names this client to the other side, which gives its streams to nobody else; a random one if all zero. A client
   /// that wants to resume streams after a restart keeps it (a stream's checkpoint has it).
   Id client{};
-  /// Calls of this side that wait for an answer: a further one waits. Calls of the other side's that are answered
-  /// later: a further one is refused. 1 .. 2^31.
+  /// Calls of this side in flight, but for those that the thread which runs the peer waits for itself: a further one
+  /// waits. Calls of the other side's that are answered later: a further one is refused. 1 .. 2^31.
   std::size_t max_calls = 16'384;
   /// Streams that the other side may observe.
   std::size_t max_streams = 10'000;
@@ -94,7 +94,7 @@ class Peer {
     pack_arguments(packed, arguments...);
     detail::TypedCall<R> call;
     core().call(call, actor, method, packed.bytes(), deadline_of(options), options.stop);
-    return call.outcome().get();
+    return call.get();
   }
 
   /// Doesn't wait for the answer. Waits while the port is full, or too many calls are in flight.
