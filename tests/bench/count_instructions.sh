@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Counts the instructions that one 64-byte message takes, posted and received: the difference between two runs under
-# callgrind, divided by the messages that one had more than the other. Exit code 77 where there's no valgrind.
+# Counts the instructions that one piece of work takes, a message or a call: the difference between two runs of a
+# program under callgrind, divided by the pieces that one did more than the other. Exit code 77 where there's no
+# valgrind.
 #
-#   count_instructions.sh POST_AND_RECEIVE MOST
+#   count_instructions.sh PROGRAM MOST    runs PROGRAM PIECES
 set -euo pipefail
 program=$1 most=$2
 
@@ -11,10 +12,10 @@ if ! command -v valgrind >/dev/null; then
   exit 77
 fi
 
-# instructions MESSAGES: of the whole program.
+# instructions PIECES: of the whole program.
 instructions() {
   local report
-  report=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null "$program" "$1" 64 2>&1) || {
+  report=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null "$program" "$1" 2>&1) || {
     echo "$report" >&2
     return 1
   }
@@ -22,7 +23,7 @@ instructions() {
 }
 
 few=$(instructions 1000)
-many=$(instructions 101000)
-each=$(((many - few) / 100000))
-echo "$each instructions for a 64-byte message, posted and received; at most $most are allowed"
+many=$(instructions 21000)
+each=$(((many - few) / 20000))
+echo "${program##*/}: $each instructions a piece; at most $most are allowed"
 [ "$each" -gt 0 ] && [ "$each" -le "$most" ]

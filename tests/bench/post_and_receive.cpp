@@ -1,6 +1,6 @@
-// Posts messages and receives them again, all on one thread: a program whose instructions can be counted.
+// Posts 64-byte messages and receives them again, all on one thread: a program whose instructions can be counted.
 //
-//   post_and_receive MESSAGES BYTES
+//   post_and_receive MESSAGES
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
@@ -12,9 +12,9 @@
 #include "temp_directory.hpp"
 
 int main(int argc, char** argv) {
-  if (argc != 3) return 2;
+  if (argc != 2) return 2;
   const auto messages = std::strtoull(argv[1], nullptr, 10);
-  const std::vector<std::byte> message(std::strtoull(argv[2], nullptr, 10), std::byte{1});
+  const std::vector<std::byte> message(64, std::byte{1});
   constexpr std::uint64_t kGroup = 100;  // what is under way at a time; all of it fits the ring
 
   const sluice::test::TempDirectory directory;
