@@ -4,8 +4,10 @@
 #include <charconv>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "filter_error.hpp"
+#include "packed_walk.hpp"
 #include "sluice/base/detail/quoted_text.hpp"
 
 namespace sluice::codec {
@@ -13,11 +15,38 @@ namespace {
 
 using msgpack::object;
 
-const object* item(const object& array, std::string_view name) noexcept {
+/// No array has an item of the index that it gives for what is no index.
+std::uint64_t index_in(std::string_view name) noexcept {
   std::uint32_t index = 0;
   const auto [end, failure] = std::from_chars(name.data(), name.data() + name.size(), index);
-  const bool is_index = failure == std::errc() && end == name.data() + name.size();
-  return is_index && index < array.via.array.size ? array.via.array.ptr + index : nullptr;
+  return failure == std::errc() && end == name.data() + name.size() ? index : ~std::uint64_t{0};
+}
+
+const object* item(const object& array, std::string_view name) noexcept {
+  const std::uint64_t index = index_in(name);
+  return index < array.via.array.size ? array.via.array.ptr + index : nullptr;
+}
+
+/// The next value; `next` goes on behind it. Empty if there is none.
+std::span<const std::byte> take_value(const std::byte*& next, const std::byte* end) noexcept {
+  const std::byte* const behind = skip_value(next, end);
+  if (behind == nullptr) return {};
+  return {std::exchange(next, behind), behind};
+}
+
+/// The item or member of that name; empty if there is none.
+std::span<const std::byte> entry_named(std::span<const std::byte> value, std::string_view name) noexcept {
+  const auto entries = entries_of(value);
+  if (!entries) return {};
+  const bool is_map = entries->each == 2;
+  const std::uint64_t index = is_map ? 0 : index_in(name);
+  const std::byte* next = entries->next;
+  for (std::uint32_t entry = 0; entry < entries->left; ++entry) {
+    const bool found = is_map ? text_in(take_value(next, entries->end)) == name : entry == index;
+    const auto taken = take_value(next, entries->end);
+    if (found || taken.empty()) return taken;
+  }
+  return {};
 }
 
 const object* member(const object& map, std::string_view name) noexcept {
@@ -53,6 +82,11 @@ FieldPath::FieldPath(std::string_view text) {
     name += text[i];
   }
   if (!text.empty()) end_name();
+}
+
+std::span<const std::byte> FieldPath::find(std::span<const std::byte> value) const noexcept {
+  for_each_name([&value](std::string_view name) { value = entry_named(value, name); });
+  return value;
 }
 
 const object* FieldPath::find(const object& value) const noexcept {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <msgpack.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -19,7 +20,10 @@ class FieldPath {
   /// than kMostBytes.
   explicit FieldPath(std::string_view text);
 
-  /// Null: the value has no such field. Of equal keys, the first counts.
+  /// The field of a packed value, in its bytes: the way there costs a skip over what stands before it. Empty: the value
+  /// has no such field. Of equal keys, the first counts.
+  std::span<const std::byte> find(std::span<const std::byte> value) const noexcept;
+  /// The same in a tree. Null: no such field.
   const msgpack::object* find(const msgpack::object& value) const noexcept;
 
   bool empty() const noexcept { return names_.empty(); }

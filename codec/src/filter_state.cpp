@@ -1,11 +1,15 @@
 #include "sluice/codec/filter_state.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <compare>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <span>
 
 #include "filter_spec.hpp"
+#include "packed_walk.hpp"
 #include "sluice/codec/detail/values_equal.hpp"
 
 namespace sluice::codec {
@@ -19,20 +23,48 @@ static_assert(kMostFilterNodes <= 32, "held_ has a bit for each node");
 constexpr FilterVerdict kDrop{Kind::drop};
 constexpr FilterVerdict kPass{Kind::pass};
 
-bool is_empty(const msgpack::object& value) noexcept {
-  switch (value.type) {
-    case msgpack::type::NIL:
-      return true;
-    case msgpack::type::STR:
-      return value.via.str.size == 0;
-    case msgpack::type::BIN:
-      return value.via.bin.size == 0;
-    case msgpack::type::ARRAY:
-      return value.via.array.size == 0;
-    case msgpack::type::MAP:
-      return value.via.map.size == 0;
+/// Of a packed value; true also if there is none.
+bool is_empty(std::span<const std::byte> value) noexcept {
+  constexpr std::uint8_t kNil = 0xc0;
+  if (value.empty()) return true;
+  const auto tag = std::to_integer<std::uint8_t>(value.front());
+  const Shape& shape = kShapes[tag];
+  const bool is_container = shape.each != 0;
+  const bool is_binary = tag >= 0xc4 && tag <= 0xc6;
+  if (is_container || is_binary) return length_behind(value.data(), shape) == 0;
+  const auto text = text_in(value);
+  return tag == kNil || (text && text->empty());
+}
+
+/// The number that a packed value is; nil if it is none.
+msgpack::object number_in(std::span<const std::byte> value) noexcept {
+  if (value.empty()) return {};
+  const auto tag = std::to_integer<std::uint8_t>(value.front());
+  if (tag <= 0x7f) return msgpack::object(tag);
+  if (tag >= 0xe0) return msgpack::object(static_cast<std::int8_t>(tag));
+  std::uint64_t bits = 0;
+  for (const std::byte byte : value.subspan(1).first(std::min<std::size_t>(value.size() - 1, 8)))
+    bits = bits << 8U | std::to_integer<std::uint64_t>(byte);
+  switch (tag) {
+    case 0xca:
+      return msgpack::object(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
+    case 0xcb:
+      return msgpack::object(std::bit_cast<double>(bits));
+    case 0xcc:
+    case 0xcd:
+    case 0xce:
+    case 0xcf:
+      return msgpack::object(bits);
+    case 0xd0:
+      return msgpack::object(static_cast<std::int8_t>(bits));
+    case 0xd1:
+      return msgpack::object(static_cast<std::int16_t>(bits));
+    case 0xd2:
+      return msgpack::object(static_cast<std::int32_t>(bits));
+    case 0xd3:
+      return msgpack::object(static_cast<std::int64_t>(bits));
     default:
-      return false;
+      return {};
   }
 }
 
@@ -83,10 +115,8 @@ struct Look {
         return kPass;
       case FilterNode::Kind::changed:
         return is_unchanged(node.field) ? kDrop : kPass;
-      case FilterNode::Kind::non_empty: {
-        const auto* const field = node.field.find(value.root());
-        return field == nullptr || is_empty(*field) ? kDrop : kPass;
-      }
+      case FilterNode::Kind::non_empty:
+        return is_empty(node.field.find(value.bytes())) ? kDrop : kPass;
       case FilterNode::Kind::threshold:
         return judge_threshold(node, std::uint32_t{1} << place);
       case FilterNode::Kind::rate_limit:
@@ -117,7 +147,7 @@ struct Look {
 
   bool is_unchanged(const FieldPath& field) const {
     if (sent == nullptr) return false;
-    if (sent == &value || std::ranges::equal(value.bytes(), sent->bytes())) return true;
+    if (sent == &value || same_bytes(field.find(value.bytes()), field.find(sent->bytes()))) return true;
     const auto* const now_there = field.find(value.root());
     const auto* const then_there = field.find(sent->root());
     if (now_there == nullptr || then_there == nullptr) return now_there == then_there;
@@ -125,11 +155,10 @@ struct Look {
   }
 
   FilterVerdict judge_threshold(const FilterNode& node, std::uint32_t bit) {
-    const auto* const field = node.field.find(value.root());
-    if (field == nullptr || !detail::is_number(*field))
-      return node.non_numbers == NonNumbers::pass ? kPass : kDrop;
+    const msgpack::object number = number_in(node.field.find(value.bytes()));
+    if (!detail::is_number(number)) return node.non_numbers == NonNumbers::pass ? kPass : kDrop;
     const bool now_holds =
-        codec::holds(detail::order_of_scalars(*field, msgpack::object(node.value)), node.comparison);
+        codec::holds(detail::order_of_scalars(number, msgpack::object(node.value)), node.comparison);
     if (!node.is_crossing()) return now_holds ? kPass : kDrop;
     holds = now_holds ? holds | bit : holds & ~bit;
     return now_holds && (held & bit) == 0 ? kPass : kDrop;

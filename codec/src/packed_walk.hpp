@@ -7,6 +7,7 @@
 #include <cstring>
 #include <optional>
 #include <span>
+#include <string_view>
 
 namespace sluice::codec {
 
@@ -58,11 +59,21 @@ constexpr std::array<Shape, 256> make_shapes() noexcept {
 }
 inline constexpr std::array<Shape, 256> kShapes = make_shapes();
 
+/// Of a container, string or binary: its entries or bytes.
 inline std::uint64_t length_behind(const std::byte* tag, const Shape& shape) noexcept {
   std::uint64_t length = 0;
   for (std::size_t i = 1; i <= shape.length_bytes; ++i)
     length = length << 8U | std::to_integer<std::uint8_t>(tag[i]);
   return shape.length_bytes == 0 ? shape.length : length;
+}
+
+/// The text that a whole packed value is. Nothing if it is none.
+inline std::optional<std::string_view> text_in(std::span<const std::byte> value) noexcept {
+  if (value.empty()) return std::nullopt;
+  const auto tag = std::to_integer<std::uint8_t>(value.front());
+  if ((tag & 0xe0U) != 0xa0 && (tag < 0xd9 || tag > 0xdb)) return std::nullopt;
+  const auto text = value.subspan(std::size_t{1} + kShapes[tag].length_bytes);
+  return std::string_view(reinterpret_cast<const char*>(text.data()), text.size());
 }
 
 /// Where the value at `next` ends. Null if the bytes end inside it, or aren't msgpack. The branches are for speed: the

@@ -152,6 +152,53 @@ TEST(FieldPath, ReachesIntoMapsAndArrays) {
       stream.passes(std::make_shared<const PackedValue>(raw(0x83, 5, 0, 0xa1, 'a', 1, 0xa1, 'a', 0xc0))));
 }
 
+TEST(FieldPath, WalksOverPackedValuesOfEveryForm) {
+  const auto at = [](const std::vector<std::byte>& before) {
+    std::vector<std::byte> value = raw(0x82, 0xa1, 'x');
+    value.insert(value.end(), before.begin(), before.end());
+    for (const std::byte byte : raw(0xd9, 1, 'a', 7)) value.push_back(byte);
+    return Stream(Filter::threshold(7, {.field = "a", .comparison = Comparison::eq}))
+        .passes(std::make_shared<const PackedValue>(value));
+  };
+  for (const auto& before :
+       {raw(1), raw(0xff), raw(0xc0), raw(0xc3), raw(0xc4, 2, 1, 2), raw(0xc5, 0, 1, 1), raw(0xc7, 1, 5, 0),
+        raw(0xca, 1, 2, 3, 4), raw(0xcb, 1, 2, 3, 4, 5, 6, 7, 8), raw(0xcd, 1, 2), raw(0xd4, 1, 2),
+        raw(0xd9, 1, 'a'), raw(0xda, 0, 1, 'a'), raw(0xdb, 0, 0, 0, 1, 'a'), raw(0x92, 1, 0x91, 2),
+        raw(0xdc, 0, 1, 1), raw(0x81, 0xa1, 'a', 1), raw(0xde, 0, 1, 1, 1), raw(0xdf, 0, 0, 0, 1, 1, 1)})
+    EXPECT_TRUE(at(before));
+  // Bytes that end too early, or aren't msgpack, have no field: they aren't read beyond their end.
+  const auto field = [](const std::vector<std::byte>& value) {
+    return Stream(Filter::non_empty("a")).passes(std::make_shared<const PackedValue>(value));
+  };
+  for (const auto& value :
+       {raw(), raw(0xc1), raw(0xdf, 0), raw(0x82, 0xa1, 'x'), raw(0x81, 0xa9, 'a'), raw(0x81, 0xa1, 'a'),
+        raw(0x81, 0xa1, 'a', 0xdd, 0xff, 0xff, 0xff, 0xff), raw(0xdf, 0xff, 0xff, 0xff, 0xff)})
+    EXPECT_FALSE(field(value));
+}
+
+TEST(ThresholdFilter, ReadsANumberInEachOfItsForms) {
+  const auto holds = [](double number, const std::vector<std::byte>& value) {
+    return Stream(Filter::threshold(number,
+                                    {.comparison = Comparison::eq, .non_numbers = codec::NonNumbers::drop}))
+        .passes(std::make_shared<const PackedValue>(value));
+  };
+  EXPECT_TRUE(holds(127, raw(0x7f)));
+  EXPECT_TRUE(holds(-32, raw(0xe0)));
+  EXPECT_TRUE(holds(1.5, raw(0xca, 0x3f, 0xc0, 0, 0)));
+  EXPECT_TRUE(holds(-1.5, raw(0xcb, 0xbf, 0xf8, 0, 0, 0, 0, 0, 0)));
+  EXPECT_TRUE(holds(200, raw(0xcc, 200)));
+  EXPECT_TRUE(holds(0x1234, raw(0xcd, 0x12, 0x34)));
+  EXPECT_TRUE(holds(0x80000001, raw(0xce, 0x80, 0, 0, 1)));
+  EXPECT_TRUE(holds(0x1p63, raw(0xcf, 0x80, 0, 0, 0, 0, 0, 0, 0)));
+  EXPECT_TRUE(holds(-128, raw(0xd0, 0x80)));
+  EXPECT_TRUE(holds(-2, raw(0xd1, 0xff, 0xfe)));
+  EXPECT_TRUE(holds(-2, raw(0xd2, 0xff, 0xff, 0xff, 0xfe)));
+  EXPECT_TRUE(holds(-2, raw(0xd3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe)));
+  for (const auto& none :
+       {raw(0xc0), raw(0xc2), raw(0xa1, '1'), raw(0x90), raw(0xd4, 1, 1), raw(0xc1), raw()})
+    EXPECT_FALSE(holds(1, none));
+}
+
 TEST(NonEmptyFilter, DropsNilWhatIsntThereAndEmptyContainers) {
   EXPECT_EQ(text("non_empty").verdicts({"null", R"("")", "[]", "{}"}), "0000");
   EXPECT_EQ(text("non_empty").verdicts({"0", "false", R"(" ")", "[null]", R"({"": null})", "0.0"}), "111111");
@@ -345,6 +392,16 @@ TEST(FilterState, JudgesWithoutAllocating) {
   state.judge(*other, Deadline(2h));
   state.note_sent(other, Deadline(2h));
   EXPECT_LE(test::allocations().count - before, 1U);  // the tree of `same`
+}
+
+TEST(FilterState, FindsAFieldInTheBytesWithoutAllocating) {
+  const auto value = PackedValue::of(std::map<std::string, std::vector<int>>{{"a", {1, 2}}, {"b", {3}}});
+  for (const auto* filter : {"threshold value=1 field=b.0", "non_empty field=a", "non_empty field=a.b.c"}) {
+    FilterState state(Filter::parse(filter));
+    const std::size_t before = test::allocations().count;
+    state.judge(*value, Deadline(1h));
+    EXPECT_EQ(test::allocations().count, before) << filter;
+  }
 }
 
 TEST(FilterState, NeedsNoTreeOfAValueWithTheSameBytes) {

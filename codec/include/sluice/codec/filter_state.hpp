@@ -34,10 +34,10 @@ class FilterState {
  public:
   explicit FilterState(Filter filter = {}) noexcept : filter_(std::move(filter)) {}
 
-  /// What becomes of `value` at the time `now`, which never goes back. Takes time linear in the value for
-  /// each filter of the combination that looks into it, and allocates nothing but the value's tree, if nobody
-  /// has asked for it yet, and what detail::values_equal does. Throws what PackedValue::root() throws, and
-  /// std::bad_alloc.
+  /// What becomes of `value` at the time `now`, which never goes back. Each filter of the combination that looks for
+  /// a field walks over the packed bytes before it, and allocates nothing. Only a `changed` that finds other bytes needs
+  /// the value's tree, if nobody has asked for it yet, and allocates what detail::values_equal does; then this throws
+  /// what PackedValue::root() throws, and std::bad_alloc.
   FilterVerdict judge(const PackedValue& value, Deadline now);
 
   /// The value that was judged last has been sent, whatever the verdict was.
