@@ -277,6 +277,37 @@ TEST_F(Streams, OfAnObserverThatNeverReadsHoldUpNobody) {
   EXPECT_EQ(last, state.get());
 }
 
+TEST_F(Streams, AReaderThatStallsAgainIsGivenTheWholeTimeAgain) {
+  constexpr auto kTimeout = 100ms;
+  actor_.method("much", [] { return std::string(4000, 'x'); });
+  PortOptions small;
+  small.ring_bytes = 1 << 14;
+  auto [port, other] = make_port_pair(small, small);
+  Peer server(std::move(port),
+              {.registry = &registry_, .max_kept_bytes = 1 << 15, .stall_timeout = kTimeout});
+  codec::FrameHead hello(codec::FrameKind::hello, 6);
+  hello.text(codec::kFramesName).number(codec::kFramesMajor).number(0).id(codec::random_id()).number(0);
+  ASSERT_EQ(other.post_message(hello.bytes()), Status::ok);
+  const auto stall = [&, &caller = other] {
+    codec::FrameHead call(codec::FrameKind::call, 5);
+    call.id(codec::random_id()).text("counter").text("much");
+    const std::vector<std::byte> arguments{std::byte{0x90}};
+    for (int i = 0; i < 40; ++i)
+      ASSERT_EQ(caller.post_parts_until(call.bytes(), arguments, kNoDeadline), Status::ok);
+    ASSERT_EQ(server.poll(), Status::ok);  // until more is kept than allowed
+  };
+  stall();
+  for (int answers = 0; answers < 40;) {
+    while (other.try_receive()) ++answers;
+    ASSERT_EQ(server.poll(), Status::ok);
+  }
+  std::this_thread::sleep_for(2 * kTimeout);
+  stall();
+  EXPECT_EQ(server.status(), Status::ok);
+  std::this_thread::sleep_for(2 * kTimeout);
+  EXPECT_EQ(server.poll(), Status::broken);  // it was the second stall
+}
+
 TEST_F(Streams, TakeLessThanAKibibyteEachWhileIdle) {
   constexpr std::size_t kStreams = 1000;
   ObservableState<int> state(7);

@@ -2,12 +2,18 @@
 #include "sluice/ring/history.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <csignal>
+#include <cstdint>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "ring_pair.hpp"
@@ -127,6 +133,62 @@ TEST(History, ReadsBesideTheLiveStreamWhatIsStillThere) {
   ASSERT_EQ(history.seek(1001), Status::ok);
   EXPECT_EQ(history.next(payload, sequence), Status::ok);
   EXPECT_TRUE(holds(payload, 1001));
+}
+
+/// Has something done when a page is read for the first time.
+class OnFirstRead {
+ public:
+  OnFirstRead(const std::byte* place, std::function<void()> action) : action_(std::move(action)) {
+    const auto address = reinterpret_cast<std::uintptr_t>(place);
+    page_ = reinterpret_cast<void*>(address - address % page_bytes());
+    present = this;
+    struct sigaction handler {};
+    handler.sa_handler = [](int) { present->act(); };
+    ::sigaction(SIGSEGV, &handler, &before_);
+    ::mprotect(page_, page_bytes(), PROT_NONE);
+  }
+  OnFirstRead(const OnFirstRead&) = delete;
+  OnFirstRead& operator=(const OnFirstRead&) = delete;
+  ~OnFirstRead() {
+    ::mprotect(page_, page_bytes(), PROT_READ);
+    ::sigaction(SIGSEGV, &before_, nullptr);
+  }
+
+ private:
+  static std::size_t page_bytes() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
+
+  void act() const {
+    ::mprotect(page_, page_bytes(), PROT_READ);
+    ::sigaction(SIGSEGV, &before_, nullptr);
+    action_();
+  }
+
+  static inline OnFirstRead* present = nullptr;
+  std::function<void()> action_;
+  void* page_ = nullptr;
+  struct sigaction before_ {};
+};
+
+TEST(History, IsWalkedToItsEndWhileTheProducerPublishesMoreThanALapBehindItsOldestRecord) {
+  constexpr Position kCapacity = Position{1} << 20;
+  const RingPair pair({.capacity = kCapacity, .wait = kSleep});
+  const auto producer = pair.producer();
+  const auto consumer = pair.consumer();
+  const auto publish_until = [&](Position end) {
+    while (before(producer->tail(), end)) {
+      publish(*producer);
+      expect_records(*consumer, consumer->next_sequence(), producer->next_sequence());
+    }
+  };
+  publish_until(2 * kCapacity);
+  HistoryReader history(pair.a_seen());
+  const Position oldest = history.oldest().position;
+  const Position late = producer->tail() - kCapacity / 4;
+  const OnFirstRead hook(pair.a_seen().data + late % kCapacity,
+                         [&] { publish_until(producer->tail() + kCapacity / 2); });
+  EXPECT_EQ(history.seek_end(), Status::ok);
+  EXPECT_EQ(history.place().position, producer->tail());
+  EXPECT_GT(history.place().position - oldest, kCapacity + kCapacity / 4);
 }
 
 TEST(History, NeverHandsOutATornRecordWhileItIsBeingOverwritten) {
