@@ -84,6 +84,9 @@ bool Port::is_open() const noexcept {
 ring::HistoryReader Port::history() const noexcept {
   return impl_ && !impl_->inherited() ? impl_->history() : ipc::closed_history();
 }
+ring::HistoryReader Port::sent_history() const noexcept {
+  return impl_ && !impl_->inherited() ? impl_->sent_history() : ipc::closed_history();
+}
 std::string Port::failure_text() const {
   return impl_ ? impl_->failure_text() : std::string();
 }

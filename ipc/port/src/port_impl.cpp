@@ -96,6 +96,10 @@ ring::HistoryReader PortImpl::history() const noexcept {
   return ring::HistoryReader(connection_.peer->view(), connection_.peer);
 }
 
+ring::HistoryReader PortImpl::sent_history() const noexcept {
+  return ring::HistoryReader(connection_.own.view(), shared_from_this());
+}
+
 PeerIdentity PortImpl::peer() const noexcept {
   return connection_.identity;
 }

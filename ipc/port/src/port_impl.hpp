@@ -54,6 +54,7 @@ class PortImpl : public PortCore, public DeliverySource, public std::enable_shar
 
   Delivery& delivery() noexcept { return delivery_; }
   virtual ring::HistoryReader history() const noexcept;
+  ring::HistoryReader sent_history() const noexcept;
   virtual PeerIdentity peer() const noexcept;
   /// Of a session that can be resumed; nothing for other ports.
   virtual std::optional<SessionInfo> session() const noexcept { return std::nullopt; }

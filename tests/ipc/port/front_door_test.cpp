@@ -272,6 +272,7 @@ void expect_closed(Port& port) {
   EXPECT_EQ(port.receive_for(1ms).status(), Status::closed);
   EXPECT_EQ(port.replay_from(1), Status::closed);
   EXPECT_EQ(port.history().seek(5), Status::would_block);
+  EXPECT_EQ(port.sent_history().seek(5), Status::would_block);
   EXPECT_FALSE(port.on_message([](std::string_view) {}));
   EXPECT_FALSE(port.on_error([](const PortError&) {}));
   EXPECT_FALSE(port.on_close([](Status) {}));

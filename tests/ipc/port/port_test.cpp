@@ -554,6 +554,29 @@ TEST(Port, ReplaysEarlierMessagesAndMarksThem) {
   EXPECT_EQ(text_of(payload), "2");
 }
 
+TEST(Port, ReadsBackWhatItHasSentAlsoAfterTheEnd) {
+  auto [a, b] = make_port_pair({.ring_bytes = 1 << 12});
+  AnyPort sender(std::move(a));
+  for (int i = 1; i <= 500; ++i) {
+    ASSERT_EQ(sender.post_message(bytes_of(std::to_string(i))), Status::ok);
+    ASSERT_TRUE(b.receive());
+  }
+  sender.close();
+  auto history = sender.sent_history();
+  ASSERT_TRUE(history);
+  EXPECT_EQ(history->capacity_bytes(), 1U << 12U);
+  std::vector<std::byte> payload;
+  ring::Sequence sequence = 0;
+  ring::Sequence oldest = 0;
+  while (history->next(payload, sequence) == Status::ok) {
+    EXPECT_EQ(text_of(payload), std::to_string(sequence));
+    if (oldest == 0) oldest = sequence;
+  }
+  EXPECT_EQ(sequence, 500U);
+  EXPECT_LT(oldest, 300U);  // a message takes 16 bytes
+  EXPECT_FALSE(AnyPort().sent_history());
+}
+
 TEST(Port, WorksBehindTheTypeErasedPort) {
   Log log;
   auto [a, b] = make_port_pair();

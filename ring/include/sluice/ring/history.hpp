@@ -41,6 +41,8 @@ class HistoryReader {
   /// against us can make one last for several seconds.
   void give_up_at(Deadline deadline) noexcept { deadline_ = deadline; }
 
+  /// Data bytes of the ring: about so many of what was written last are intact.
+  std::uint64_t capacity_bytes() const noexcept { return peer_.header.capacity; }
   /// Where the oldest intact record starts, or where the next one will if there is none.
   RecordPlace oldest() const noexcept;
 

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -13,6 +14,7 @@
 
 #include "sluice/ipc/port/message_port.hpp"
 #include "sluice/ipc/port/pull_port.hpp"
+#include "sluice/ring/history.hpp"
 
 #pragma GCC visibility push(default)
 
@@ -74,6 +76,10 @@ class AnyPort {
   Message receive_until(Deadline deadline) { return self_ ? self_->receive_until(deadline) : Message(); }
   /// Whether try_receive costs no system call, so that it may be repeated.
   bool polls_cheaply() const { return self_ && self_->polls_cheaply(); }
+  /// Port::sent_history(); nothing if the held port has no ring.
+  std::optional<ring::HistoryReader> sent_history() const {
+    return self_ ? self_->sent_history() : std::nullopt;
+  }
 
  private:
   struct Interface {
@@ -91,6 +97,7 @@ class AnyPort {
     virtual void close() = 0;
     virtual bool is_open() const = 0;
     virtual std::string failure_text() const = 0;
+    virtual std::optional<ring::HistoryReader> sent_history() const = 0;
     virtual bool can_receive() const { return false; }
     virtual Message try_receive() { return Message::none(Status::would_block); }
     virtual Message receive_until(Deadline /*deadline*/) { return Message::none(Status::would_block); }
@@ -123,6 +130,13 @@ class AnyPort {
         return port.failure_text();
       } else {
         return {};
+      }
+    }
+    std::optional<ring::HistoryReader> sent_history() const override {
+      if constexpr (requires { port.sent_history(); }) {
+        return port.sent_history();
+      } else {
+        return std::nullopt;
       }
     }
     Held port;

@@ -149,6 +149,8 @@ class Port {
   /// A reader of everything that the sender's ring still holds, beside the live stream; one thread per
   /// reader.
   ring::HistoryReader history() const noexcept;
+  /// The same of what this side has sent, as far as its own ring still holds it. Any thread.
+  ring::HistoryReader sent_history() const noexcept;
 
   // Receiving by handlers. In a forked child these, start() and run() throw errc::misuse.
 
