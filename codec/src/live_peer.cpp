@@ -43,6 +43,7 @@ detail::CallFailure given_up(const std::stop_token& stop) {
 LivePeer::LivePeer(AnyPort port, const PeerOptions& options, std::shared_ptr<detail::RegistryState> registry)
     : port_(std::move(port)),
       pulls_(port_.can_receive()),
+      ring_bytes_(port_.sent_history() ? port_.sent_history()->capacity_bytes() : 0),
       options_(options),
       registry_(std::move(registry)),
       outbox_(port_),
@@ -271,8 +272,14 @@ void LivePeer::serve_no_longer() noexcept {
   {
     const std::lock_guard lock(served_mutex_);
     left.swap(served_);
+    count_served();
   }
   for (const auto& [id, stream] : left) {
+    if (stream->hub().journal() != nullptr) {  // which is all that it takes to resume it
+      stream->abandon();
+      registry_->streams.forget(*stream);
+      continue;
+    }
     stream->detach(*this);
     registry_->streams.retain(stream);
   }
@@ -337,6 +344,30 @@ Status LivePeer::try_post(std::span<const std::byte> head, std::span<const std::
 void LivePeer::post(std::span<const std::byte> head) {
   (void)outbox_.post(head);
   posted();
+}
+
+/// The ring has what was written last, up to its capacity. Half of that is for whatever else is sent; more streams than
+/// one would share the other half, so they keep their items themselves.
+bool LivePeer::ring_holds(std::size_t bytes) const noexcept {
+  return served_count_.load(std::memory_order_relaxed) == 1 && bytes <= ring_bytes_ / 2;
+}
+
+void LivePeer::recall(const Id& stream, const TakeSent& take) const {
+  auto history = port_.sent_history();
+  if (!history) return;
+  std::vector<std::byte> message;
+  ring::Sequence number = 0;
+  while (history->next(message, number) == Status::ok) {
+    FrameReader frame(message);
+    if (frame.array() != 8 || frame.number() != static_cast<std::uint64_t>(FrameKind::stream_data)) continue;
+    if (frame.id() != stream) continue;
+    const std::uint64_t sequence = frame.number();
+    const auto time_ns = static_cast<std::int64_t>(frame.number());
+    frame.number();  // place
+    const bool whole = frame.number() == static_cast<std::uint64_t>(StreamForm::full);
+    frame.number();  // base
+    if (frame.ok() && whole) take(sequence, time_ns, frame.rest());
+  }
 }
 
 void LivePeer::tick_at(const std::shared_ptr<ServedStream>& stream, Deadline when) {
@@ -527,8 +558,9 @@ FrameHead start_frame(const detail::Observation& observation) {
 }
 
 FrameHead resume_frame(const detail::Observation& observation) {
-  FrameHead head(FrameKind::stream_resume, 7);
-  head.id(observation.stream).number(observation.received).id(observation.next_stream);
+  FrameHead head(FrameKind::stream_resume, 10);
+  head.id(observation.stream).number(observation.received).number(observation.place);
+  head.number(observation.ticket.start).id(observation.ticket.seal).id(observation.next_stream);
   head.text(observation.actor).text(observation.state);
   return head;
 }
@@ -546,6 +578,8 @@ std::shared_ptr<detail::Observation> LivePeer::observe(detail::ObservationStart 
   observation->stream = start.stream.value_or(random_id());
   observation->next_stream = random_id();
   observation->received = start.last;
+  observation->place = observation->handed_place = start.place;
+  observation->ticket = start.ticket;
   observation->handed_stream = observation->stream;
   observation->handed = start.last;
   observation->granted = start.last + start.window;
@@ -609,6 +643,7 @@ Status LivePeer::next(detail::Observation& observation, detail::ArrivedItem& ite
   observation.arrived.pop_front();
   observation.handed_stream = item.stream;
   observation.handed = item.sequence;
+  observation.handed_place = item.place;
   const bool again = observation.ask_again;
   lock.unlock();
   if (again) ask_again(observation);
@@ -684,9 +719,9 @@ StreamCheckpoint LivePeer::checkpoint(const detail::Observation& observation) {
   const Lock lock(mutex_);
   checkpoint.stream = observation.handed_stream;
   checkpoint.sequence = observation.handed;
-  target.pack_array(observation.actor, observation.state, observation.window,
-                    std::string_view(reinterpret_cast<const char*>(observation.options.data()),
-                                     observation.options.size()));
+  checkpoint.position = observation.handed == 0 ? observation.ticket.start : observation.handed_place;
+  target.pack_array(observation.actor, observation.state, observation.window, text_of(observation.options),
+                    observation.ticket.start, text_of(std::as_bytes(std::span(observation.ticket.seal))));
   checkpoint.target = text_of(target.bytes());
   return checkpoint;
 }

@@ -87,6 +87,8 @@ class LivePeer final : public detail::PeerCore,
   // As the link of streams and replies.
   Status try_post(std::span<const std::byte> head, std::span<const std::byte> body) override;
   void post(std::span<const std::byte> head) override;
+  bool ring_holds(std::size_t bytes) const noexcept override;
+  void recall(const Id& stream, const TakeSent& take) const override;
   void tick_at(const std::shared_ptr<ServedStream>& stream, Deadline when) override;
   void answer(const Id& call, std::span<const std::byte> value) noexcept override;
   void answer_error(const Id& call, RemoteCode code, std::string_view text) noexcept override;
@@ -129,6 +131,20 @@ class LivePeer final : public detail::PeerCore,
     Awaited*& innermost;
     Awaited* const outer;  // that of the method which made this call
     bool answered = false;
+  };
+
+  /// What a stream_start or stream_resume frame asks for.
+  struct StreamRequest {
+    Id asked;  ///< the stream's id
+    std::string_view actor;
+    std::string_view state;
+    std::span<const std::byte> options;
+  };
+  /// What the observer has.
+  struct ResumePoint {
+    std::uint64_t last;
+    std::uint64_t place;
+    StreamTicket ticket;
   };
 
   // live_peer.cpp
@@ -174,14 +190,22 @@ class LivePeer final : public detail::PeerCore,
   void handle_verdict(FrameReader& frame);
   void handle_data(FrameReader& frame);
   void handle_stream_ending(FrameKind kind, FrameReader& frame);
-  void serve_stream(const Id& id, std::string_view actor, std::string_view state,
-                    std::span<const std::byte> options, const Id* restarted);
+  void refuse_stream(const Id& asked, RemoteCode code, std::string_view text);
+  std::shared_ptr<detail::StateHub> find_state(const StreamRequest& request);
+  std::shared_ptr<ServedStream> add_stream(const StreamRequest& request, const Id& id,
+                                           const std::shared_ptr<detail::StateHub>& hub);
+  void count_served() noexcept { served_count_.store(served_.size(), std::memory_order_relaxed); }
+  void drop_stream(ServedStream& stream) noexcept;
+  void start_stream(const StreamRequest& request, const Id& id);
+  bool resume_kept(ServedStream& stream, std::uint64_t last);
+  bool resume_from_journal(const StreamRequest& request, const ResumePoint& point);
   std::shared_ptr<ServedStream> served(const Id& id);
   void arrived(const std::shared_ptr<detail::Observation>& observation) noexcept;
   void break_off(const std::string& text) noexcept;
 
   AnyPort port_;
-  const bool pulls_;  // messages are asked for
+  const bool pulls_;                // messages are asked for
+  const std::uint64_t ring_bytes_;  // of the ring that this side sends through; 0: there is none
   const PeerOptions options_;
   const std::shared_ptr<detail::RegistryState> registry_;
   Outbox outbox_;
@@ -206,6 +230,8 @@ class LivePeer final : public detail::PeerCore,
 
   std::mutex served_mutex_;  // guards served_; no other lock is taken meanwhile
   std::map<Id, std::shared_ptr<ServedStream>> served_;
+  // How many they are; written under the lock. Relaxed: decides about a copy, publishes nothing.
+  std::atomic<std::size_t> served_count_{0};
   Ticker ticker_;
 
   // The runner's.

@@ -13,13 +13,14 @@
 #include "sluice/base/error.hpp"
 #include "sluice/codec/detail/pack_buffer.hpp"
 #include "sluice/codec/error.hpp"
+#include "stream_ticket.hpp"
 
 namespace sluice::codec {
 namespace {
 
 /// Items of a frame, its kind included.
-constexpr std::array<std::uint64_t, kLastFrameKind + 1> kItems{6, 5, 3, 4, 2, 4, 5, 7,
-                                                               5, 7, 3, 4, 3, 3, 2, 2};
+constexpr std::array<std::uint64_t, kLastFrameKind + 1> kItems{6, 5, 3, 4, 2, 4, 5, 10,
+                                                               7, 8, 3, 4, 3, 3, 2, 2};
 
 /// The deepest that methods of two peers may call each other.
 constexpr std::size_t kDeepestCall = 16;
@@ -153,9 +154,10 @@ void LivePeer::handle_frame(FrameKind kind, FrameReader& frame, Level& level) {
         if (found == served_.end()) return;
         stream = std::move(found->second);
         served_.erase(found);
+        count_served();
       }
       stream->end(StreamEnd::client_unsubscribed);
-      return registry_->streams.forget(id);
+      return registry_->streams.forget(*stream);
     }
     case FrameKind::refusal: {
       const std::string text = "the other side broke off: " + base::printable(frame.text(kMaxTextBytes));
@@ -282,72 +284,137 @@ std::shared_ptr<ServedStream> LivePeer::served(const Id& id) {
   return found == served_.end() ? nullptr : found->second;
 }
 
-/// Starts a stream. If it takes the place of one that can't be resumed, that one's observer is told.
-void LivePeer::serve_stream(const Id& id, std::string_view actor, std::string_view state,
-                            std::span<const std::byte> options, const Id* restarted) {
-  const Id& asked = restarted != nullptr ? *restarted : id;
-  const auto refuse = [&](RemoteCode code, std::string_view text) {
-    post(stream_error_frame(asked, code, text).bytes());
-  };
+void LivePeer::refuse_stream(const Id& asked, RemoteCode code, std::string_view text) {
+  post(stream_error_frame(asked, code, text).bytes());
+}
+
+/// Null if there is no such state, which the other side is told.
+std::shared_ptr<detail::StateHub> LivePeer::find_state(const StreamRequest& request) {
   const auto table = registry_->table();
-  const auto found = table->actors.find(actor);
-  if (found == table->actors.end()) return refuse(RemoteCode::no_such_actor, base::quoted_text(actor));
-  const auto member = found->second.states.find(state);
-  if (member == found->second.states.end())
-    return refuse(RemoteCode::no_such_member, target_text(Target{actor, state}));
+  const auto found = table->actors.find(request.actor);
+  if (found == table->actors.end()) {
+    refuse_stream(request.asked, RemoteCode::no_such_actor, base::quoted_text(request.actor));
+    return nullptr;
+  }
+  const auto member = found->second.states.find(request.state);
+  if (member != found->second.states.end()) return member->second;
+  refuse_stream(request.asked, RemoteCode::no_such_member, target_text(Target{request.actor, request.state}));
+  return nullptr;
+}
+
+/// A stream that is to be started. Null if it can't be, which the other side is told.
+std::shared_ptr<ServedStream> LivePeer::add_stream(const StreamRequest& request, const Id& id,
+                                                   const std::shared_ptr<detail::StateHub>& hub) {
   std::shared_ptr<ServedStream> stream;
   try {
-    stream = std::make_shared<ServedStream>(id, other_client_, std::string(actor), std::string(state),
-                                            member->second, read_stream_options(options, options_.decode));
+    stream = std::make_shared<ServedStream>(id, other_client_, std::string(request.actor),
+                                            std::string(request.state), hub,
+                                            read_stream_options(request.options, options_.decode));
   } catch (const error& wrong) {
-    return refuse(RemoteCode::bad_options, wrong.detail());
+    refuse_stream(request.asked, RemoteCode::bad_options, wrong.detail());
+    return nullptr;
   }
+  const std::lock_guard lock(served_mutex_);
+  std::erase_if(served_, [](const auto& entry) { return entry.second->is_over(); });
+  if (served_.size() >= options_.max_streams) {
+    refuse_stream(request.asked, RemoteCode::too_many, std::to_string(served_.size()) + " streams");
+    return nullptr;
+  }
+  if (!registry_->streams.add(stream)) {
+    refuse_stream(request.asked, RemoteCode::duplicate_stream, {});
+    return nullptr;
+  }
+  served_.emplace(id, stream);
+  count_served();
+  return stream;
+}
+
+/// It sends nothing more, and can't be resumed.
+void LivePeer::drop_stream(ServedStream& stream) noexcept {
   {
     const std::lock_guard lock(served_mutex_);
-    std::erase_if(served_, [](const auto& entry) { return entry.second->is_over(); });
-    if (served_.size() >= options_.max_streams)
-      return refuse(RemoteCode::too_many, std::to_string(served_.size()) + " streams");
-    if (!registry_->streams.add(stream)) return refuse(RemoteCode::duplicate_stream, {});
-    served_.emplace(id, stream);
+    served_.erase(stream.id());
+    count_served();
   }
-  post(verdict_frame(asked, {restarted != nullptr ? StreamVerdict::restarted : StreamVerdict::started})
-           .bytes());
+  stream.abandon();
+  registry_->streams.forget(stream);
+}
+
+/// Starts a stream, under the id `fresh` if it takes the place of one that can't be resumed.
+void LivePeer::start_stream(const StreamRequest& request, const Id& id) {
+  const auto hub = find_state(request);
+  if (!hub) return;
+  StreamTicket ticket;
+  if (hub->journal() != nullptr) ticket = make_ticket(*hub->journal(), id, other_client_);
+  const auto stream = add_stream(request, id, hub);
+  if (!stream) return;
+  const auto verdict = id == request.asked ? StreamVerdict::started : StreamVerdict::restarted;
+  post(verdict_frame(request.asked, {verdict}, ticket).bytes());
   stream->start(*this);
 }
 
 void LivePeer::handle_stream_start(FrameReader& frame) {
   const Id id = frame.id();
   const auto [actor, state] = read_target(frame, "a stream's start of another form");
-  serve_stream(id, actor, state, frame.rest(), nullptr);
+  const StreamRequest request{id, actor, state, frame.rest()};
+  try {
+    start_stream(request, id);
+  } catch (const error& failure) {
+    refuse_stream(id, RemoteCode::failed, failure.detail());
+  }
 }
 
 void LivePeer::handle_stream_resume(FrameReader& frame) {
   const Id id = frame.id();
-  const auto last = frame.number();
+  const ResumePoint point{frame.number(), frame.number(), {frame.number(), frame.id()}};
   const Id fresh = frame.id();
   const auto [actor, state] = read_target(frame, "a stream's resumption of another form");
-  const auto refuse = [&](RemoteCode code, std::string_view text) {
-    post(stream_error_frame(id, code, text).bytes());
-  };
+  const StreamRequest request{id, actor, state, frame.rest()};
   const auto stream = registry_->streams.find(id);
-  if (stream) {
-    if (stream->client() != other_client_) return refuse(RemoteCode::foreign_stream, {});
-    if (stream->actor() != actor || stream->state() != state)
-      return refuse(RemoteCode::bad_options,
-                    "a stream of " + target_text(Target{stream->actor(), stream->state()}));
-    {
-      const std::lock_guard lock(served_mutex_);
-      served_.insert_or_assign(id, stream);
-    }
-    if (stream->resume(*this, last)) return;
-    {
-      const std::lock_guard lock(served_mutex_);
-      served_.erase(id);
-    }
-    stream->end();
-    registry_->streams.forget(id);
+  if (stream && stream->client() != other_client_) return refuse_stream(id, RemoteCode::foreign_stream, {});
+  if (stream && (stream->actor() != actor || stream->state() != state)) {
+    return refuse_stream(id, RemoteCode::bad_options,
+                         "a stream of " + target_text(Target{stream->actor(), stream->state()}));
   }
-  serve_stream(fresh, actor, state, frame.rest(), &id);
+  try {
+    if (stream && resume_kept(*stream, point.last)) return;
+    if (resume_from_journal(request, point)) return;
+    start_stream(request, fresh);
+  } catch (const error& failure) {
+    refuse_stream(id, RemoteCode::failed, failure.detail());
+  }
+}
+
+/// Goes on with a stream that this process knows. False if it can't; then it is dropped.
+bool LivePeer::resume_kept(ServedStream& stream, std::uint64_t last) {
+  if (stream.hub().journal() == nullptr) {
+    {
+      const std::lock_guard lock(served_mutex_);
+      served_.insert_or_assign(stream.id(), stream.shared_from_this());
+      count_served();
+    }
+    if (stream.resume(*this, last)) return true;
+  }
+  drop_stream(stream);
+  return false;
+}
+
+/// False if the state has no journal, or this isn't a stream of it.
+bool LivePeer::resume_from_journal(const StreamRequest& request, const ResumePoint& point) {
+  const auto hub = find_state(request);
+  if (!hub) return true;  // refused
+  if (hub->journal() == nullptr) return false;
+  if (!is_ticket_of(point.ticket, *hub->journal(), request.asked, other_client_)) return false;
+  const auto stream = add_stream(request, request.asked, hub);
+  if (!stream) return true;  // refused
+  try {
+    if (stream->resume_from_journal(*this, point.ticket, point.last, point.place)) return true;
+  } catch (...) {
+    drop_stream(*stream);
+    throw;
+  }
+  drop_stream(*stream);
+  return false;
 }
 
 // Observing.
@@ -355,6 +422,7 @@ void LivePeer::handle_stream_resume(FrameReader& frame) {
 void LivePeer::handle_verdict(FrameReader& frame) {
   const Id id = frame.id();
   const Verdict verdict{static_cast<StreamVerdict>(frame.number()), frame.number(), frame.number()};
+  const StreamTicket ticket{frame.number(), frame.id()};
   expect(frame.whole() && verdict.kind <= StreamVerdict::restarted, "a verdict of another form");
   const Lock lock(mutex_);
   const auto found = observed_.find(id);
@@ -362,8 +430,10 @@ void LivePeer::handle_verdict(FrameReader& frame) {
   const auto observation = found->second;
   expect(observation->awaited_verdicts > 0, "a verdict that nobody asked for");
   --observation->awaited_verdicts;
+  observation->ticket = ticket;
   switch (verdict.kind) {
     case StreamVerdict::started:
+      observation->place = ticket.start;
       break;
     case StreamVerdict::resumed:
       expect(verdict.first == observation->received + 1, "a resumption at another item");
@@ -379,6 +449,7 @@ void LivePeer::handle_verdict(FrameReader& frame) {
       observation->stream = observation->next_stream;
       observation->next_stream = random_id();
       observation->received = 0;
+      observation->place = ticket.start;
       observation->granted = observation->window;
       observed_.emplace(observation->stream, observation);
       break;
@@ -391,6 +462,7 @@ void LivePeer::handle_data(FrameReader& frame) {
   item.stream = frame.id();
   item.sequence = frame.number();
   item.time_ns = static_cast<std::int64_t>(frame.number());
+  item.place = frame.number();
   item.form = static_cast<StreamForm>(frame.number());
   item.base = frame.number();
   expect(frame.ok() && item.form <= StreamForm::own_delta, "an item of another form");
@@ -406,6 +478,7 @@ void LivePeer::handle_data(FrameReader& frame) {
     expect(item.sequence == observation->received + 1, "an item out of order");
     expect(item.sequence <= observation->granted, "an item beyond the credit");
     observation->received = item.sequence;
+    observation->place = item.place;
     item.data.assign(frame.rest().begin(), frame.rest().end());
     observation->arrived.push_back(std::move(item));
   }

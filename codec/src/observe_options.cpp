@@ -1,5 +1,6 @@
 #include "sluice/codec/observe_options.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -96,20 +97,22 @@ detail::ObservationStart ObserveOptions::start(std::string_view actor, std::stri
   packer.pack(filter);
   packer.pack("delta");
   packer.pack(!delta ? "none" : kind == DeltaKind::own ? "own" : "generic");
-  return {std::string(actor),
-          std::string(state),
-          {packed.bytes().begin(), packed.bytes().end()},
-          delta,
-          window,
-          {},
-          0};
+  detail::ObservationStart start;
+  start.actor = actor;
+  start.state = state;
+  start.options.assign(packed.bytes().begin(), packed.bytes().end());
+  start.delta = delta;
+  start.window = window;
+  return start;
 }
 
 detail::ObservationStart ObserveOptions::resumption(const StreamCheckpoint& checkpoint) {
-  using Target = msgpack::type::tuple<std::string, std::string, std::uint64_t, std::string>;
+  using Target =
+      msgpack::type::tuple<std::string, std::string, std::uint64_t, std::string, std::uint64_t, std::string>;
   Target target;
   try {
     target = decode<Target>(std::as_bytes(std::span(checkpoint.target)));
+    if (target.get<5>().size() != sizeof(Id)) throw error(errc::wrong_type, "a seal of another size");
   } catch (const error& wrong) {
     throw wrong.about("a checkpoint that isn't that of an observed state");
   }
@@ -117,9 +120,18 @@ detail::ObservationStart ObserveOptions::resumption(const StreamCheckpoint& chec
   check_name("state", target.get<1>());
   check_window(target.get<2>());
   const auto options = std::as_bytes(std::span(target.get<3>()));
-  const bool delta = read_stream_options(options, {}).delta.has_value();
-  return {target.get<0>(),   target.get<1>(),    {options.begin(), options.end()}, delta, target.get<2>(),
-          checkpoint.stream, checkpoint.sequence};
+  detail::ObservationStart start;
+  start.actor = target.get<0>();
+  start.state = target.get<1>();
+  start.options.assign(options.begin(), options.end());
+  start.delta = read_stream_options(options, {}).delta.has_value();
+  start.window = target.get<2>();
+  start.stream = checkpoint.stream;
+  start.last = checkpoint.sequence;
+  start.place = checkpoint.position;
+  start.ticket.start = target.get<4>();
+  std::ranges::copy(target.get<5>(), start.ticket.seal.begin());
+  return start;
 }
 
 }  // namespace sluice::codec

@@ -22,16 +22,17 @@ std::shared_ptr<ServedStream> StreamKeeper::find(const Id& id) const {
   return found == streams_.end() ? nullptr : found->second;
 }
 
-void StreamKeeper::forget(const Id& id) noexcept {
+void StreamKeeper::forget(const ServedStream& stream) noexcept {
   std::shared_ptr<ServedStream> forgotten;
   {
     const std::lock_guard lock(mutex_);
-    const auto found = streams_.find(id);
-    if (found == streams_.end()) return;
-    forgotten = std::move(found->second);
-    streams_.erase(found);
+    const auto found = streams_.find(stream.id());
+    if (found != streams_.end() && found->second.get() == &stream) {
+      forgotten = std::move(found->second);
+      streams_.erase(found);
+    }
   }
-  forgotten->hub().remove(*forgotten);
+  stream.hub().remove(stream);
 }
 
 void StreamKeeper::retain(const std::shared_ptr<ServedStream>& stream) noexcept {

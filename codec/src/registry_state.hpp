@@ -28,7 +28,8 @@ class StreamKeeper {
   /// False if there is a stream of that id.
   bool add(const std::shared_ptr<ServedStream>& stream);
   std::shared_ptr<ServedStream> find(const Id& id) const;
-  void forget(const Id& id) noexcept;
+  /// Nothing if another one has its id now.
+  void forget(const ServedStream& stream) noexcept;
   /// The stream was detached from this link, and may be resumed for its retention time.
   void retain(const std::shared_ptr<ServedStream>& stream) noexcept;
   void end_actor(std::string_view actor) noexcept;

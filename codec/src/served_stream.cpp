@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -19,15 +20,15 @@ std::int64_t now_ns() {
 /// When to try again to send what the port had no room for.
 constexpr auto kRetry = std::chrono::milliseconds(1);
 
-bool same_bytes(const SharedValue& one, const SharedValue& other) {
-  return one == other || std::ranges::equal(one->bytes(), other->bytes());
-}
+/// A last item beyond it isn't one that was ever sent.
+constexpr std::uint64_t kLastNumber = std::uint64_t{1} << 62U;
 
 }  // namespace
 
-FrameHead verdict_frame(const Id& stream, const Verdict& verdict) {
-  FrameHead head(FrameKind::stream_verdict, 5);
+FrameHead verdict_frame(const Id& stream, const Verdict& verdict, const StreamTicket& ticket) {
+  FrameHead head(FrameKind::stream_verdict, 7);
   head.id(stream).number(static_cast<std::uint64_t>(verdict.kind)).number(verdict.first).number(verdict.last);
+  head.number(ticket.start).id(ticket.seal);
   return head;
 }
 
@@ -45,7 +46,7 @@ ServedStream::ServedStream(const Id& id, const Id& client, std::string actor, st
       state_(std::move(state)),
       hub_(std::move(hub)),
       options_(options),
-      filter_(options.filter) {
+      numbering_(options.filter, options.delta == hub_->delta_kind()) {
   if (options.delta && *options.delta == hub_->delta_kind()) deltas_.emplace(*options.delta);
 }
 
@@ -53,8 +54,8 @@ std::size_t ServedStream::capacity() const noexcept {
   return std::max<std::size_t>(hub_->options().retained_items, 1);
 }
 
-ServedStream::Item& ServedStream::item(std::uint64_t sequence) noexcept {
-  return items_[(sequence - 1) % capacity()];
+StreamItem& ServedStream::item(std::uint64_t sequence) noexcept {
+  return items_[(sequence - 1 - begun_) % capacity()];
 }
 
 std::uint64_t ServedStream::oldest() const noexcept {
@@ -79,42 +80,25 @@ bool ServedStream::settles() const noexcept {
   return link_ == nullptr || options_.slow == SlowPolicy::block || may_send(numbered_ + 1);
 }
 
-void ServedStream::number(SharedValue value, Deadline now) {
-  if (full()) return fail(RemoteCode::too_slow, "the observer takes no more values");
-  filter_.note_sent(value, now);
-  if (deltas_ && !items_.empty() && same_bytes(item(numbered_).value, value)) return;  // no change
-  keep(std::move(value));
-}
-
 /// Gives it the next number.
-void ServedStream::keep(SharedValue value) {
-  Item numbered{std::move(value), now_ns()};
+void ServedStream::keep(StreamItem item) {
+  if (item.time_ns == 0) item.time_ns = now_ns();
   ++numbered_;
   if (items_.size() < capacity()) {
-    items_.push_back(std::move(numbered));
+    items_.push_back(std::move(item));
   } else {
-    item(numbered_) = std::move(numbered);
+    this->item(numbered_) = std::move(item);
   }
 }
 
-/// What becomes of the newest value. It takes the place of one that wasn't numbered yet.
-void ServedStream::judge(const SharedValue& value, Deadline now) {
-  const FilterVerdict verdict = filter_.judge(*value, now);
-  if (verdict.kind == FilterVerdict::Kind::drop) {
-    pending_.reset();
-    return;
-  }
-  pending_ = value;
-  due_ = verdict.kind == FilterVerdict::Kind::later ? verdict.at : Deadline{};
-}
-
-bool ServedStream::offer(const SharedValue& value, Deadline now) {
+bool ServedStream::offer(const SharedValue& value, std::uint64_t place, Deadline now) {
   const Lock lock(mutex_);
   if (over_ || (link_ == nullptr && now - detached_at_ >= hub_->options().retention)) {
     let_go();
     return false;
   }
-  judge(value, now);
+  if (replay_ || (place != 0 && place <= place_)) return true;  // it comes from the journal, or did
+  numbering_.offer({value, 0, place}, now);
   pump(now);
   return !over_;
 }
@@ -123,34 +107,67 @@ void ServedStream::pump(Deadline now) {
   for (;;) {
     if (link_ != nullptr && posted_ < numbered_) {
       if (may_send(posted_ + 1) && send(posted_ + 1)) continue;
-      if (options_.slow == SlowPolicy::conflate || !pending_) return;
+      if (options_.slow == SlowPolicy::conflate || !numbering_.waiting()) return;
     }
-    if (!pending_ || !settles()) return;
-    if (due_ != Deadline{}) {
-      if (due_ > now) {
-        if (link_ != nullptr) link_->tick_at(shared_from_this(), due_);
-        return;
-      }
-      judge(SharedValue(pending_), now);
-      if (!pending_ || due_ != Deadline{}) continue;
+    if (replay_ ? !replay() : !number(now)) return;
+  }
+}
+
+bool ServedStream::number(Deadline now) {
+  if (!numbering_.waiting() || !settles()) return false;
+  if (numbering_.due() > now) {
+    if (link_ != nullptr) link_->tick_at(shared_from_this(), numbering_.due());
+    return false;
+  }
+  if (full() && !fall_behind()) {
+    fail(RemoteCode::too_slow, "the observer takes no more values");
+    return false;
+  }
+  if (replay_) return true;
+  if (auto item = numbering_.take(now)) keep(std::move(*item));
+  return true;
+}
+
+/// With a journal a slow observer holds up nobody: what it doesn't take yet is read again later.
+bool ServedStream::fall_behind() {
+  if (hub_->journal() == nullptr) return false;
+  const std::uint64_t behind = numbering_.place() - 1;
+  numbering_.drop();
+  replay_ = std::make_unique<JournalReplay>(*hub_->journal(), behind, numbering_);
+  return true;
+}
+
+bool ServedStream::replay() {
+  if (!may_send(numbered_ + 1)) return false;
+  try {
+    if (auto item = replay_->next()) {
+      keep(std::move(*item));
+    } else {
+      numbering_ = std::move(replay_->numbering());
+      place_ = replay_->place();
+      replay_.reset();
     }
-    number(std::exchange(pending_, {}), now);
+    return true;
+  } catch (const std::exception& failure) {
+    fail(RemoteCode::failed, failure.what());
+    return false;
   }
 }
 
 bool ServedStream::send(std::uint64_t sequence) {
-  const Item& sent = item(sequence);
+  StreamItem& sent = item(sequence);
   std::optional<EncodedValue> encoded;
   if (deltas_) encoded = deltas_->encode(sent.value, sequence);
   if (!encoded) encoded.emplace(sent.value);
-  FrameHead head(FrameKind::stream_data, 7);
-  head.id(id_).number(sequence).number(static_cast<std::uint64_t>(sent.time_ns));
+  FrameHead head(FrameKind::stream_data, 8);
+  head.id(id_).number(sequence).number(static_cast<std::uint64_t>(sent.time_ns)).number(sent.place);
   head.number(static_cast<std::uint64_t>(encoded->form)).number(encoded->base);
   const Status posted = link_->try_post(head.bytes(), encoded->bytes());
   if (posted != Status::ok && deltas_) deltas_->reset();
   switch (posted) {
     case Status::ok:
       posted_ = sequence;
+      if (is_held_elsewhere(sent)) sent.value.reset();
       room_.notify_all();
       return true;
     case Status::would_block:
@@ -165,8 +182,38 @@ bool ServedStream::send(std::uint64_t sequence) {
   }
 }
 
+/// Whether the value of an item that was sent can be had again without this copy of it. (Deltas begin with the value
+/// itself, and what was sent may be a delta.)
+bool ServedStream::is_held_elsewhere(const StreamItem& sent) const noexcept {
+  if (deltas_) return false;
+  return hub_->journal() != nullptr || link_->ring_holds(capacity() * sent.value->bytes().size());
+}
+
+/// Fetches the values of items that only the ring has. What it doesn't have any more stays away.
+void ServedStream::recall() noexcept {
+  const auto is_away = [](const StreamItem& item) { return item.value == nullptr; };
+  if (hub_->journal() != nullptr || link_ == nullptr || std::ranges::none_of(items_, is_away)) return;
+  try {
+    link_->recall(id_, [&](std::uint64_t sequence, std::int64_t time_ns, std::span<const std::byte> value) {
+      if (sequence < oldest() || sequence > numbered_) return;
+      StreamItem& sent = item(sequence);
+      if (!is_away(sent) || sent.time_ns != time_ns) return;  // or it is of an older stream with this id
+      sent.value = std::make_shared<const PackedValue>(std::vector<std::byte>(value.begin(), value.end()));
+    });
+  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then it stays away, too
+  }
+}
+
+/// Whether it can send this item and all that follow.
+bool ServedStream::has_all_from(std::uint64_t first) noexcept {
+  if (first < oldest()) return false;
+  for (; first <= numbered_; ++first)
+    if (item(first).value == nullptr) return false;
+  return true;
+}
+
 void ServedStream::say_verdict(const Verdict& verdict) {
-  link_->post(verdict_frame(id_, verdict).bytes());
+  link_->post(verdict_frame(id_, verdict, ticket_).bytes());
 }
 
 void ServedStream::start(StreamLink& link) {
@@ -183,28 +230,61 @@ bool ServedStream::resume(StreamLink& link, std::uint64_t last) {
     const Lock lock(mutex_);
     const Deadline now = std::chrono::steady_clock::now();
     if (over_ || last > numbered_) return false;
+    recall();
     link_ = &link;
     if (deltas_) deltas_->reset();
     allowed_ = last + options_.credit;
-    if (last + 1 >= oldest()) {
+    if (has_all_from(last + 1)) {
       posted_ = last;
       say_verdict({StreamVerdict::resumed, last + 1, numbered_});
     } else {
       posted_ = numbered_;
       allowed_ = numbered_ + options_.credit;
       say_verdict({StreamVerdict::gap, last + 1, numbered_});
-      static_cast<void>(filter_.judge(*present, now));  // it is sent, whatever the filter
-      pending_ = present;
-      due_ = {};
+      numbering_.pass_next();
+      numbering_.offer({present, 0, 0}, now);
     }
     pump(now);
     return true;
   });
 }
 
+bool ServedStream::resume_from_journal(StreamLink& link, const StreamTicket& ticket, std::uint64_t last,
+                                       std::uint64_t place) {
+  StateJournal& journal = *hub_->journal();
+  const std::uint64_t oldest = journal.oldest();
+  const std::uint64_t newest = journal.next() - 1;
+  if (last > kLastNumber || place < ticket.start || place > newest) return false;
+  if (place / kJournalRange != newest / kJournalRange) return false;
+  Verdict verdict{StreamVerdict::gap, last + 1, last + (newest - place)};
+  std::unique_ptr<JournalReplay> replay;
+  const bool compares = options_.filter.spec() != nullptr || deltas_;  // with the value that the observer has
+  const bool has_item = compares && place > ticket.start;
+  if (oldest <= (has_item ? place : place + 1)) {
+    replay = std::make_unique<JournalReplay>(journal, place, numbering_);
+    if (has_item) replay->follow_last();
+    verdict.kind = StreamVerdict::resumed;
+    if (compares) verdict.last = last + replay->count_until(newest);
+  }
+  {
+    const Lock lock(mutex_);
+    link_ = &link;
+    ticket_ = ticket;
+    begun_ = numbered_ = posted_ = replay ? last : verdict.last;
+    allowed_ = numbered_ + options_.credit;
+    replay_ = std::move(replay);
+    if (!replay_) numbering_.pass_next();
+    say_verdict(verdict);
+  }
+  hub_->add(shared_from_this());
+  tick(std::chrono::steady_clock::now());
+  return true;
+}
+
 void ServedStream::detach(const StreamLink& link) noexcept {
   const Lock lock(mutex_);
   if (link_ != &link) return;
+  recall();
   link_ = nullptr;
   detached_at_ = std::chrono::steady_clock::now();
   pump(detached_at_);  // what waits for credit gets its number
@@ -221,8 +301,10 @@ void ServedStream::want_full() {
   const Lock lock(mutex_);
   if (!deltas_ || over_ || items_.empty()) return;
   deltas_->reset();
-  if (posted_ != numbered_ || pending_) return;  // a full value comes anyway
-  keep(SharedValue(item(numbered_).value));
+  if (posted_ != numbered_ || numbering_.waiting()) return;  // a full value comes anyway
+  StreamItem again = item(numbered_);
+  again.time_ns = 0;
+  keep(std::move(again));
   pump(std::chrono::steady_clock::now());
 }
 
@@ -233,7 +315,7 @@ void ServedStream::tick(Deadline now) {
 
 bool ServedStream::unsettled() const noexcept {
   const Lock lock(mutex_);
-  return full();
+  return full() && hub_->journal() == nullptr;
 }
 
 void ServedStream::settle(Deadline give_up) noexcept {
@@ -258,11 +340,17 @@ void ServedStream::end(StreamEnd reason) noexcept {
   let_go();
 }
 
+void ServedStream::abandon() noexcept {
+  const Lock lock(mutex_);
+  let_go();
+}
+
 /// Nothing is sent any more, and nothing kept.
 void ServedStream::let_go() noexcept {
   over_ = true;
   link_ = nullptr;
-  pending_.reset();
+  numbering_.drop();
+  replay_.reset();
   items_.clear();
   items_.shrink_to_fit();
   posted_ = numbered_;

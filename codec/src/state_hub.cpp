@@ -1,7 +1,10 @@
 #include "sluice/codec/detail/state_hub.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
+
+#include "journal_replay.hpp"
 
 namespace sluice::codec::detail {
 
@@ -18,7 +21,24 @@ void StateHub::add(const std::shared_ptr<StateSink>& sink) {
     return;
   }
   sinks_.push_back(sink);
-  if (!sink->offer(packed(), std::chrono::steady_clock::now())) sinks_.pop_back();
+  if (!sink->offer(packed(), place_, std::chrono::steady_clock::now())) sinks_.pop_back();
+}
+
+void StateHub::begin_journal() {
+  if (journal() == nullptr) return;
+  const Lock held = lock();
+  recorded_ = packed();
+  const auto newest = newest_packed_value(*journal());
+  if (newest && std::ranges::equal(*newest, recorded_->bytes())) {
+    place_ = journal()->next() - 1;
+  } else {
+    place_ = append_value(*journal(), *recorded_);
+  }
+}
+
+void StateHub::record(SharedValue next) {
+  place_ = append_value(*journal(), *next);
+  recorded_ = std::move(next);
 }
 
 void StateHub::remove(const StateSink& sink) noexcept {
@@ -40,14 +60,14 @@ void StateHub::end() noexcept {
 
 void StateHub::changed(Lock lock) {
   ++version_;
-  packed_.reset();
+  packed_ = recorded_;
   if (sinks_.empty()) return;
   const SharedValue& value = packed();
   packed_change(value);
   const Deadline now = std::chrono::steady_clock::now();
   std::vector<std::shared_ptr<StateSink>> unsettled;
   std::erase_if(sinks_, [&](const auto& sink) {
-    if (!sink->offer(value, now)) return true;
+    if (!sink->offer(value, place_, now)) return true;
     if (sink->unsettled()) unsettled.push_back(sink);
     return false;
   });

@@ -18,6 +18,7 @@ import msgpack
  UNSUBSCRIBE, REFUSAL) = range(16)
 NO_ACTOR, NO_MEMBER, BAD_ARGUMENTS, FAILED, CANCELLED, BAD_OPTIONS, DUPLICATE, FOREIGN, TOO_SLOW = range(1, 10)
 STARTED, RESUMED, GAP, RESTARTED = range(4)
+NO_TICKET = (0, bytes(16))  # there is no journal here
 PATIENCE = 30  # seconds
 
 
@@ -53,9 +54,9 @@ ITEMS = {
     CANCEL: (is_id,),
     SEND: (is_name, is_name, is_array),
     START: (is_id, is_name, is_name, is_value),
-    RESUME: (is_id, is_number, is_id, is_name, is_name, is_value),
-    VERDICT: (is_id, is_number, is_number, is_number),
-    DATA: (is_id, is_number, is_number, is_number, is_number, is_value),
+    RESUME: (is_id, is_number, is_number, is_number, is_id, is_id, is_name, is_name, is_value),
+    VERDICT: (is_id, is_number, is_number, is_number, is_number, is_id),
+    DATA: (is_id, is_number, is_number, is_number, is_number, is_number, is_value),
     END: (is_id, is_number),
     STREAM_ERROR: (is_id, is_number, is_text),
     CREDIT: (is_id, is_number),
@@ -151,7 +152,7 @@ class Stream:
             return
         for number, when, value in list(self.history):
             if self.sent < number <= self.credit:
-                self.pipes.write(DATA, self.id, number, when, 0, 0, value)
+                self.pipes.write(DATA, self.id, number, when, 0, 0, 0, value)
                 self.sent = number
 
 
@@ -294,11 +295,11 @@ class Endpoint:
 
     def begin(self, named, stream_id, verdict, options):
         stream = Stream(stream_id, self.other, options)
-        self.pipes.write(VERDICT, named, verdict, 0, 0)
+        self.pipes.write(VERDICT, named, verdict, 0, 0, *NO_TICKET)
         self.attach(stream, stream.grant)
         stream.add(self.shelf.count, self.shelf.retained)
 
-    def serve_resume(self, stream_id, last, fresh, actor, state, options):
+    def serve_resume(self, stream_id, last, place, start, seal, fresh, actor, state, options):
         if self.refuse_start(stream_id, actor, state, options):
             return
         stream = self.shelf.streams.get(stream_id)
@@ -310,12 +311,12 @@ class Endpoint:
             return
         missed = [item for item in stream.history if item[0] > last]
         if stream.newest - last == len(missed):
-            self.pipes.write(VERDICT, stream_id, RESUMED, last + 1, stream.newest)
+            self.pipes.write(VERDICT, stream_id, RESUMED, last + 1, stream.newest, *NO_TICKET)
             stream.sent = last
             self.attach(stream, last + stream.grant)
             stream.pump()
         else:
-            self.pipes.write(VERDICT, stream_id, GAP, last + 1, stream.newest)
+            self.pipes.write(VERDICT, stream_id, GAP, last + 1, stream.newest, *NO_TICKET)
             stream.history.clear()
             stream.sent = stream.newest
             self.attach(stream, stream.newest + stream.grant)
@@ -387,7 +388,7 @@ class Observer:
 
     def __init__(self, endpoint, credit=32, slow="block"):
         self.endpoint, self.id, self.grant, self.slow = endpoint, os.urandom(16), credit, slow
-        self.credit, self.last = credit, 0
+        self.credit, self.last, self.place, self.ticket = credit, 0, 0, NO_TICKET
 
     @property
     def options(self):
@@ -400,7 +401,8 @@ class Observer:
     def resume(self, endpoint):
         """The verdict; after `restarted`, the stream goes on under its new id."""
         fresh, self.endpoint = os.urandom(16), endpoint
-        endpoint.pipes.write(RESUME, self.id, self.last, fresh, "shelf", "count", self.options)
+        endpoint.pipes.write(RESUME, self.id, self.last, self.place, *self.ticket, fresh, "shelf", "count",
+                             self.options)
         self.credit = self.last + self.grant
         verdict, first, last = self.verdict()
         if verdict == GAP:
@@ -416,16 +418,19 @@ class Observer:
         kind, items = self.endpoint.next(VERDICT, STREAM_ERROR)
         check(items[0] == self.id, "a verdict for another stream")
         check(kind == VERDICT, f"an error instead of a verdict: {items[1:]}")
-        return tuple(items[1:])
+        self.ticket = tuple(items[4:])
+        if items[1] in (STARTED, RESTARTED):
+            self.place = items[4]
+        return tuple(items[1:4])
 
     def value(self):
-        _, (stream, number, when, form, base, value) = self.endpoint.next(DATA)
+        _, (stream, number, when, place, form, base, value) = self.endpoint.next(DATA)
         check(stream == self.id, "an item of another stream")
         check(number == self.last + 1, f"item {number} behind {self.last}")
         check(number <= self.credit, f"item {number} beyond the credit {self.credit}")
         check((form, base) == (0, 0), "an item that isn't whole")
         check(abs(when / 1e9 - time.time()) < 3600, f"the time {when}")
-        self.last = number
+        self.last, self.place = number, place
         return value
 
     def values(self, count):
@@ -500,7 +505,7 @@ def repeats_a_verdict(pairs):
     while not end.shelf.streams:
         end.step()
     (stream,) = end.shelf.streams
-    end.pipes.write(VERDICT, stream, GAP, 2, 40)
+    end.pipes.write(VERDICT, stream, GAP, 2, 40, *NO_TICKET)
     check("verdict" in end.refused(), "why")
 
 
@@ -598,17 +603,44 @@ def resumes(pairs):
 
     fifth = Endpoint(pairs[4], client=first.client)
     stream.id, stream.endpoint = os.urandom(16), fifth
-    fifth.pipes.write(RESUME, stream.id, 5, bytes(range(16)), "shelf", "count", stream.options)
+    fifth.pipes.write(RESUME, stream.id, 5, 0, *NO_TICKET, bytes(range(16)), "shelf", "count", stream.options)
     check(stream.verdict() == (RESTARTED, 0, 0), "an unknown stream")
     stream.id, stream.last, stream.credit = bytes(range(16)), 0, stream.grant
     check(stream.value() == 102, "the present value as number 1")
+
+
+def resumes_from_a_journal(pairs):
+    first = Endpoint(pairs[0])
+    stream = Observer(first)
+    stream.start()
+    check(stream.ticket[1] != bytes(16) and stream.place == stream.ticket[0], "the ticket")
+    first.result("count_to", 4)
+    check(stream.values(3) == [0, 1, 2], "the first values")
+    check(stream.place == stream.ticket[0] + 3, "the place of the third value")
+    first.pipes.close()
+
+    second = Endpoint(pairs[1], client=first.client)
+    second.result("count_to", 60)
+    ticket = stream.ticket
+    check(stream.resume(second) == (RESUMED, 4, 61), "more than any buffer holds")
+    check(stream.ticket == ticket, "another ticket")
+    stream.allow(100)
+    check(stream.values(58) == list(range(3, 61)), "the missed values")
+    second.result("count_to", 61)
+    check(stream.value() == 61, "a new value")
+    second.pipes.close()
+
+    third = Endpoint(pairs[2], client=first.client)
+    stream.ticket = (ticket[0] - 1, ticket[1])
+    check(stream.resume(third)[0] == RESTARTED, "a ticket that was changed")
+    check(stream.value() == 61, "the present value as number 1")
 
 
 def is_foreign(pairs):
     first, second = Endpoint(pairs[0]), Endpoint(pairs[1])
     stream = Observer(first)
     stream.start()
-    second.pipes.write(RESUME, stream.id, 0, os.urandom(16), "shelf", "count", {})
+    second.pipes.write(RESUME, stream.id, 0, 0, *NO_TICKET, os.urandom(16), "shelf", "count", {})
     _, items = second.next(VERDICT, STREAM_ERROR)
     check(items[:2] == [stream.id, FOREIGN], f"another client's stream: {items}")
     second.pipes.write(UNSUBSCRIBE, stream.id)
@@ -659,7 +691,7 @@ def malformed_frames():
         pack(5, "shelf", "note"), pack(2, some_id),
         pack(3, some_id, -4, "x"), pack(3, some_id, 4, "x" * 1025), pack(3, some_id, 4, b"x"), pack(12, some_id, 1.0),
         pack(12, some_id, -1), pack(12, some_id), pack(6, some_id, "shelf", "count"), pack(7, some_id, 1, some_id),
-        pack(8, some_id, 0, 0), pack(9, some_id, 1, 1, 0, 0), pack(10, some_id), pack(11, some_id, 1),
+        pack(8, some_id, 0, 0), pack(8, some_id, 0, 0, 0), pack(9, some_id, 1, 1, 0, 0, 0), pack(10, some_id), pack(11, some_id, 1),
         pack(13, some_id, None), pack(14), pack(15), pack(16), pack(127, 1),
     ]
     return [(frame, False) for frame in first] + [(frame, True) for frame in later]

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "child_process.hpp"
+#include "memory_journal.hpp"
 #include "places.hpp"
 #include "python.hpp"
 #include "shelf.hpp"
@@ -100,10 +101,11 @@ class EndpointTest : public ::testing::Test {
 /// The endpoint's scenarios, each against peers that serve a shelf.
 class AForeignClient : public EndpointTest {
  protected:
-  void play(const std::string& scenario, std::size_t connections = 1) {
+  void play(const std::string& scenario, std::size_t connections = 1) { play(shelf_, scenario, connections); }
+  void play(test::Shelf& shelf, const std::string& scenario, std::size_t connections) {
     Endpoint endpoint(scenario, connections);
     for (std::size_t i = 0; i < connections; ++i) {
-      peers_.push_back(std::make_unique<Peer>(endpoint.port(i), shelf_.peer_options()));
+      peers_.push_back(std::make_unique<Peer>(endpoint.port(i), shelf.peer_options()));
       peers_.back()->start();
     }
     endpoint.expect_success();
@@ -148,6 +150,12 @@ TEST_F(AForeignClient, IsToldWhyAStreamIsRefused) {
 
 TEST_F(AForeignClient, ResumesItsStreamWithEveryVerdict) {
   play("resumes", 5);
+}
+
+TEST_F(AForeignClient, ResumesItsStreamFromTheJournalOfItsState) {
+  test::Shelf shelf({.retained_items = 4, .journal = std::make_shared<test::MemoryJournal>()});
+  play(shelf, "resumes_from_a_journal", 3);
+  peers_.clear();
 }
 
 TEST_F(AForeignClient, CanDoNothingToAnotherClientsStream) {

@@ -27,6 +27,9 @@
 #include "temp_directory.hpp"
 #include "two_processes.hpp"
 #include "watchdog.hpp"
+#ifdef SLUICE_HAS_CRYPTO
+#include "sluice/codec/sealed/sealed_state_journal.hpp"
+#endif
 
 namespace sluice::test {
 namespace {
@@ -151,6 +154,11 @@ class PeerProcesses : public ::testing::Test {
   void wait_for(int stage) {
     while (board_->stage.load(std::memory_order_acquire) < stage) std::this_thread::sleep_for(1ms);
   }
+  bool saw_the_newest() const {
+    const std::size_t count = board_->seen.load();
+    return count > 0 && board_->entries.at(count - 1).value == board_->newest.load();
+  }
+
   static void expect_success(ChildProcess& child) {
     const auto status = child.wait_for(60s);
     ASSERT_TRUE(status) << "a child runs on";
@@ -380,11 +388,6 @@ class RandomKills : public PeerProcesses {
     });
   }
 
-  bool saw_the_newest() const {
-    const std::size_t count = board_->seen.load();
-    return count > 0 && board_->entries.at(count - 1).value == board_->newest.load();
-  }
-
   void note(Observed<std::int64_t>& stream, std::int64_t value, bool first) {
     const std::size_t at = board_->seen.load();
     Seen& seen = board_->entries.at(at);
@@ -481,6 +484,229 @@ TEST_F(RandomKills, LeaveAnObserverOfEveryValueWithEachOnceInOrderOrToldWhichAre
 TEST_F(RandomKills, LeaveAnObserverOfTheNewestValueWithValuesInOrderAndTheLast) {
   run(SlowPolicy::conflate);
 }
+
+#ifdef SLUICE_HAS_CRYPTO
+
+/// Servers whose state has a sealed journal, and goes on where the one before was killed.
+class JournaledProcesses : public PeerProcesses {
+ protected:
+  static crypto::SecretKey key() {
+    return crypto::SecretKey::from_bytes(std::vector<std::byte>(crypto::SecretKey::kSize, std::byte{7}));
+  }
+  /// A process has the journal; the one before may be dying still.
+  std::shared_ptr<codec::SealedStateJournal> opened(const codec::SealedStateJournalOptions& options) const {
+    for (;;) {
+      try {
+        return std::make_shared<codec::SealedStateJournal>(journal_.path(), key(), options);
+      } catch (const error& failure) {
+        if (failure.code() != errc::busy) throw;
+        std::this_thread::sleep_for(1ms);
+      }
+    }
+  }
+  template <typename Serve>
+  std::unique_ptr<ChildProcess> journaled(Serve serve, const codec::SealedStateJournalOptions& options = {}) {
+    return std::make_unique<ChildProcess>([this, serve, options] {
+      const auto journal = opened(options);
+      const auto newest = codec::newest_value<std::int64_t>(*journal);
+      Shelf shelf({.retained_items = 4, .journal = journal}, newest.value_or(0));
+      serve(shelf);
+    });
+  }
+  std::unique_ptr<ChildProcess> journaled_server(const codec::SealedStateJournalOptions& options = {}) {
+    return journaled([this](Shelf& shelf) { serve_all(shelf); }, options);
+  }
+  void serve_all(Shelf& shelf) {
+    Listener listener = listen(channel_.path());
+    std::vector<std::unique_ptr<Peer>> peers;
+    for (;;) {
+      Port port = listener.accept();
+      peers.push_back(std::make_unique<Peer>(std::move(port), shelf.peer_options()));
+      peers.back()->start();
+    }
+  }
+  Port connect_at_last() const {
+    for (;;) {
+      std::error_code why;
+      Port port = connect(channel_.path(), {}, why);
+      if (!why) return port;
+      std::this_thread::sleep_for(1ms);
+    }
+  }
+
+  TempDirectory journal_;
+};
+
+TEST_F(JournaledProcesses, AKilledServersClientGetsEverythingThatItMissed) {
+  auto serving = journaled_server();
+  ChildProcess client([this] {
+    std::optional<Peer> peer(std::in_place, connect_at_last());
+    auto stream = observe(*peer);
+    EXPECT_EQ(count_to(*peer, 300), 300);  // all is recorded, and but a few are sent
+    EXPECT_EQ(values(stream, 4), from_to(0, 3));
+    const StreamCheckpoint checkpoint = stream.checkpoint();
+    const codec::Id own = peer->client();
+    reach(1);
+    while (next(stream) >= 0) {
+    }
+    EXPECT_EQ(stream.status(), Status::peer_died);
+    peer.emplace(connect_at_last(), codec::PeerOptions{.client = own});
+    EXPECT_EQ(count_to(*peer, 310), 310);
+    auto again = peer->resume<std::int64_t>(checkpoint);
+    EXPECT_EQ(values(again, 307), from_to(4, 310));
+    EXPECT_EQ(again.verdict(), (Verdict{StreamVerdict::resumed, 5, 311}));
+    EXPECT_EQ(count_to(*peer, 311), 311);
+    EXPECT_EQ(next(again), 311);
+  });
+  wait_for(1);
+  serving->signal(SIGKILL);
+  (void)serving->wait_for(30s);
+  serving = journaled_server();
+  expect_success(client);
+}
+
+TEST_F(JournaledProcesses, AClientThatWasKilledTogetherWithItsServerGetsEverythingThatItMissed) {
+  auto serving = journaled_server();
+  kill_a_client_behind_its_fifth_value([&] { return connect_at_last(); });
+  serving->signal(SIGKILL);
+  (void)serving->wait_for(30s);
+  serving = journaled_server();
+  ChildProcess client([this] {
+    const StreamCheckpoint checkpoint = stored();
+    Peer peer(connect_at_last(), {.client = checkpoint.session});
+    auto stream = peer.resume<std::int64_t>(checkpoint);
+    EXPECT_EQ(values(stream, 6), from_to(5, 10));
+    EXPECT_EQ(stream.verdict(), (Verdict{StreamVerdict::resumed, 6, 11}));
+    EXPECT_EQ(count_to(peer, 11), 11);
+    EXPECT_EQ(next(stream), 11);
+  });
+  expect_success(client);
+}
+
+TEST_F(JournaledProcesses, OfASessionWhoseServerIsKilledGoOnByThemselves) {
+  const auto serve = [this](Shelf& shelf) {
+    Peer peer(host_session(channel_.path()), shelf.peer_options());
+    (void)peer.run();
+  };
+  auto serving = journaled(serve);
+  ChildProcess client([this] {
+    Peer peer(join_session(channel_.path()));
+    peer.start();
+    auto stream = observe(peer);
+    EXPECT_EQ(count_to(peer, 100), 100);
+    EXPECT_EQ(values(stream, 4), from_to(0, 3));
+    reach(1);
+    EXPECT_EQ(values(stream, 97), from_to(4, 100));
+    EXPECT_EQ(stream.verdict().value().kind, StreamVerdict::resumed);
+    EXPECT_EQ(count_to(peer, 105), 105);
+    EXPECT_EQ(values(stream, 5), from_to(101, 105));
+    EXPECT_EQ(stream.sequence(), 106U);
+  });
+  wait_for(1);
+  serving->signal(SIGKILL);
+  (void)serving->wait_for(30s);
+  serving = journaled(serve);
+  expect_success(client);
+}
+
+TEST_F(JournaledProcesses, AKilledServersClientIsToldExactlyWhatTheJournalHasPruned) {
+  const codec::SealedStateJournalOptions little{.retain_bytes = std::uint64_t{1} << 20};
+  auto serving = journaled_server(little);
+  kill_a_client_behind_its_fifth_value([&] { return connect_at_last(); });
+  ChildProcess other([this] {
+    Peer peer(connect_at_last());
+    EXPECT_EQ(count_to(peer, 20'000), 20'000);  // some 77 bytes each
+  });
+  expect_success(other);
+  serving->signal(SIGKILL);
+  (void)serving->wait_for(30s);
+  serving = journaled_server(little);
+  ChildProcess client([this] {
+    const StreamCheckpoint checkpoint = stored();
+    Peer peer(connect_at_last(), {.client = checkpoint.session});
+    auto stream = peer.resume<std::int64_t>(checkpoint);
+    EXPECT_EQ(next(stream), 20'000);
+    EXPECT_EQ(stream.verdict(), (Verdict{StreamVerdict::gap, 6, 20'001}));
+    EXPECT_EQ(stream.sequence(), 20'002U);
+  });
+  expect_success(client);
+}
+
+/// Both are killed at any moment: with a journal the observer sees each value once and in order, under its number.
+class JournaledKills : public JournaledProcesses {
+ protected:
+  std::unique_ptr<ChildProcess> counting_server(std::uint64_t seed) {
+    return journaled([this, seed](Shelf& shelf) {
+      std::thread counter([&] {
+        std::mt19937_64 random(seed);
+        while (!board_->stop_counting.load()) {
+          shelf.count_to(shelf.count.get() + 1);
+          std::this_thread::sleep_for(std::chrono::microseconds(random() % 400));
+        }
+        board_->newest.store(shelf.count.get());
+      });
+      serve_all(shelf);
+    });
+  }
+  std::unique_ptr<ChildProcess> observing_client() {
+    return std::make_unique<ChildProcess>([this] {
+      FileCheckpoints files(checkpoints_.path());
+      for (;;) {
+        Peer peer(connect_at_last(), {.client = codec::Id{1, 2, 3}});
+        const auto loaded = files.load("count");
+        auto stream = loaded.state == CheckpointState::found ? peer.resume<std::int64_t>(loaded.checkpoint)
+                                                             : observe(peer);
+        do {
+          if (saw_the_newest()) return;
+          const std::int64_t* const value = stream.next_for(20ms);
+          if (value == nullptr) continue;
+          const std::size_t at = board_->seen.load();
+          board_->entries.at(at) = {{}, stream.sequence(), *value, {}, stream.verdict().value().kind, 0, 0};
+          board_->seen.store(at + 1, std::memory_order_release);
+          if (at % 16 == 0) files.store("count", stream.checkpoint());
+        } while (stream.status() == Status::ok || stream.status() == Status::timed_out);
+      }
+    });
+  }
+};
+
+TEST_F(JournaledKills, LeaveAnObserverWithEachValueOnceInOrderUnderItsNumber) {
+  const char* given = std::getenv("SLUICE_SEED");
+  const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+  std::printf("SLUICE_SEED=%llu\n", static_cast<unsigned long long>(seed));
+  std::mt19937_64 random(seed);
+  auto serving = counting_server(random());
+  auto client = observing_client();
+  for (int round = 0; round < 20; ++round) {
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 40'000));
+    if (random() % 2 == 0) serving.reset();  // kills it
+    if (!serving || random() % 2 == 0) client.reset();
+    if (!serving) serving = counting_server(random());
+    if (!client) client = observing_client();
+    if (board_->seen.load() > board_->entries.size() / 2) break;
+  }
+  board_->stop_counting.store(true);
+  expect_success(*client);
+  const std::size_t count = board_->seen.load(std::memory_order_acquire);
+  ASSERT_GT(count, 0U);
+  std::uint64_t newest = 0;
+  std::uint64_t number_of_zero = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Seen& seen = board_->entries.at(i);
+    SCOPED_TRACE("entry " + std::to_string(i) + ": item " + std::to_string(seen.sequence) + ", value " +
+                 std::to_string(seen.value));
+    if (i == 0) number_of_zero = seen.sequence - static_cast<std::uint64_t>(seen.value);
+    ASSERT_TRUE(seen.verdict == StreamVerdict::started || seen.verdict == StreamVerdict::resumed);
+    ASSERT_LE(seen.sequence,
+              newest + 1);  // none is left out; those that came behind the stored one come again
+    ASSERT_EQ(seen.sequence, number_of_zero + static_cast<std::uint64_t>(seen.value));
+    newest = std::max(newest, seen.sequence);
+  }
+  EXPECT_EQ(static_cast<std::int64_t>(newest - number_of_zero), board_->newest.load());
+  std::printf("%zu items\n", count);
+}
+
+#endif  // SLUICE_HAS_CRYPTO
 
 }  // namespace
 }  // namespace sluice::test

@@ -19,7 +19,8 @@ namespace sluice::test {
 /// Thread-safety: any thread.
 class Shelf {
  public:
-  explicit Shelf(const codec::StateOptions& options = {.retained_items = 20}) : count(0, options) {
+  explicit Shelf(const codec::StateOptions& options = {.retained_items = 20}, std::int64_t first = 0)
+      : count(first, options) {
     registry.actor("shelf")
         .state("count", count)
         .method("add", [](std::int64_t a, std::int64_t b) { return a + b; })

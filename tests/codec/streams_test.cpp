@@ -620,6 +620,122 @@ TEST_F(Resumption, SaysWhatIsGoneAndGoesOnWithThePresentValue) {
   EXPECT_EQ(drain(*peers_, stream), std::vector{7});
 }
 
+TEST_F(Resumption, BehindAGapBringsThePresentValueToAnObserverOfDeltasThoughItIsNoChange) {
+  ObservableState<int> state(0, {.retained_items = 5});
+  actor_.state("value", state);
+  connect(client_);
+  StreamCheckpoint checkpoint;
+  {
+    auto stream = peers_->client.observe<int>("counter", "value", {.delta = true});
+    EXPECT_EQ(drain(*peers_, stream), std::vector{0});
+    checkpoint = stream.checkpoint();
+    disconnect();
+  }
+  for (int i = 1; i <= 6; ++i) state = i;
+  connect(client_);
+  auto stream = peers_->client.resume<int>(checkpoint);
+  EXPECT_EQ(drain(*peers_, stream), std::vector{6});
+  EXPECT_EQ(stream.verdict(), (Verdict{StreamVerdict::gap, 2, 7}));
+}
+
+// What a stream has sent stays in its port's ring, and is read back from there.
+
+TEST_F(Resumption, ReadsWhatWasSentBackFromTheRing) {
+  ObservableState<int> state(0);
+  actor_.state("value", state);
+  connect(client_);
+  StreamCheckpoint checkpoint;
+  {
+    auto stream = peers_->client.observe<int>("counter", "value");
+    EXPECT_EQ(drain(*peers_, stream), std::vector{0});
+    checkpoint = stream.checkpoint();
+    for (int i = 1; i <= 20; ++i) state = i;  // sent, and lost with this connection
+    disconnect();
+  }
+  for (int i = 21; i <= 25; ++i) state = i;
+  connect(client_);
+  auto stream = peers_->client.resume<int>(checkpoint);
+  std::vector<int> missed;
+  for (int i = 1; i <= 25; ++i) missed.push_back(i);
+  EXPECT_EQ(drain(*peers_, stream), missed);
+  EXPECT_EQ(stream.verdict(), (Verdict{StreamVerdict::resumed, 2, 26}));
+}
+
+TEST_F(Resumption, ReadsBackFromTheRingOfAConnectionThatIsNotKnownToBeDead) {
+  ObservableState<int> state(0);
+  actor_.state("value", state);
+  connect(client_);
+  auto stream = peers_->client.observe<int>("counter", "value");
+  EXPECT_EQ(drain(*peers_, stream), std::vector{0});
+  const auto checkpoint = stream.checkpoint();
+  state = 1;
+  state = 2;
+  Peers again({.registry = &registry_}, {.client = client_});
+  auto resumed = again.client.resume<int>(checkpoint);
+  EXPECT_EQ(drain(again, resumed), (std::vector{1, 2}));
+}
+
+TEST_F(Resumption, SaysWhatIsGoneFromARingThatWasOverwritten) {
+  ObservableState<int> state(0);
+  actor_.state("value", state).method("fill", [] { return std::string(1000, 'x'); });
+  PortOptions small;
+  small.ring_bytes = 1 << 14;
+  peers_.emplace(codec::PeerOptions{.registry = &registry_}, codec::PeerOptions{.client = client_}, small);
+  StreamCheckpoint checkpoint;
+  {
+    auto stream = peers_->client.observe<int>("counter", "value");
+    EXPECT_EQ(drain(*peers_, stream), std::vector{0});
+    checkpoint = stream.checkpoint();
+    state = 1;
+    for (int i = 0; i < 40; ++i) {
+      auto answer = peers_->client.call_async<std::string>("counter", "fill");
+      settle(*peers_);
+      EXPECT_TRUE(answer.ready());
+    }
+    state = 2;
+    disconnect();
+  }
+  connect(client_);
+  auto stream = peers_->client.resume<int>(checkpoint);
+  EXPECT_EQ(drain(*peers_, stream), std::vector{2});
+  EXPECT_EQ(stream.verdict(), (Verdict{StreamVerdict::gap, 2, 3}));
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST_F(Resumption, KeepsNoSecondCopyOfWhatTheRingHoldsForAStreamThatIsAloneOnItsPort) {
+  constexpr std::size_t kBytes = 4000;
+  constexpr int kItems = 90;
+  for (const int streams : {1, 2}) {
+    ObservableState<std::string> state(std::string(kBytes, 'a'));
+    actor_.state("value", state);
+    connect(client_);
+    std::vector<codec::Observed<std::string>> observed;
+    for (int i = 0; i < streams; ++i) {
+      observed.push_back(peers_->client.observe<std::string>("counter", "value"));
+      EXPECT_EQ(drain(*peers_, observed.back()).size(), 1U);
+    }
+    const auto update = [&](int count) {
+      for (int i = 0; i < count; ++i) {
+        state = std::string(kBytes, static_cast<char>('b' + i % 20));
+        for (auto& each : observed) EXPECT_EQ(drain(*peers_, each).size(), 1U);
+      }
+    };
+    update(5);  // what is made once is there
+    const std::size_t before = ::mallinfo2().uordblks;
+    update(kItems);
+    const std::size_t kept = ::mallinfo2().uordblks - before;
+    if (streams == 1) {
+      EXPECT_LT(kept, 10 * kBytes);
+    } else {
+      EXPECT_GT(kept, (kItems - 10) * kBytes);
+    }
+    disconnect();
+    const std::size_t without_connection = ::mallinfo2().uordblks - before;
+    EXPECT_GT(without_connection + (1U << 18U), (kItems - 10) * kBytes);  // read back
+  }
+}
+#endif
+
 TEST_F(Resumption, KeepsFilterAndDeltas) {
   using Table = std::map<std::string, int>;
   Table table{{"level", 0}};

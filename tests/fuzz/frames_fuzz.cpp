@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -12,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "../codec/memory_journal.hpp"
 #include "../codec/peers.hpp"
 #include "choices.hpp"
 #include "sluice/codec.hpp"
@@ -33,9 +35,9 @@ constexpr std::size_t kMostFrames = 200;
 constexpr std::size_t kMostOfEach = 6;  // calls, streams and answers that are open at once
 
 /// What is behind the kind of each frame: i id, n number, t name or text, v value.
-constexpr std::array<std::string_view, 17> kForms{"tnnin", "ittv",   "iv",   "int",    "i",  "ttv",
-                                                  "ittv",  "inittv", "innn", "innnnv", "in", "int",
-                                                  "in",    "in",     "i",    "t",      "nn"};
+constexpr std::array<std::string_view, 17> kForms{"tnnin", "ittv",      "iv",     "int",     "i",  "ttv",
+                                                  "ittv",  "innniittv", "innnni", "innnnnv", "in", "int",
+                                                  "in",    "in",        "i",      "t",       "nn"};
 
 PortOptions small_port() {
   PortOptions options;
@@ -48,6 +50,7 @@ struct Served {
   Served() {
     registry.actor("a")
         .state("s", state)
+        .state("j", journaled)
         .method("add", [](int a, std::optional<int> b) { return a + b.value_or(0) % 1000; })
         .method("echo", [](const std::string& text) { return text; })
         .method("fail", [] { throw std::runtime_error("as asked"); })
@@ -59,6 +62,9 @@ struct Served {
   codec::Registry registry;
   codec::ObservableState<std::uint32_t> state{
       0, {.retained_items = 4, .retention = std::chrono::seconds(1), .longest_wait = {}}};
+  std::shared_ptr<MemoryJournal> journal = std::make_shared<MemoryJournal>(0);
+  codec::ObservableState<std::uint32_t> journaled{
+      0, {.retained_items = 2, .longest_wait = {}, .journal = journal}};
   std::vector<codec::Reply<int>> kept{};
 };
 
@@ -126,7 +132,7 @@ class Attack {
     const auto what = choices_.byte() % 16;
     if (what < 9) return send_frame();
     if (what == 9) return post(choices_.bytes(choices_.byte()));
-    if (what == 10) return served_.state.set(choices_.byte());
+    if (what == 10) return change_states();
     if (what == 11) return answer_kept();
     if (what == 12) return change_calls();
     if (what == 13) return change_streams();
@@ -134,6 +140,18 @@ class Attack {
     for (auto& stream : streams_) (void)stream.try_next();
   }
 
+  void change_states() {
+    served_.state.set(choices_.byte());
+    const std::uint8_t how = choices_.byte();
+    served_.journal->unreadable = how % 16 == 0;
+    served_.journal->full = how % 16 == 1;
+    if (how % 16 == 2) served_.journal->keep(3);
+    try {
+      served_.journaled.set(how);
+    } catch (const error&) {
+      require(served_.journal->full);
+    }
+  }
   void answer_kept() {
     for (auto& reply : served_.kept) reply(7);
     served_.kept.clear();
@@ -232,7 +250,8 @@ class Attack {
     return std::uint64_t{0} - (number - 240U);
   }
   std::string some_text() {
-    constexpr std::array<std::string_view, 8> kTexts{"a", "s", "add", "echo", "fail", "keep", "sluice", ""};
+    constexpr std::array<std::string_view, 9> kTexts{"a",    "s",    "j",      "add", "echo",
+                                                     "fail", "keep", "sluice", ""};
     const std::uint8_t which = choices_.byte();
     if (which < 240) return std::string(kTexts.at(which % kTexts.size()));
     std::string text;

@@ -26,7 +26,7 @@ ARROWS = {
     "crypto/journal": ["crypto/seal"],
     "crypto/inspect": ["crypto/journal"],
     "codec": ["ipc/stream"],
-    "codec/sealed": ["codec", "crypto/seal"],
+    "codec/sealed": ["codec", "crypto/journal"],
     "tools": ["codec/sealed", "crypto/inspect"],
     "samples": ["codec/sealed", "crypto/inspect"],
     "bench": ["codec/sealed", "crypto/inspect"],

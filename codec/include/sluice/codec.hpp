@@ -22,6 +22,7 @@
 #include "sluice/codec/peer.hpp"
 #include "sluice/codec/registry.hpp"
 #include "sluice/codec/reply.hpp"
+#include "sluice/codec/state_journal.hpp"
 #include "sluice/codec/state_store.hpp"
 #include "sluice/codec/stateful_actor.hpp"
 #include "sluice/codec/timestamp.hpp"

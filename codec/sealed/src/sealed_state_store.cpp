@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "ring_with.hpp"
 #include "sealed_file.hpp"
 #include "sluice/base/detail/file_io.hpp"
 #include "sluice/base/detail/little_endian.hpp"
@@ -28,11 +29,6 @@ Descriptor open_directory(const std::filesystem::path& path) {
   for (const std::string_view ending : {kSuffix, std::string_view(kCounter)})
     base::AtomicFile::remove_leftovers(directory.get(), ending);
   return directory;
-}
-
-crypto::KeyRing with(crypto::KeyRing ring, crypto::SecretKey key) {
-  ring.add(std::move(key));
-  return ring;
 }
 
 /// Runs `work`, whose errors tell a file's name in its directory only.

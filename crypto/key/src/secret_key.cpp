@@ -95,6 +95,13 @@ std::span<const std::byte, SecretKey::kSize> SecretKey::bytes() const {
   return std::span<const std::byte, kSize>(std::as_const(base::held(memory_, "a key")).bytes().data(), kSize);
 }
 
+std::array<std::byte, 16> SecretKey::tag(std::string_view purpose, std::span<const std::byte> text) const {
+  constexpr std::array<std::byte, 1> kEnd{};
+  std::array<std::byte, 16> tag;
+  hkdf_expand(bytes(), {std::as_bytes(std::span(purpose)), kEnd, text}, tag);
+  return tag;
+}
+
 bool SecretKey::locked() const {
   return base::held(memory_, "a key").locked();
 }

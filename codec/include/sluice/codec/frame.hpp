@@ -36,9 +36,10 @@ enum class FrameKind : std::uint8_t {
   send = 5,          ///< actor, method, arguments
   stream_start = 6,  ///< stream id, actor, state, options (a map)
   stream_resume =
-      7,  ///< stream id, last sequence that came, id to go on with if restarted, actor, state, options
-  stream_verdict = 8,  ///< stream id, verdict, first, last
-  stream_data = 9,     ///< stream id, sequence, time (ns since 1970), form, base sequence, data
+      7,  ///< stream id, last sequence that came, its place, ticket (start, seal), id to go on with if
+          ///< restarted, actor, state, options
+  stream_verdict = 8,  ///< stream id, verdict, first, last, ticket (start, seal)
+  stream_data = 9,     ///< stream id, sequence, time (ns since 1970), place, form, base sequence, data
   stream_end = 10,     ///< stream id, reason
   stream_error = 11,   ///< stream id, code, text
   credit = 12,         ///< stream id, the last sequence that may be sent

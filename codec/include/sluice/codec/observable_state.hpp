@@ -23,12 +23,15 @@ namespace sluice::codec {
 
 /// Owns the value. Each change is packed once, for all observers, in the thread that makes it. No observer holds up
 /// the others, or the caller: see StateOptions::longest_wait for the one exception. Destroying it ends its streams
-/// (actor_terminated). Movable. Thread-safety: any thread; not in a forked child (errc::misuse).
+/// (actor_terminated). T can be copied. Movable. Thread-safety: any thread; not in a forked child (errc::misuse).
 template <typename T>
 class ObservableState {
  public:
+  /// Throws what the journal throws, if there is one: the value is recorded, unless it is the newest there.
   explicit ObservableState(T value = T{}, const StateOptions& options = {})
-      : held_(std::make_shared<Held>(std::move(value), options)) {}
+      : held_(std::make_shared<Held>(std::move(value), options)) {
+    held_->begin_journal();
+  }
   ObservableState(ObservableState&&) noexcept = default;
   ObservableState& operator=(ObservableState&& other) noexcept {
     if (this != &other) {
@@ -58,7 +61,8 @@ class ObservableState {
   }
 
   /// Calls `change(value)` on the value itself, and streams what it has become. If it throws, that is what it had
-  /// become until then: nobody observes anything but what get() returns. It must not use this object.
+  /// become until then: nobody observes anything but what get() returns. With a journal `change` gets a copy, and
+  /// nothing has changed if anything throws. It must not use this object.
   template <typename Change>
   void update(Change change) {
     held_->change(std::move(change));
@@ -88,6 +92,7 @@ class ObservableState {
     template <typename Change>
     void change(Change change) {
       Lock held = lock();
+      if (journal() != nullptr) return change_recorded(change, std::move(held));
       remember();
       try {
         change(value_);
@@ -99,6 +104,17 @@ class ObservableState {
     }
 
    private:
+    template <typename Change>
+    void change_recorded(Change& change, Lock held) {
+      T next = value_;
+      change(next);
+      SharedValue packed = PackedValue::of(next);
+      remember();
+      record(std::move(packed));
+      value_ = std::move(next);
+      changed(std::move(held));
+    }
+
     DeltaKind delta_kind() const noexcept override {
       return DeltaCodable<T> ? DeltaKind::own : DeltaKind::generic;
     }
@@ -111,6 +127,7 @@ class ObservableState {
     };
     void remember() {
       if constexpr (DeltaCodable<T>) {
+        before_.reset();
         if (SharedValue packed = observed_value()) before_.emplace(Before{value_, std::move(packed)});
       }
     }

@@ -39,7 +39,8 @@ struct StatefulOptions {
 /// The state under one key of a store. Several processes may share it: an update on top of a state that somebody else
 /// has saved meanwhile throws VersionConflict, and changes nothing; update_with_retry() takes theirs, and tries again.
 /// Each update works on a copy of the value: if it throws, nothing has changed, here or in the store, unless the store
-/// failed in a way that doesn't tell (see StateStore); then the next call begins with what is stored.
+/// failed in a way that doesn't tell (see StateStore); then the next call begins with what is stored. So it does if the
+/// value was saved, but not recorded in the state's journal.
 /// Thread-safety: any thread; one update at a time. The store must outlive it.
 template <typename T>
 class StatefulActor {
@@ -109,10 +110,11 @@ class StatefulActor {
 
   void refresh() {
     auto stored = load_with_version<T>(store_, key_, options_.limits);
+    if (stored && stored->version != version_) {
+      state_.set(std::move(stored->value));
+      version_ = stored->version;
+    }
     stale_ = false;
-    if (!stored || stored->version == version_) return;
-    version_ = stored->version;
-    state_.set(std::move(stored->value));
   }
   void refresh_if_stale() {
     if (stale_) refresh();
@@ -129,8 +131,15 @@ class StatefulActor {
   }
   void put(T value, StateVersion expected) {
     if (options_.order == SaveOrder::save_then_stream) {
+      const StateVersion before = version_;
       save(value, expected);
-      state_.set(std::move(value));
+      try {
+        state_.set(std::move(value));
+      } catch (...) {
+        version_ = before;
+        stale_ = true;
+        throw;
+      }
       return;
     }
     T before = state_.get();

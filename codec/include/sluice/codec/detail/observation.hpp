@@ -28,6 +28,15 @@ struct Verdict {
   friend bool operator==(const Verdict&, const Verdict&) = default;
 };
 
+/// Lets a client go on with a stream from the journal of its state. The server makes it of the stream and its client,
+/// and knows it again after a restart; all zero without a journal. Thread-safety: a value type.
+struct StreamTicket {
+  std::uint64_t start = 0;  ///< the stream's items are behind this place of the journal
+  Id seal{};
+
+  friend bool operator==(const StreamTicket&, const StreamTicket&) = default;
+};
+
 namespace detail {
 
 /// An item as it came: its data may be a delta.
@@ -35,12 +44,13 @@ struct ArrivedItem {
   Id stream{};  ///< changes if the stream was restarted
   std::uint64_t sequence = 0;
   std::int64_t time_ns = 0;
+  std::uint64_t place = 0;  ///< in the journal of the state, 0 without one
   StreamForm form = StreamForm::full;
   std::uint64_t base = 0;
   std::vector<std::byte> data{};
 };
 
-/// What a stream begins with. `stream` and `last` are those of a checkpoint if the stream is to be resumed.
+/// What a stream begins with. `stream` and what follows are those of a checkpoint if the stream is to be resumed.
 struct ObservationStart {
   std::string actor;
   std::string state;
@@ -49,6 +59,8 @@ struct ObservationStart {
   std::uint64_t window = 1;        ///< items that may be on their way
   std::optional<Id> stream{};
   std::uint64_t last = 0;
+  std::uint64_t place = 0;
+  StreamTicket ticket{};
 };
 
 /// Why a stream has ended.
@@ -72,9 +84,12 @@ struct Observation {
   Id stream{};
   Id next_stream{};            // used from a verdict `restarted` on
   std::uint64_t received = 0;  // last sequence that came
-  std::uint64_t granted = 0;   // last sequence that the other side may send
-  Id handed_stream{};          // of the last item that next() gave
+  std::uint64_t place = 0;     // of that item
+  StreamTicket ticket{};
+  std::uint64_t granted = 0;  // last sequence that the other side may send
+  Id handed_stream{};         // of the last item that next() gave
   std::uint64_t handed = 0;
+  std::uint64_t handed_place = 0;
   std::deque<ArrivedItem> arrived{};
   std::optional<Verdict> verdict{};
   unsigned awaited_verdicts = 1;

@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "sluice/base/deadline.hpp"
 #include "sluice/base/detail/fork_generation.hpp"
 #include "sluice/codec/delta_stream.hpp"
 #include "sluice/codec/packed_value.hpp"
+#include "sluice/codec/state_journal.hpp"
 
 #pragma GCC visibility push(default)
 
@@ -27,6 +29,10 @@ struct StateOptions {
   /// items as are retained (at least 1) lie there for it: for this long at most. Then it is ended with `too slow`. No
   /// update waits inside a method that a peer calls.
   Duration longest_wait = std::chrono::seconds(1);
+  /// Keeps each value, so that streams can be resumed as far back as it reaches, also when this process was killed:
+  /// retained_items and retention don't matter for that then, and no update waits for a stream. An update that can't
+  /// be recorded throws, and changes nothing.
+  std::shared_ptr<StateJournal> journal{};
 };
 
 namespace detail {
@@ -39,8 +45,9 @@ class StateSink {
   StateSink& operator=(const StateSink&) = delete;
   virtual ~StateSink() = default;
 
-  /// A new value, with the hub's lock held. Doesn't wait. False if the sink is to be dropped.
-  virtual bool offer(const SharedValue& value, Deadline now) = 0;
+  /// A new value, with the hub's lock held; `place` is its number in the journal, 0 without one. Doesn't wait. False if
+  /// the sink is to be dropped.
+  virtual bool offer(const SharedValue& value, std::uint64_t place, Deadline now) = 0;
   /// Whether settle() has something to do. With the lock held.
   virtual bool unsettled() const noexcept = 0;
   /// Sends what offer() couldn't send without waiting, and waits until the sink can take another value. Without the
@@ -53,12 +60,14 @@ class StateSink {
 /// Thread-safety: any thread.
 class StateHub {
  public:
-  explicit StateHub(const StateOptions& options) : options_(options) {}
+  explicit StateHub(StateOptions options) : options_(std::move(options)) {}
   StateHub(const StateHub&) = delete;
   StateHub& operator=(const StateHub&) = delete;
   virtual ~StateHub() = default;
 
   const StateOptions& options() const noexcept { return options_; }
+  /// Null if there is none.
+  StateJournal* journal() const noexcept { return options_.journal.get(); }
   /// Which deltas its values have.
   virtual DeltaKind delta_kind() const noexcept = 0;
 
@@ -74,6 +83,8 @@ class StateHub {
     const Lock held = lock();
     return visit(packed());
   }
+  /// Records the present value, unless it is the newest in the journal. Once, before anything else.
+  void begin_journal();
 
  protected:
   using Lock = std::unique_lock<std::mutex>;
@@ -81,6 +92,8 @@ class StateHub {
     owner_.check("an observable state");
     return Lock(mutex_);
   }
+  /// Records what the value is about to become. Throws what the journal throws: the value must not change then.
+  void record(SharedValue next);
   /// The value has changed. Sends it to every sink; then releases the lock, and waits for those that want that.
   void changed(Lock lock);
   virtual SharedValue pack() const = 0;
@@ -99,6 +112,8 @@ class StateHub {
   const base::OwnerProcess owner_;
   mutable std::mutex mutex_;  // guards the value, too
   SharedValue packed_;        // null: has to be packed
+  SharedValue recorded_;      // with a journal: the newest value in it
+  std::uint64_t place_ = 0;   // of that value
   std::vector<std::shared_ptr<StateSink>> sinks_;
   bool ended_ = false;
 };

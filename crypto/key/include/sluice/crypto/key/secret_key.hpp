@@ -67,6 +67,11 @@ class SecretKey {
   std::span<const std::byte, kSize> bytes() const;
   const KeyId& id() const noexcept { return id_; }
 
+  /// 16 bytes that nobody without the key can compute, or tell from random ones:
+  /// HKDF-Expand-SHA-512(key, purpose || 0x00 || text, 16). The purpose, without a zero byte in it, keeps apart what
+  /// one key is used for; it begins with "sluice ".
+  std::array<std::byte, 16> tag(std::string_view purpose, std::span<const std::byte> text) const;
+
   /// Whether the key's page is locked in memory; false if RLIMIT_MEMLOCK is too small, and in a forked child
   /// (locks aren't inherited): it then works, but may be swapped out.
   bool locked() const;
