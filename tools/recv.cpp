@@ -53,8 +53,35 @@ Port accept_sender(const RecvArguments& arguments, std::chrono::nanoseconds pati
       fmt::format("no sender came to \"{}\" within {}{}", arguments.name, to_text(patience), last_refusal));
 }
 
+/// A sender that waits for no verdict may have gone already.
+void give_verdict(PortStream& stream, const std::exception_ptr& failure) noexcept {
+  try {
+    stream.send(BlockSource([&]() -> std::optional<std::span<const std::byte>> {
+      if (failure) std::rethrow_exception(failure);
+      return std::nullopt;
+    }));
+  } catch (...) {  // our own failure again, or nobody to tell
+  }
+}
+
+constexpr const char* kAnotherFile = "another file than the one that is waited for";
+
+/// A sender that was killed is run again with the file that it had.
+void refuse_other_file(Port& port) {
+  auto stream = create_port_stream(AnyPort::borrow(port));
+  const auto refusal = std::make_exception_ptr(std::runtime_error(kAnotherFile));
+  try {
+    stream.receive([&](std::span<const std::byte> /*block*/) { std::rethrow_exception(refusal); });
+    give_verdict(stream, refusal);
+  } catch (const std::exception&) {
+    // It has been told, or is gone.
+  }
+  throw_stranger(std::string("refused a sender: it has ") + kAnotherFile);
+}
+
 /// Tells the sender what there is of an earlier run, and how the content goes on, it is told.
-TransferStart agree_with_sender(Port& port, Output& output, const RecvArguments& arguments) {
+TransferStart agree_with_sender(Port& port, Output& output, const RecvArguments& arguments,
+                                std::optional<Sha256Digest>& file) {
   WhatIsThere there;
   PartFile* const part = output.part();
   if (part != nullptr) {
@@ -70,19 +97,10 @@ TransferStart agree_with_sender(Port& port, Output& output, const RecvArguments&
     throw std::runtime_error(
         fmt::format("expected the content from byte 0 or {}, got it from {}", there.bytes, start.offset));
   }
+  if (file.value_or(start.file) != start.file) refuse_other_file(port);
+  file = start.file;
   if (part != nullptr && start.offset == 0) part->begin_anew();
   return start;
-}
-
-/// A sender that waits for no verdict may have gone already.
-void give_verdict(PortStream& stream, const std::exception_ptr& failure) noexcept {
-  try {
-    stream.send(BlockSource([&]() -> std::optional<std::span<const std::byte>> {
-      if (failure) std::rethrow_exception(failure);
-      return std::nullopt;
-    }));
-  } catch (...) {  // our own failure again, or nobody to tell
-  }
 }
 
 /// What a terminal shows is neither read by a program nor to be drawn over.
@@ -130,8 +148,9 @@ void run_receive(const RecvArguments& arguments) {
   if (shows_json(arguments)) progress.hide();
   if (arguments.stdio) return receive_content(stdio_port(), output, arguments, 0, progress);
   const auto meet = [&](std::chrono::nanoseconds patience) { return accept_sender(arguments, patience); };
+  std::optional<Sha256Digest> file;  // of the first sender
   transfer_over_memory(arguments, meet, [&](Port& port) {
-    const TransferStart start = agree_with_sender(port, output, arguments);
+    const TransferStart start = agree_with_sender(port, output, arguments, file);
     const bool known = start.content_bytes != kUnknownBytes;
     progress.begin(start.offset, known ? std::optional(start.content_bytes) : std::nullopt);
     receive_content(AnyPort::borrow(port), output, arguments, start.offset, progress);

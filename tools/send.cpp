@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <map>
 #include <memory>
@@ -64,6 +65,18 @@ std::optional<std::uint64_t> content_bytes(const Input& input, const SendArgumen
   return arguments.json ? std::nullopt : input.size();
 }
 
+/// By which the receiver knows the file again if this sender is killed and run once more.
+Sha256Digest identity_of(const Input& input) {
+  const struct stat file = input.status();
+  if (!S_ISREG(file.st_mode)) return {};
+  const std::array<std::uint64_t, 5> facts{file.st_dev, file.st_ino, static_cast<std::uint64_t>(file.st_size),
+                                           static_cast<std::uint64_t>(file.st_mtim.tv_sec),
+                                           static_cast<std::uint64_t>(file.st_mtim.tv_nsec)};
+  Sha256 identity;
+  identity.update(std::as_bytes(std::span(facts)));
+  return identity.digest();
+}
+
 /// Finds out where the receiver goes on: behind what it has, if that is how this content begins.
 std::uint64_t agree_with_receiver(Port& port, const Input& input, const SendArguments& arguments) {
   WhatIsThere there;
@@ -74,6 +87,7 @@ std::uint64_t agree_with_receiver(Port& port, const Input& input, const SendArgu
   }
   TransferStart start;
   start.content_bytes = content_bytes(input, arguments).value_or(kUnknownBytes);
+  start.file = identity_of(input);
   if (arguments.resume) {
     Sha256 begins;
     const bool same = begins.update_from(input.fd(), there.bytes, input.name()) == there.bytes &&

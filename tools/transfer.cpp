@@ -23,6 +23,10 @@ class PeerDied : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+class Stranger : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 Descriptor copy_of(int fd, const char* what) {
   Descriptor copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
   if (!copy) throw_errno(what);
@@ -77,11 +81,14 @@ void transfer_over_memory(const TransferArguments& arguments, const Meeting& mee
   for (;;) {
     try {
       return transfer(port);
+    } catch (const Stranger& stranger) {
+      note(stranger.what());
     } catch (const PeerDied& death) {
       if (!arguments.resume) throw;
+      note(fmt::format("the {} is gone; waiting {} for it to be run again", arguments.peer,
+                       to_text(arguments.resume_window)));
     }
     const std::string window = to_text(arguments.resume_window);
-    note(fmt::format("the {} is gone; waiting {} for it to be run again", arguments.peer, window));
     try {
       port = meet(arguments.resume_window);
     } catch (const std::exception& failure) {
@@ -98,6 +105,10 @@ AnyPort stdio_port() {
   options.max_message_bytes = kMostFrameBytes;
   return AnyPort(wrap_native_port(copy_of(STDIN_FILENO, "standard input"),
                                   copy_of(STDOUT_FILENO, "standard output"), options));
+}
+
+void throw_stranger(const std::string& why) {
+  throw Stranger(why);
 }
 
 void throw_ended_early(const std::string& peer, const StreamError& failure) {

@@ -39,6 +39,9 @@ struct TransferArguments {
 /// Waits this long at most for the other side; throws if it doesn't come.
 using Meeting = std::function<Port(std::chrono::nanoseconds patience)>;
 
+/// The one that came isn't the one that is waited for, and has been told so: the waiting goes on.
+[[noreturn]] void throw_stranger(const std::string& why);
+
 /// Meets the other side and runs `transfer`; with --resume again, each time that the other side dies. Every
 /// other end of the other side is its verdict.
 void transfer_over_memory(const TransferArguments& arguments, const Meeting& meet,

@@ -8,6 +8,7 @@
 //   sender:    start   0       8   "SLUICE\0T"
 //                      8       8   where the content goes on: what is there, if it begins the content; or 0
 //                      16      8   bytes of the whole content, as far as known: all bits set if not
+//                      24      32  which file it is: SHA-256 of its device, inode, size and time; zeros if none
 //
 // Then comes a port stream of the content from there on (see port_stream.hpp), and another one from the
 // receiver: the verdict. It is empty if the content stands under its name, else an ERROR says why it doesn't.
@@ -44,10 +45,11 @@ struct TransferStart {
   std::array<char, 8> magic = kMagic;
   std::uint64_t offset = 0;
   std::uint64_t content_bytes = kUnknownBytes;  // for the progress only
+  Sha256Digest file{};
 };
 
 static_assert(std::endian::native == std::endian::little);
-static_assert(sizeof(WhatIsThere) == 48 && sizeof(TransferStart) == 24);
+static_assert(sizeof(WhatIsThere) == 48 && sizeof(TransferStart) == 56);
 
 template <class Message>
 std::span<const std::byte> bytes_of(const Message& message) {

@@ -116,14 +116,14 @@ const Props& props() {
 /// The side of a session that is under way.
 class Keeper final : public Handshake {
  public:
-  Keeper(base::PeerSocket socket, const bool& occupied)
+  Keeper(base::PeerSocket socket, bool occupied)
       : Handshake(std::move(socket), ConnectionKind::session, SessionInfo{kSession, 1},
                   ring::Backing::sealed_memory, kHandshakeTime),
         occupied_(occupied) {}
 
  private:
-  std::optional<std::int64_t> occupant() const override {
-    return occupied_ ? std::optional<std::int64_t>(1) : std::nullopt;
+  std::string owner_of_its_end(bool is_owned) const override {
+    return occupied_ || is_owned ? "process 1" : "";
   }
   ipc::Keeping keep() override { return {{kSession, 2}, &props().own, &props().stored.peer}; }
   void adopt(std::shared_ptr<const PeerRegion> peer, Descriptor /*peer_pidfd*/) override {
@@ -135,7 +135,7 @@ class Keeper final : public Handshake {
   }
   void joined(Descriptor /*keeper_pidfd*/, bool /*keeper_lives*/) override { std::abort(); }
 
-  const bool& occupied_;
+  bool occupied_;
 };
 
 /// Says what the input says.
@@ -210,7 +210,7 @@ class HostilePeer {
     switch (type) {
       case HandshakeType::hello:
         return change_and_send(ipc::Hello{.kind = (flags & 4U) != 0 ? other(kind_) : kind_,
-                                          .has_state = has_more,
+                                          .standing = static_cast<ipc::Standing>(has_more),
                                           .session = session_.id,
                                           .epoch = has_more},
                                {});
@@ -231,9 +231,10 @@ class HostilePeer {
         return change_and_send(ipc::Superseded{}, {});
       case HandshakeType::refusal: {
         const auto text = choices_.bytes(std::size_t{choices_.byte()} * 2);
-        return send(ipc::encode_refusal(flags == 0 ? connect_errc::refused : connect_errc::bad_version,
-                                        {reinterpret_cast<const char*>(text.data()), text.size()}),
-                    {});
+        const std::string words(reinterpret_cast<const char*>(text.data()), text.size());
+        if (flags == 1) return send(ipc::encode_refusal(ipc::EndIsTaken(words)), {});
+        const auto code = flags == 0 ? connect_errc::refused : connect_errc::bad_version;
+        return send(ipc::encode_refusal(error(code, words)), {});
       }
     }
   }
@@ -344,12 +345,11 @@ class HostilePeer {
 };
 
 /// Lets the peer speak and the side under test answer, in turn.
-bool shake_hands(Handshake& side, HostilePeer& peer, Choices& choices, bool& occupied) {
+bool shake_hands(Handshake& side, HostilePeer& peer, Choices& choices) {
   constexpr int kMostPackets = 12;
   for (int i = 0; i < kMostPackets && !choices.empty(); ++i) {
     try {
       peer.speak(side.step());
-      occupied = occupied && choices.byte() % 2 == 0;
       if (side.advance()) return true;
     } catch (const error&) {
       return false;
@@ -362,7 +362,7 @@ bool play(std::span<const std::byte> input) {
   Choices choices(input);
   const std::uint8_t choice = choices.byte();
   const auto role = static_cast<HandshakeRole>(choice % 8U);
-  bool occupied = (choice & 8U) != 0;
+  const bool occupied = (choice & 8U) != 0;
   const bool plain = role == HandshakeRole::listener || role == HandshakeRole::connector;
 
   std::array<int, 2> ends{};
@@ -374,7 +374,7 @@ bool play(std::span<const std::byte> input) {
   if (role == HandshakeRole::keeper || role == HandshakeRole::seeking_keeper) {
     Keeper keeper(std::move(socket), occupied);
     if (role == HandshakeRole::seeking_keeper) keeper.say_hello();
-    return shake_hands(keeper, peer, choices, occupied);
+    return shake_hands(keeper, peer, choices);
   }
   plan.options.port.ring_bytes = kRingBytes;
   const bool has_checkpoint = role == HandshakeRole::stored_joiner || (choice & 16U) != 0;
@@ -389,7 +389,7 @@ bool play(std::span<const std::byte> input) {
   if (role == HandshakeRole::connector || role == HandshakeRole::joiner ||
       role == HandshakeRole::stored_joiner)
     opening.say_hello();
-  const bool stands = shake_hands(opening, peer, choices, occupied);
+  const bool stands = shake_hands(opening, peer, choices);
   require(stands == opened.has_value());
   if (!stands) return false;
   const ring::RegionHeader& own = opened->connection.own.view().header;

@@ -224,7 +224,7 @@ TEST_F(PortBetweenProcesses, OfASessionCostsTheDescriptorsAndThreadsThatAreState
       echo(port);
     });
     const Port port = open_session(role, channel_.path(), {});
-    EXPECT_EQ(open_descriptors() - before, role == Role::host ? 7U : 5U);
+    EXPECT_EQ(open_descriptors() - before, role == Role::host ? 8U : 6U);
     EXPECT_TRUE(threads_become("sluice-session", 1));
     EXPECT_TRUE(threads_become("sluice-watch", 0));
   }

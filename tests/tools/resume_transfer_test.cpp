@@ -261,6 +261,31 @@ TEST_F(ResumeTransferTest, GoesOnWithAnotherBlockSizeAndBeginsAnewWithAFileThatC
   expect_complete();
 }
 
+TEST_F(ResumeTransferTest, TakesNoOtherSendersFileForTheOneThatItWaitsFor) {
+  const std::string other = file("other");
+  const std::string same_beginning = file("same-beginning");
+  write_file(other, noise(1000));
+  write_file(same_beginning, content_);
+  Side first = start_sender();
+  Command receiving = receiver();
+  hold_in_the_middle(*first, receiving);
+  first.reset();
+  receiving.signal(SIGCONT);
+  ASSERT_TRUE(comes_true([&] { return says(receiving, "the sender is gone"); }));
+  const std::string empty = file("empty");
+  write_file(empty, "");
+  for (const std::string& wrong : {other, same_beginning, empty}) {
+    Command stranger = send({"--resume", "channel", wrong, "--timeout", "60"});
+    EXPECT_FALSE(stranger.wait().ok()) << wrong;
+    EXPECT_TRUE(says(stranger, "another file than the one that is waited for")) << stranger.errors();
+  }
+  Command second = sender();
+  EXPECT_TRUE(ends_well(second));
+  EXPECT_TRUE(says(second, "going on at byte"));
+  EXPECT_TRUE(ends_well(receiving));
+  expect_complete();
+}
+
 TEST_F(ResumeTransferTest, FailsForBothIfTheFileGrowsWhileItIsSent) {
   write_file(output_, "old");
   Command sending = sender();

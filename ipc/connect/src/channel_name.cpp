@@ -95,6 +95,13 @@ fs::path resolve_channel_name(std::string_view name_or_path, uid_t owner) {
   return path;
 }
 
+fs::path private_directory() {
+  fs::path directory = directory_without_xdg();
+  base::check_safe_directory(directory.parent_path());
+  make_private_directory(directory);
+  return directory;
+}
+
 std::string other_place(std::string_view name_or_path, std::string_view who) {
   if (is_path(name_or_path)) return {};
   const bool here = xdg_directory() != nullptr;

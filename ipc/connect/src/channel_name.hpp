@@ -23,6 +23,9 @@ namespace sluice::ipc {
 /// does. Thread-safe as long as nobody changes the environment meanwhile.
 std::filesystem::path resolve_channel_name(std::string_view name_or_path, uid_t owner = ::geteuid());
 
+/// /tmp/sluice-UID, whatever the environment says: made if it is missing. Throws errc::unsafe_place.
+std::filesystem::path private_directory();
+
 /// For an error: where `who` ("a listener"), started without our XDG_RUNTIME_DIR, or with one that we don't
 /// have, would have the same name. Empty for a path, which is the same for everybody.
 std::string other_place(std::string_view name_or_path, std::string_view who);

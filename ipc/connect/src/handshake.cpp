@@ -63,10 +63,7 @@ void check_kind(ConnectionKind wanted, ConnectionKind offered) {
 
 void try_refuse(int socket, const error& why) noexcept {
   try {
-    // The code goes along as one of two; what the system said would be lost.
-    const bool system = why.code().category() == std::system_category();
-    send_packet(socket, encode_refusal(why.code(), system ? why.what() : why.detail()), {},
-                steady_clock::now());
+    send_packet(socket, encode_refusal(why), {}, steady_clock::now());
   } catch (const std::exception&) {
     // Nobody listens any more; the reason goes to our own caller.
     return;
@@ -82,11 +79,12 @@ Handshake::Handshake(base::PeerSocket socket, ConnectionKind kind, const std::op
       timeout_(timeout),
       deadline_(deadline_in(timeout)) {}
 
-void Handshake::say_hello() {
+void Handshake::say_hello(bool end_is_owned) {
   Hello hello;
   hello.kind = kind_;
+  if (end_is_owned) hello.standing = Standing::second;
   if (state_) {
-    hello.has_state = 1;
+    hello.standing = Standing::keeper;
     hello.session = state_->id;
     hello.epoch = state_->epoch;
   }
@@ -96,13 +94,13 @@ void Handshake::say_hello() {
 
 bool Handshake::advance() {
   try {
-    if (step_ == Step::vacancy && !occupant()) offer();
-    while (step_ != Step::vacancy && step_ != Step::done) {
+    while (step_ != Step::done) {
       std::optional<Packet> packet = receive();
       if (!packet) break;
       take(std::move(*packet));
     }
-    if (step_ != Step::done && steady_clock::now() >= deadline_) throw_late();
+    if (step_ != Step::done && steady_clock::now() >= deadline_)
+      throw error(errc::timed_out, "the other side didn't finish its handshake in time");
     return step_ == Step::done;
   } catch (const error& why) {
     // [SUPERSEDE] Also a joiner that is given up is told: it must not take itself for the keeper when this
@@ -139,7 +137,6 @@ void Handshake::take(Packet packet) {
       return take_answer(std::move(packet));
     case Step::welcome:
       return take_welcome(packet);
-    case Step::vacancy:
     case Step::done:
       return;
   }
@@ -150,16 +147,19 @@ void Handshake::take_hello(const Packet& packet) {
   const auto hello = decode_packet<Hello>(packet.bytes);
   check_layout(hello);
   check_kind(hello.kind, kind_);
-  if (flag(hello.has_state, "has state")) {
+  if (hello.standing > Standing::second) {
+    throw error(connect_errc::protocol, "handshake: expected a standing of 0 to 2, got " +
+                                            std::to_string(static_cast<std::uint32_t>(hello.standing)));
+  }
+  if (hello.standing == Standing::keeper) {
     if (state_) throw error(connect_errc::refused, "the host is in a session already, and has its state");
     if (kind_ == ConnectionKind::plain)
       throw error(connect_errc::protocol, "handshake: a plain connection has no state");
     step_ = Step::offer;
     send(Request{});
-  } else if (occupant()) {
-    step_ = Step::vacancy;
-    deadline_ = deadline_in(kTimeToEnd);
   } else {
+    if (const std::string owner = owner_of_its_end(hello.standing == Standing::second); !owner.empty())
+      throw EndIsTaken("this end of the session belongs to " + owner + ", which still runs");
     offer();
   }
 }
@@ -240,13 +240,6 @@ void Handshake::send_with_regions(Kind packet, const ring::OwnedRegion& own, con
   if (pidfd) descriptors.at(count++) = pidfd.get();
   if (old != nullptr) descriptors.at(count++) = old->descriptor();
   send(packet, std::span(descriptors).first(count));
-}
-
-void Handshake::throw_late() const {
-  if (step_ != Step::vacancy)
-    throw error(errc::timed_out, "the other side didn't finish its handshake in time");
-  throw error(connect_errc::refused, "this end of the session belongs to process " +
-                                         std::to_string(occupant().value_or(0)) + ", which still runs");
 }
 
 }  // namespace sluice::ipc

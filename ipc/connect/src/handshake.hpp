@@ -11,7 +11,7 @@
 //
 // The steps of the two sides, and who they are from then on:
 //
-//   host       hello ----+---> (vacancy) ---> answer ---> done      keeper
+//   host       hello ----+-----------------> answer ---> done      keeper
 //                        +---> offer -------> welcome --> done      joiner, if the connector has the state
 //   connector  request --------------------> answer ---> done       keeper, if it has the state
 //              offer ----------------------> welcome --> done       joiner
@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "handshake_messages.hpp"
 #include "port_impl.hpp"
@@ -47,27 +48,26 @@ struct Keeping {
 /// class knows what this side has: it makes regions, and takes the peer's.
 class Handshake {
  public:
-  /// What is waited for: a packet, unless it is `vacancy` or `done`.
-  enum class Step : std::uint8_t { hello, vacancy, request, offer, answer, welcome, done };
+  /// The packet that is waited for, unless it is `done`.
+  enum class Step : std::uint8_t { hello, request, offer, answer, welcome, done };
 
   /// The host's side, unless say_hello() follows. `state`: the session whose state this side has. `timeout`:
-  /// for the whole handshake, but begun anew by a keeper who had to wait for vacancy or for the host's
-  /// request.
+  /// for the whole handshake, but begun anew by a keeper who had to wait for the host's request.
   Handshake(base::PeerSocket socket, ConnectionKind kind, const std::optional<SessionInfo>& state,
             ring::Backing backing, std::chrono::nanoseconds timeout);
   Handshake(const Handshake&) = delete;
   Handshake& operator=(const Handshake&) = delete;
   virtual ~Handshake() = default;
 
-  /// Makes this the connector's side.
-  void say_hello();
+  /// Makes this the connector's side. `end_is_owned`: another living process owns the connector's end.
+  void say_hello(bool end_is_owned = false);
 
   /// Goes on as far as the packets that have come allow. True once the connection stands; throws when the
   /// other side broke a rule, hung up, refused or took too long; it has then been told why.
   bool advance();
 
-  /// To be polled for POLLIN; -1 while nothing is expected.
-  int fd() const noexcept { return step_ == Step::vacancy ? -1 : socket_.get(); }
+  /// To be polled for POLLIN.
+  int fd() const noexcept { return socket_.get(); }
   Deadline deadline() const noexcept { return deadline_; }
   Step step() const noexcept { return step_; }
 
@@ -77,8 +77,9 @@ class Handshake {
   base::PeerSocket& socket() noexcept { return socket_; }
 
  private:
-  /// The process that has the other end at present, and keeps a newcomer waiting for kTimeToEnd.
-  virtual std::optional<std::int64_t> occupant() const { return std::nullopt; }
+  /// In words, who keeps a connector out that may not replace it; empty: nobody. `is_owned`: the connector
+  /// says that another process owns its end.
+  virtual std::string owner_of_its_end(bool /*is_owned*/) const { return {}; }
   /// [FENCE] [SUPERSEDE]
   virtual Keeping keep() = 0;
   /// [ADOPT], then [WELCOME].
@@ -100,7 +101,6 @@ class Handshake {
   void send(const Kind& packet, std::span<const int> descriptors = {});
   template <typename Kind>
   void send_with_regions(Kind packet, const ring::OwnedRegion& own, const ring::PeerRegion* old);
-  [[noreturn]] void throw_late() const;
 
   base::PeerSocket socket_;
   ConnectionKind kind_;

@@ -11,9 +11,10 @@
 namespace sluice::ipc {
 namespace {
 
-/// The codes of a refusal: the only two that the other side treats differently.
+/// The codes of a refusal: those that the other side treats differently.
 constexpr std::uint32_t kRefused = 0;
 constexpr std::uint32_t kOtherVersion = 1;
+constexpr std::uint32_t kEndIsTaken = 2;
 
 struct RefusalHead {
   HandshakePrefix<HandshakeType::refusal> prefix{};
@@ -35,11 +36,20 @@ static_assert(sizeof(RefusalHead) == 16);
                                             std::to_string(head.text_bytes) + " bytes and has " +
                                             std::to_string(text.size()));
   }
-  throw error(head.code == kOtherVersion ? connect_errc::bad_version : connect_errc::refused,
-              "the peer refused: " + base::quoted_text(text_of(text)));
+  const std::string detail = "the peer refused: " + base::quoted_text(text_of(text));
+  if (head.code == kEndIsTaken) throw EndIsTaken(detail);
+  throw error(head.code == kOtherVersion ? connect_errc::bad_version : connect_errc::refused, detail);
+}
+
+std::uint32_t code_of(const error& why) {
+  if (dynamic_cast<const EndIsTaken*>(&why) != nullptr) return kEndIsTaken;
+  const bool version = why.code() == connect_errc::bad_version || why.code() == ring::errc::bad_version;
+  return version ? kOtherVersion : kRefused;
 }
 
 }  // namespace
+
+EndIsTaken::EndIsTaken(const std::string& detail) : error(connect_errc::refused, detail) {}
 
 HandshakeType packet_type(std::span<const std::byte> packet) {
   HandshakePrefix<HandshakeType{}> prefix;
@@ -70,11 +80,13 @@ void decode_packet(std::span<const std::byte> packet, HandshakeType type, std::s
   std::memcpy(decoded.data(), packet.data(), decoded.size());
 }
 
-std::vector<std::byte> encode_refusal(const std::error_code& code, const std::string& text) {
+std::vector<std::byte> encode_refusal(const error& why) {
+  // The code goes along as one of few; what the system said would be lost.
+  const bool system = why.code().category() == std::system_category();
+  const std::string text = system ? why.what() : why.detail();
   const std::size_t text_bytes = std::min(text.size(), kMaxRefusalTextBytes);
   RefusalHead head;
-  const bool version = code == connect_errc::bad_version || code == ring::errc::bad_version;
-  head.code = version ? kOtherVersion : kRefused;
+  head.code = code_of(why);
   head.text_bytes = static_cast<std::uint32_t>(text_bytes);
   std::vector<std::byte> packet(sizeof head + text_bytes);
   std::memcpy(packet.data(), &head, sizeof head);

@@ -1,7 +1,8 @@
 // The packets of the handshake, byte by byte. Little-endian, fixed sizes, one packet each.
 //
 //   connector                               host
-//      hello            ------------------>          what I want; which session's state I have, if any
+//      hello            ------------------>          what I want; which session's state I have, if any;
+//                                                     whether my end has an owner
 //         <------------------------  request         you have the state and I haven't: you are the keeper
 //
 //   keeper                                  joiner
@@ -18,14 +19,16 @@
 //   type           bytes      behind the prefix                          descriptors
 //   1  hello       48         layout version u32, layout hash u32,       none
 //                             kind u32 (1 plain, 2 session),
-//                             has state u32 (0, 1): session id
-//                             16 bytes, epoch u64; zeros if it has none
+//                             standing u32 (0 nothing, 1 the state of a
+//                             session, 2 my end has a living owner):
+//                             session id 16 bytes, epoch u64; else zeros
 //   2  request     8          nothing                                    none
 //   3  offer       40         session id 16 bytes, epoch u64 (from 1),   the keeper's region; its pidfd;
 //                             has pidfd u32, has old region u32 (0, 1)   the region to go on from
 //   4  answer      16         has pidfd u32 (0, 1), zero u32             the joiner's region; its pidfd
 //   5  welcome     8          nothing                                    none
-//   6  refusal     16 .. 272  code u32 (0 refused, 1 another version),   none
+//   6  refusal     16 .. 272  code u32 (0 refused, 1 another version,    none
+//                             2 that end has an owner),
 //                             text bytes u32 (0 .. 256), the text in UTF-8
 //   7  superseded  8          nothing                                    none
 //
@@ -50,6 +53,13 @@ inline constexpr std::size_t kMaxRefusalTextBytes = 256;
 
 enum class HandshakeType : std::uint16_t { hello = 1, request, offer, answer, welcome, refusal, superseded };
 
+/// How a connector stands to the session that it wants.
+enum class Standing : std::uint32_t {
+  newcomer = 0,
+  keeper = 1,  ///< it has the session's state
+  second = 2,  ///< another living process owns its end
+};
+
 /// A plain connection is a session that is not resumed.
 enum class ConnectionKind : std::uint32_t { plain = 1, session = 2 };
 
@@ -66,7 +76,7 @@ struct Hello {
   std::uint32_t layout_version = ring::kLayoutVersion;
   std::uint32_t layout_hash = ring::kLayoutHash;
   ConnectionKind kind = ConnectionKind::plain;
-  std::uint32_t has_state = 0;
+  Standing standing = Standing::newcomer;
   ring::SessionId session{};
   std::uint64_t epoch = 0;
 };
@@ -100,6 +110,12 @@ struct Superseded {
 static_assert(sizeof(Hello) == 48 && sizeof(Request) == 8 && sizeof(Offer) == 40 && sizeof(Answer) == 16 &&
               sizeof(Welcome) == 8 && sizeof(Superseded) == 8);
 
+/// A refusal that may pass: the end of the session that was asked for has an owner, who may be about to end.
+class EndIsTaken : public error {
+ public:
+  explicit EndIsTaken(const std::string& detail);
+};
+
 /// The type that a packet says it has. Throws connect_errc::refused for a refusal (with the peer's words),
 /// connect_errc::bad_version for another protocol version, connect_errc::protocol for what is no packet of a
 /// handshake.
@@ -122,6 +138,6 @@ std::span<const std::byte> encode_packet(const Kind& packet) noexcept {
 }
 
 /// A refusal's bytes; a longer text is cut.
-std::vector<std::byte> encode_refusal(const std::error_code& code, const std::string& text);
+std::vector<std::byte> encode_refusal(const error& why);
 
 }  // namespace sluice::ipc

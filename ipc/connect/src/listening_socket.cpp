@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 
+#include "lock_file.hpp"
 #include "seqpacket.hpp"
 #include "sluice/base/detail/file_io.hpp"
 #include "sluice/base/detail/quoted_text.hpp"
@@ -28,17 +29,17 @@ constexpr mode_t kPrivate = 0600;
 constexpr mode_t kEverybody = 0666;
 constexpr std::chrono::seconds kLongestLockWait{2};
 
-// Holds the exclusive lock on a socket's place: on a file beside it that only our user can open, so that no
-// other can keep us waiting. The file goes with the lock. flock() can't wait for a limited time, so it is
-// asked repeatedly; the lock is held for microseconds only.
+// Holds the lock on a socket's place. flock() can't wait for a limited time, so it is asked repeatedly; the
+// lock is held for microseconds only.
 class PlaceLock {
  public:
   PlaceLock(int directory, const fs::path& path)
-      : directory_(directory), name_("." + path.filename().native() + ".lock") {
+      : file_(directory, "." + path.filename().native() + ".lock",
+              " beside " + base::quoted_text(path.native())) {
     using std::chrono::steady_clock;
     const auto give_up = steady_clock::now() + kLongestLockWait;
     std::chrono::milliseconds pause{1};
-    while (!try_to_lock(path)) {
+    while (!file_.try_to_lock()) {
       if (steady_clock::now() >= give_up) {
         throw error(errc::timed_out,
                     "another process kept " + base::quoted_text(path.native()) + " locked for 2 s");
@@ -47,44 +48,9 @@ class PlaceLock {
       pause = std::min(pause * 2, std::chrono::milliseconds{20});
     }
   }
-  PlaceLock(const PlaceLock&) = delete;
-  PlaceLock& operator=(const PlaceLock&) = delete;
-  ~PlaceLock() { ::unlinkat(directory_, name_.c_str(), 0); }
 
  private:
-  bool try_to_lock(const fs::path& path) {
-    constexpr int kFlags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-    const std::string what =
-        "the lock " + base::quoted_text(name_) + " beside " + base::quoted_text(path.native());
-    struct stat info {};
-    // With a second name it may be another file of ours, whose mode isn't to be changed.
-    const auto check_ours = [&] {
-      if (!S_ISREG(info.st_mode) || info.st_uid != ::geteuid() || info.st_nlink > 1)
-        throw error(errc::unsafe_place, what + " is none of this user's files");
-    };
-    file_.reset(::openat(directory_, name_.c_str(), kFlags, kPrivate));
-    const int code = file_ ? 0 : errno;
-    if (code == EINTR) return false;
-    if (code == EACCES && ::faccessat(directory_, ".", W_OK | X_OK, AT_EACCESS) == 0) {
-      // Ours, and its mode is on its way; or gone meanwhile.
-      if (::fstatat(directory_, name_.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) check_ours();
-      return false;
-    }
-    if (code != 0) throw_errno(code, what);
-    if (::fstat(file_.get(), &info) != 0) throw_errno(what);
-    check_ours();
-    if ((info.st_mode & kModeBits) != kPrivate && ::fchmod(file_.get(), kPrivate) != 0) throw_errno(what);
-    try {
-      return base::lock_file(file_.get(), what) && base::is_named(file_.get(), directory_, name_);
-    } catch (const error&) {
-      if (base::is_named(file_.get(), directory_, name_)) ::unlinkat(directory_, name_.c_str(), 0);
-      throw;
-    }
-  }
-
-  int directory_;
-  std::string name_;
-  Descriptor file_;
+  LockFile file_;
 };
 
 const char* kind_of(mode_t mode) {

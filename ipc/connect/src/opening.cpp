@@ -52,6 +52,10 @@ void Opening::go_on_from(const ring::PeerView& old, const ring::PeerView& peer, 
   own_ = ring::OwnedRegion::continue_from(old, region, start_->consumer.released, deadline());
 }
 
+std::string Opening::owner_of_its_end(bool is_owned) const {
+  return is_owned && !plan_.options.replace_living_peer ? "another process" : "";
+}
+
 Keeping Opening::keep() {
   if (stored_ == nullptr) {
     begin_anew(new_session());
@@ -113,14 +117,16 @@ void Opening::joined(Descriptor peer_pidfd, bool peer_lives) {
 }
 
 Opened knock(const std::filesystem::path& path, uid_t host_user, const Plan& plan,
-             std::chrono::nanoseconds handshake_timeout, Deadline deadline, std::string_view hint) {
+             std::chrono::nanoseconds handshake_timeout, Deadline deadline, std::string_view hint,
+             SessionEnd* end) {
   base::PeerSocket socket = connect_until(path, host_user, deadline, hint);
   const auto left =
       std::min<std::chrono::nanoseconds>(handshake_timeout, deadline - std::chrono::steady_clock::now());
   std::optional<Opened> opened;
   Opening opening(std::move(socket), plan, nullptr, left, opened);
-  opening.say_hello();
+  opening.say_hello(end != nullptr && !end->try_to_own());
   while (!opening.advance()) base::wait_for_events(opening.fd(), POLLIN, opening.deadline());
+  if (end != nullptr && !end->owned()) end->take_over();
   return std::move(*opened);
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "handshake.hpp"
+#include "session_end.hpp"
 #include "sluice/ipc/connect/session.hpp"
 
 namespace sluice::ipc {
@@ -53,6 +54,7 @@ class Opening final : public Handshake {
       std::chrono::nanoseconds timeout, std::optional<Opened>& result, std::function<void()> begin = [] {});
 
  private:
+  std::string owner_of_its_end(bool is_owned) const override;
   Keeping keep() override;
   void adopt(std::shared_ptr<const ring::PeerRegion> peer, Descriptor peer_pidfd) override;
   const ring::OwnedRegion& join(const SessionInfo& session, Descriptor& region, Descriptor* old) override;
@@ -72,8 +74,9 @@ class Opening final : public Handshake {
 };
 
 /// The connector's whole way: finds the host, and shakes hands. Throws what connect() documents; `hint` is
-/// added if there is no host.
+/// added if there is no host. `end`: of a session, which is owned now, or else with the host's consent soon.
 Opened knock(const std::filesystem::path& path, uid_t host_user, const Plan& plan,
-             std::chrono::nanoseconds handshake_timeout, Deadline deadline, std::string_view hint);
+             std::chrono::nanoseconds handshake_timeout, Deadline deadline, std::string_view hint,
+             SessionEnd* end = nullptr);
 
 }  // namespace sluice::ipc

@@ -20,6 +20,13 @@ namespace {
 
 using std::chrono::steady_clock;
 
+/// The two ends, as files are named for them.
+constexpr const char* kHost = "host";
+constexpr const char* kJoin = "join";
+
+/// Between two tries, at most.
+constexpr std::chrono::milliseconds kLongestPause{20};
+
 Port make_session_port(ipc::Opened opened, ipc::Plan plan, ipc::MeetingPlace place) {
   auto impl = std::make_shared<ipc::SessionPort>(std::move(opened), std::move(plan), std::move(place));
   Port port = ipc::PortImpl::make_port(impl);
@@ -27,15 +34,21 @@ Port make_session_port(ipc::Opened opened, ipc::Plan plan, ipc::MeetingPlace pla
   return port;
 }
 
-/// Takes the name; waits a moment for a predecessor that has been killed and is not quite gone.
-ipc::ListeningSocket listen_in_place_of_the_dead(const std::filesystem::path& path, const ipc::Plan& plan) {
+/// Takes the name and the host's end; waits a moment for a predecessor that has been killed and is not quite
+/// gone.
+ipc::MeetingPlace host_in_place_of_the_dead(const std::filesystem::path& path, const ipc::Plan& plan) {
+  auto end = std::make_unique<ipc::SessionEnd>(path, kHost, plan.own_file);
   const Deadline deadline =
       deadline_in(std::min<std::chrono::nanoseconds>(plan.options.timeout, ipc::kTimeToEnd));
   const auto access =
       plan.peer_user() == ::geteuid() ? ipc::SocketAccess::owner : ipc::SocketAccess::everybody;
   for (;;) {
     try {
-      return ipc::ListeningSocket(path, access);
+      if (!end->try_to_own()) {
+        throw error(connect_errc::name_taken,
+                    "a process hosts the session at " + base::quoted_text(path.native()) + " already");
+      }
+      return {path, std::move(end), ipc::ListeningSocket(path, access)};
     } catch (const error& why) {
       if (why.code() != connect_errc::name_taken || steady_clock::now() >= deadline) throw;
     }
@@ -126,9 +139,9 @@ std::string_view to_string(SessionState state) noexcept {
 
 Port host_session(std::string_view name, SessionOptions options) {
   const std::filesystem::path path = ipc::resolve_channel_name(name);
-  const ipc::Plan plan = make_plan(path, std::move(options), "host", "join");
+  const ipc::Plan plan = make_plan(path, std::move(options), kHost, kJoin);
   const Deadline deadline = deadline_in(plan.options.timeout);
-  ipc::MeetingPlace place{path, listen_in_place_of_the_dead(path, plan)};
+  ipc::MeetingPlace place = host_in_place_of_the_dead(path, plan);
   ipc::Opened opened =
       wait_for_peer(*place.listener, plan, deadline, ipc::other_place(name, "a process that joins"));
   return make_session_port(std::move(opened), plan, std::move(place));
@@ -140,21 +153,27 @@ Port host_session(std::string_view name, SessionOptions options, std::error_code
 
 Port join_session(std::string_view name, SessionOptions options) {
   const std::filesystem::path path = ipc::resolve_channel_name(name, options.peer_user.value_or(::geteuid()));
-  const ipc::Plan plan = make_plan(path, std::move(options), "join", "host");
+  const ipc::Plan plan = make_plan(path, std::move(options), kJoin, kHost);
   const Deadline deadline = deadline_in(plan.options.timeout);
   const std::string hint = ipc::other_place(name, "a host");
-  for (;;) {
-    ipc::MeetingPlace place{path, std::nullopt};
+  ipc::MeetingPlace place{path, std::make_unique<ipc::SessionEnd>(path, kJoin, plan.own_file), std::nullopt};
+  std::optional<Deadline> patience;
+  std::optional<ipc::Opened> opened;
+  for (std::chrono::milliseconds pause{2}; !opened; pause = std::min(2 * pause, kLongestPause)) {
     try {
-      return make_session_port(
-          ipc::knock(path, plan.peer_user(), plan, plan.options.handshake_timeout, deadline, hint), plan,
-          std::move(place));
+      opened = ipc::knock(path, plan.peer_user(), plan, plan.options.handshake_timeout, deadline, hint,
+                          place.end.get());
     } catch (const error& why) {
-      // A host that died during the handshake may be back in a moment.
-      if (why.code() != connect_errc::peer_gone || steady_clock::now() >= deadline) throw;
+      // Who owns the end may have been killed, and be not quite gone. A host that died during the handshake
+      // may be back in a moment.
+      const bool taken = dynamic_cast<const ipc::EndIsTaken*>(&why) != nullptr;
+      if (taken && !patience) patience = std::min<Deadline>(deadline_in(ipc::kTimeToEnd), deadline);
+      const bool may_pass = taken || why.code() == connect_errc::peer_gone;
+      if (!may_pass || steady_clock::now() >= (taken ? *patience : deadline)) throw;
+      std::this_thread::sleep_for(pause);
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
+  return make_session_port(std::move(*opened), plan, std::move(place));
 }
 
 Port join_session(std::string_view name, SessionOptions options, std::error_code& why) {

@@ -16,6 +16,7 @@
 #include "opening.hpp"
 #include "port_impl.hpp"
 #include "reception.hpp"
+#include "session_end.hpp"
 #include "sluice/base/detail/event.hpp"
 
 namespace sluice::ipc {
@@ -23,6 +24,7 @@ namespace sluice::ipc {
 /// Where this side meets its peer.
 struct MeetingPlace {
   std::filesystem::path path;
+  std::unique_ptr<SessionEnd> end;          ///< owned, until the session has ended here
   std::optional<ListeningSocket> listener;  ///< the host's; empty for the side that joins
   base::Event stop{"stopping a session"};   ///< made before a peer is met, since it can fail
 };
@@ -69,7 +71,7 @@ class SessionPort final : public PortImpl {
   void set_fenced(bool fenced);
   void supersede_peer();
   void adopt(base::PeerSocket& socket, std::shared_ptr<const ring::PeerRegion> peer, Descriptor peer_pidfd);
-  void handshake_failed(const error& why, Handshake::Step step);
+  void handshake_failed(Handshake::Step step);
 
   const Plan plan_;
   MeetingPlace place_;  // the session's thread; `stop` is set by hang_up()

@@ -20,6 +20,8 @@ using std::chrono::steady_clock;
 /// Between two looks for a host, at most.
 constexpr std::chrono::milliseconds kLongestPause{20};
 
+constexpr const char* kReplaced = "the peer has gone on with another process";
+
 }  // namespace
 
 class SessionPort::Succession final : public Handshake {
@@ -30,9 +32,10 @@ class SessionPort::Succession final : public Handshake {
         port_(port) {}
 
  private:
-  std::optional<std::int64_t> occupant() const override {
-    if (!port_.connected_ || port_.plan_.options.replace_living_peer) return std::nullopt;
-    return port_.connection_.identity.pid;
+  std::string owner_of_its_end(bool is_owned) const override {
+    if (port_.plan_.options.replace_living_peer) return {};
+    if (port_.connected_) return "process " + std::to_string(port_.connection_.identity.pid);
+    return is_owned ? "another process" : "";
   }
   Keeping keep() override {
     port_.set_fenced(true);  // [FENCE]
@@ -66,6 +69,7 @@ void SessionPort::run() noexcept {
   if (reason == Status::closed || reason == Status::peer_died) connection_.own.remove_file();
   reception_.clear();
   place_.listener.reset();
+  place_.end.reset();
 }
 
 void SessionPort::tell_closed_here() {
@@ -116,8 +120,7 @@ bool SessionPort::peer_hung_up() {
   try {
     const std::optional<Packet> packet = try_receive_packet(connection_.socket.get());
     if (!packet) return false;
-    if (packet_type(packet->bytes) == HandshakeType::superseded)
-      end(Status::superseded, "the peer has gone on with another process");
+    if (packet_type(packet->bytes) == HandshakeType::superseded) end(Status::superseded, kReplaced);
     return true;  // a peer that says anything else breaks a rule, and is let go
   } catch (const error&) {
     return true;
@@ -179,11 +182,12 @@ Reception::Rules SessionPort::rules() {
   rules.shake_hands = [this](base::PeerSocket client) {
     return std::make_unique<Succession>(std::move(client), *this);
   };
-  rules.on_failed = [this](const error& why, Handshake::Step step) { handshake_failed(why, step); };
+  rules.on_failed = [this](const error&, Handshake::Step step) { handshake_failed(step); };
   return rules;
 }
 
 void SessionPort::connect_to_host() {
+  if (place_.end->was_replaced()) return end(Status::superseded, kReplaced);
   connect_again_ = steady_clock::now() + pause_;
   pause_ = std::min(pause_ * 2, kLongestPause);
   try {
@@ -191,9 +195,9 @@ void SessionPort::connect_to_host() {
         connect_until(place_.path, plan_.peer_user(), steady_clock::now()), *this);
     handshake->say_hello();
     reception_.add(std::move(handshake));
-  } catch (const error& why) {
+  } catch (const error&) {
     // Nobody there yet, or gone again; whatever else it is may pass too, as long as the window lasts.
-    if (why.code() == connect_errc::refused) end(Status::peer_died, why.what());
+    return;
   }
 }
 
@@ -249,11 +253,9 @@ void SessionPort::adopt(base::PeerSocket& socket, std::shared_ptr<const ring::Pe
   tell(resumed);
 }
 
-void SessionPort::handshake_failed(const error& why, Handshake::Step step) {
-  if (step == Handshake::Step::request && why.code() == connect_errc::refused) {
-    end(Status::peer_died, why.what());
-    return;
-  }
+/// A connector that is refused tries again, as long as the window lasts: the host may be in the middle of
+/// something else.
+void SessionPort::handshake_failed(Handshake::Step step) {
   // The old peer's region is the truth again, if nobody writes it any more.
   const bool dead = !connection_.peer_pidfd || base::is_readable(connection_.peer_pidfd.get());
   if (step == Handshake::Step::answer && dead) set_fenced(false);

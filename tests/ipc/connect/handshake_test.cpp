@@ -133,7 +133,7 @@ TEST_F(Handshake, RefusesAHelloThatMakesNoSense) {
 TEST_F(Handshake, RefusesAPlainConnectionWithAState) {
   PacketSocket client = raw_client();
   Hello hello;
-  hello.has_state = 1;
+  hello.standing = ipc::Standing::keeper;
   client.send(encode_packet(hello), {}, deadline_in(10s));
   expect_refusal("a plain connection has no state");
 }
@@ -325,7 +325,7 @@ TEST_F(Handshake, RefusesAUserWhoIsNotOnTheList) {
 // The listener refuses before the hello, and hangs up: its reason waits behind a connection that is gone.
 TEST(Connector, HearsARefusalThatCameBeforeItsHello) {
   PacketPair pair;
-  pair.right.send(ipc::encode_refusal(make_error_code(connect_errc::refused), "user 7 may not connect"), {},
+  pair.right.send(ipc::encode_refusal(error(connect_errc::refused, "user 7 may not connect")), {},
                   deadline_in(10s));
   pair.right = PacketSocket(Descriptor());
   const ipc::Plan plan{.kind = ipc::ConnectionKind::plain};
@@ -380,7 +380,8 @@ TEST_F(HostileListener, IsReportedWhenItHangsUp) {
 
 TEST_F(HostileListener, IsQuotedWhenItRefuses) {
   expect_connect_fails(connect_errc::refused, "not\\x0atoday\\xe2\\x80\\xae", [](PacketSocket& client) {
-    client.send(ipc::encode_refusal(connect_errc::refused, "not\ntoday\xe2\x80\xae"), {}, deadline_in(10s));
+    client.send(ipc::encode_refusal(error(connect_errc::refused, "not\ntoday\xe2\x80\xae")), {},
+                deadline_in(10s));
   });
 }
 

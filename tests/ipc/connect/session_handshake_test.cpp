@@ -199,10 +199,10 @@ TEST_F(HostileJoiner, IsRefusedForABadHello) {
   refused(encode_packet(ipc::Welcome{}), {}, "expected packet type 1");
   refused(encode_packet(hello), {STDERR_FILENO}, "expected no descriptors");
   Hello stateful = kHello;
-  stateful.has_state = 1;
+  stateful.standing = ipc::Standing::keeper;
   refused(encode_packet(stateful), {}, "has its state");
-  stateful.has_state = 2;
-  refused(encode_packet(stateful), {}, "expected 0 or 1, got 2");
+  stateful.standing = ipc::Standing{3};
+  refused(encode_packet(stateful), {}, "expected a standing of 0 to 2, got 3");
   refused(encode_packet(Hello{}), {}, "use join_session(), not connect()");
   refused(encode_packet(Hello{.kind = ConnectionKind{3}}), {}, "expected a connection of kind 1 or 2, got 3");
   expect_next_goes_on();
@@ -396,7 +396,7 @@ TEST(FreshHost, TakesNoMoreMemoryThanItsOptionsSayAndGoesOnWithTheNext) {
     const OwnedRegion region = OwnedRegion::create(options);
     PacketSocket joiner = ipc::connect_until(path, ::geteuid(), deadline_in(10s));
     Hello hello = kHello;
-    hello.has_state = 1;
+    hello.standing = ipc::Standing::keeper;
     hello.session = options.session;
     hello.epoch = 1;
     joiner.send(encode_packet(hello), {}, deadline_in(10s));
