@@ -97,7 +97,7 @@ OwnedRegion OwnedRegion::continue_from(const PeerView& old, const RegionOptions&
     // Relaxed: nobody else has the region yet.
     region.view_.control->history.oldest.store(extent.oldest.position, std::memory_order_relaxed);
     region.view_.control->history.oldest_sequence.store(extent.oldest.sequence, std::memory_order_relaxed);
-    region.close_up();
+    region.close_up(options);
     return region;
   }
   refuse("expected its owner to stand still, got records overwritten again and again");

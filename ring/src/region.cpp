@@ -99,6 +99,8 @@ RegionHeader make_region_header(const RegionOptions& options) {
   header.epoch = options.epoch;
   header.session = options.session;
   header.features = options.features;
+  header.end = options.end;
+  header.boot = options.boot;
   return header;
 }
 
@@ -113,6 +115,7 @@ void write_control_page(ControlPage& control, const RegionOptions& options) {
   control.producer_wait.closed.store(0, kRelaxed);
   control.release.released.store(options.peer_first_position, kRelaxed);
   control.consumer_wait.wait_position.store(out_of_reach(options.peer_first_position), kRelaxed);
+  control.session_peer.epoch.store(options.peer_epoch, kRelaxed);
 }
 
 [[noreturn]] void refuse(const std::string& reason) {
@@ -224,14 +227,15 @@ OwnedRegion::~OwnedRegion() = default;
 
 OwnedRegion OwnedRegion::create(const RegionOptions& options) {
   OwnedRegion region = create_open(options);
-  region.close_up();
+  region.close_up(options);
   return region;
 }
 
 /// The region is complete: from here on it can be mapped by others, and, being memory, changed by nobody
 /// else.
-void OwnedRegion::close_up() {
+void OwnedRegion::close_up(const RegionOptions& options) {
   if (draft_) {
+    if (options.before_naming) options.before_naming();
     descriptor_ = draft_->open_for_reading();
     draft_->commit();
     draft_.reset();

@@ -113,6 +113,7 @@ TEST(Region, HasTheOffsetsAndSizesThatTheLayoutDraws) {
   EXPECT_EQ(offset(&own.control->producer_wait.closed), 4360);
   EXPECT_EQ(offset(&own.control->release.released), 4480);
   EXPECT_EQ(offset(&own.control->consumer_wait.wait_position), 4608);
+  EXPECT_EQ(offset(&own.control->session_peer.epoch), 4736);
   EXPECT_EQ(offset(own.data), static_cast<std::ptrdiff_t>(kDataOffset));
   EXPECT_EQ(::lseek(region.descriptor(), 0, SEEK_END), static_cast<off_t>(kDataOffset + 4096));
   EXPECT_EQ(std::memcmp(base, "SLUICE\0R", 8), 0);

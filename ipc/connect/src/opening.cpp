@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "port_regions.hpp"
+#include "sluice/base/detail/quoted_text.hpp"
 #include "sluice/base/detail/wait_for_events.hpp"
 
 namespace sluice::ipc {
@@ -31,12 +32,25 @@ Opening::Opening(base::PeerSocket socket, const Plan& plan, const StoredSession*
       result_(result),
       begin_(std::move(begin)) {}
 
-void Opening::begin_anew(const SessionInfo& session) {
+/// The options of a region that takes its place among those of its session.
+ring::RegionOptions Opening::with_place(ring::RegionOptions region, std::uint64_t peer_epoch) const {
+  region.file = plan_.own_file;
+  region.peer_epoch = peer_epoch;
+  region.end = plan_.end;
+  if (plan_.end != ring::RegionEnd::none) region.boot = checkpoint_moment().boot;
+  region.before_naming = [owner = plan_.owner] {
+    if (owner != nullptr && owner->was_replaced())
+      throw error(connect_errc::refused, "the peer has gone on with another process");
+  };
+  return region;
+}
+
+void Opening::begin_anew(const SessionInfo& session, const std::string& why) {
   info_ = session;
-  own_ = make_region(plan_.options.port, session, plan_.own_file);
+  own_ = ring::OwnedRegion::create(with_place(region_options(plan_.options.port, session), session.epoch));
   start_.emplace();
   if (plan_.options.checkpoint) start_->events.push_back({.state = SessionState::restarted});
-  start_->events.push_back({.state = SessionState::connected});
+  start_->events.push_back({.state = SessionState::connected, .text = why});
 }
 
 /// [COPY] `old` is the region of this side's predecessor, `peer` the ring that it received from.
@@ -44,11 +58,7 @@ void Opening::go_on_from(const ring::PeerView& old, const ring::PeerView& peer, 
   info_ = session;
   const ring::Position released = floor_of(old).released;
   start_ = find_start(peer, released, session.id, plan_.options.checkpoint, deadline());
-  ring::RegionOptions region;
-  region.session = session.id;
-  region.epoch = session.epoch;
-  region.features = features();
-  region.file = plan_.own_file;
+  const auto region = with_place(region_options(plan_.options.port, session), peer.header.epoch);
   own_ = ring::OwnedRegion::continue_from(old, region, start_->consumer.released, deadline());
 }
 
@@ -58,7 +68,7 @@ std::string Opening::owner_of_its_end(bool is_owned) const {
 
 Keeping Opening::keep() {
   if (stored_ == nullptr) {
-    begin_anew(new_session());
+    begin_anew(new_session(), plan_.why_anew);
     return {info_, &*own_, nullptr};
   }
   const ring::PeerView& old = stored_->own.view();
@@ -70,6 +80,8 @@ Keeping Opening::keep() {
 void Opening::adopt(std::shared_ptr<const ring::PeerRegion> peer, Descriptor peer_pidfd) {
   if (stored_ == nullptr) start_->consumer = ring::ConsumerStart::of(peer->view().header);
   peer_ = std::move(peer);
+  // Relaxed: read by whoever finds the region in its file.
+  own_->view().control->session_peer.epoch.store(peer_->view().header.epoch, std::memory_order_relaxed);
   const int to_peer = socket().get();  // the result's from now on
   joined(std::move(peer_pidfd), true);
   try {
@@ -81,10 +93,17 @@ void Opening::adopt(std::shared_ptr<const ring::PeerRegion> peer, Descriptor pee
 }
 
 const ring::OwnedRegion& Opening::join(const SessionInfo& session, Descriptor& region, Descriptor* old) {
+  // Whoever owns this end, the offer is the consent to replace it.
+  if (plan_.owner != nullptr && !plan_.owner->owned()) plan_.owner->take_over();
   if (old == nullptr) {
+    const StoredFiles stored = find_stored_session(plan_.own_file, plan_.peer_file, plan_.end);
+    if (stored.session) {
+      throw error(connect_errc::refused, "the host begins a new session, and another is kept in " +
+                                             base::quoted_text(plan_.own_file.parent_path().native()));
+    }
     peer_ = std::make_shared<const ring::PeerRegion>(ring::PeerRegion::open(
         std::move(region), session.id, session.epoch, plan_.backing(), check_new_ring));
-    begin_anew(session);
+    begin_anew(session, stored.why_none);
     start_->consumer = ring::ConsumerStart::of(peer_->view().header);
   } else {
     const ring::EpochRange epochs(1, session.epoch);
@@ -92,7 +111,8 @@ const ring::OwnedRegion& Opening::join(const SessionInfo& session, Descriptor& r
         ring::PeerRegion::open(std::move(region), session.id, epochs, plan_.backing()));
     const auto accept = [this, offered = old->get()](const ring::RegionHeader& header) {
       check_unused(offered, peer_->descriptor());
-      // What the peer says is ours may be of any size.
+      // What the peer says is ours may be of any size, unless it is trusted.
+      if (plan_.backing() == ring::Backing::file) return;
       if (const std::uint64_t most = plan_.options.port.ring_bytes; header.capacity > most) {
         throw error(ring::errc::bad_region, "the peer's region: expected a ring of at most the " +
                                                 std::to_string(most) + " bytes that are wanted here, got " +
@@ -117,16 +137,14 @@ void Opening::joined(Descriptor peer_pidfd, bool peer_lives) {
 }
 
 Opened knock(const std::filesystem::path& path, uid_t host_user, const Plan& plan,
-             std::chrono::nanoseconds handshake_timeout, Deadline deadline, std::string_view hint,
-             SessionEnd* end) {
+             std::chrono::nanoseconds handshake_timeout, Deadline deadline, std::string_view hint) {
   base::PeerSocket socket = connect_until(path, host_user, deadline, hint);
   const auto left =
       std::min<std::chrono::nanoseconds>(handshake_timeout, deadline - std::chrono::steady_clock::now());
   std::optional<Opened> opened;
   Opening opening(std::move(socket), plan, nullptr, left, opened);
-  opening.say_hello(end != nullptr && !end->try_to_own());
+  opening.say_hello(plan.owner != nullptr && !plan.owner->try_to_own());
   while (!opening.advance()) base::wait_for_events(opening.fd(), POLLIN, opening.deadline());
-  if (end != nullptr && !end->owned()) end->take_over();
   return std::move(*opened);
 }
 

@@ -23,6 +23,9 @@ struct Plan {
   SessionOptions options{};           ///< of a plain connection only `port`
   std::filesystem::path own_file{};   ///< where this side's region is kept; empty: anonymous memory
   std::filesystem::path peer_file{};  ///< where the peer keeps its own, likewise
+  ring::RegionEnd end = ring::RegionEnd::none;
+  SessionEnd* owner = nullptr;  ///< of a session: makes this process the owner of its end
+  std::string why_anew{};       ///< what was stored and can't be gone on with; empty if nothing was
 
   ring::Backing backing() const noexcept {
     return own_file.empty() ? ring::Backing::sealed_memory : ring::Backing::file;
@@ -60,7 +63,8 @@ class Opening final : public Handshake {
   const ring::OwnedRegion& join(const SessionInfo& session, Descriptor& region, Descriptor* old) override;
   void joined(Descriptor peer_pidfd, bool peer_lives) override;
 
-  void begin_anew(const SessionInfo& session);
+  void begin_anew(const SessionInfo& session, const std::string& why);
+  ring::RegionOptions with_place(ring::RegionOptions region, std::uint64_t peer_epoch) const;
   void go_on_from(const ring::PeerView& old, const ring::PeerView& peer, const SessionInfo& session);
 
   const Plan& plan_;
@@ -74,9 +78,8 @@ class Opening final : public Handshake {
 };
 
 /// The connector's whole way: finds the host, and shakes hands. Throws what connect() documents; `hint` is
-/// added if there is no host. `end`: of a session, which is owned now, or else with the host's consent soon.
+/// added if there is no host.
 Opened knock(const std::filesystem::path& path, uid_t host_user, const Plan& plan,
-             std::chrono::nanoseconds handshake_timeout, Deadline deadline, std::string_view hint,
-             SessionEnd* end = nullptr);
+             std::chrono::nanoseconds handshake_timeout, Deadline deadline, std::string_view hint);
 
 }  // namespace sluice::ipc

@@ -1,10 +1,15 @@
 #include "resumption.hpp"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <cerrno>
 #include <functional>
 #include <string>
 
 #include "sluice/base/detail/file_io.hpp"
+#include "sluice/base/detail/quoted_text.hpp"
 #include "sluice/base/error.hpp"
 #include "sluice/ring/error.hpp"
 #include "sluice/ring/history.hpp"
@@ -79,6 +84,62 @@ Start start_behind(ring::Sequence handled, const ring::PeerView& ring, const rin
   return {{next, again ? released.position : next.position, wanted}, {}};
 }
 
+std::optional<ring::PeerRegion> open_if_there(const std::filesystem::path& file) {
+  try {
+    return ring::PeerRegion::open_file(file);
+  } catch (const error& why) {
+    if (why.code() == std::errc::no_such_file_or_directory) return std::nullopt;
+    throw;
+  }
+}
+
+bool is_closed(const ring::PeerRegion& region) {
+  return region.view().control->producer_wait.closed.load(std::memory_order_acquire) != 0;
+}
+
+[[noreturn]] void refuse_files(const std::string& what) {
+  throw error(ring::errc::bad_region, what);
+}
+
+/// Two regions belong together if each was the other's, or if one was made to go on with the other, and its
+/// owner died before the other side knew it.
+void check_pair(const ring::PeerView& own, const ring::PeerView& peer, ring::RegionEnd own_end) {
+  const ring::RegionEnd peer_end =
+      own_end == ring::RegionEnd::host ? ring::RegionEnd::join : ring::RegionEnd::host;
+  if (own.header.end != own_end || peer.header.end != peer_end) refuse_files("the files are exchanged");
+  if (own.header.session != peer.header.session) refuse_files("the files are of two sessions");
+  const auto boot = checkpoint_moment().boot;
+  if (own.header.boot != boot || peer.header.boot != boot)
+    refuse_files("they are from before the machine was started again");
+  const auto knows = [](const ring::PeerView& one, const ring::PeerView& other) {
+    const std::uint64_t known = one.control->session_peer.epoch.load(std::memory_order_relaxed);
+    return known == other.header.epoch ? 0 : known < other.header.epoch ? -1 : 1;
+  };
+  const int own_knows = knows(own, peer);
+  const int peer_knows = knows(peer, own);
+  if (own_knows > 0 || peer_knows > 0 || (own_knows < 0 && peer_knows < 0))
+    refuse_files("one of the files is older than the other");
+}
+
+/// The records that one side left, as far as the other has to go on with them.
+void check_direction(const ring::PeerView& ring, const ring::PeerView& reader) {
+  const ring::ControlPage& words = *ring.control;
+  const ring::Position tail = words.tail.tail.load(std::memory_order_acquire);
+  const ring::Sequence tail_sequence = words.tail.tail_sequence.load(std::memory_order_relaxed);
+  const ring::RecordPlace end = end_of(ring, kNoDeadline);
+  const ring::RecordPlace oldest = ring::HistoryReader(ring).oldest();
+  if (before(tail, ring.header.first_position) || before(tail_sequence, ring.header.first_sequence) ||
+      before(end.position, tail) || before(end.sequence, tail_sequence) ||
+      (end.position == tail && end.sequence != tail_sequence) ||
+      words.history.oldest.load(std::memory_order_relaxed) != oldest.position ||
+      end.position - oldest.position > ring.header.capacity - ring::kRecordHeaderBytes)
+    refuse_files("records and positions contradict each other");
+  const ring::Position released = reader.control->release.released.load(std::memory_order_acquire);
+  (void)place_of(ring, released, kNoDeadline);
+  const ring::Position seen = reader.control->consumer_wait.wait_position.load(std::memory_order_relaxed);
+  if (before(end.position, seen)) refuse_files("records are missing that were received");
+}
+
 }  // namespace
 
 Start find_start(const ring::PeerView& ring, ring::Position released_position, const ring::SessionId& session,
@@ -146,24 +207,38 @@ void check_successor(const ring::PeerView& fresh, const ring::PeerView& old, con
   }
 }
 
-std::optional<StoredSession> find_stored_session(const std::filesystem::path& own_file,
-                                                 const std::filesystem::path& peer_file) {
-  if (own_file.empty()) return std::nullopt;
+void check_ring_file(const std::filesystem::path& file) {
+  struct stat info {};
+  if (::lstat(file.c_str(), &info) != 0) {
+    if (errno == ENOENT) return;
+    throw_errno("looking up " + base::quoted_text(file.native()));
+  }
+  if (S_ISREG(info.st_mode) && info.st_uid == ::geteuid() && info.st_nlink == 1) return;
+  throw error(errc::unsafe_place, "the region in " + base::quoted_text(file.native()) +
+                                      ": expected a regular file of user " + std::to_string(::geteuid()) +
+                                      " with one name");
+}
+
+StoredFiles find_stored_session(const std::filesystem::path& own_file, const std::filesystem::path& peer_file,
+                                ring::RegionEnd own_end) {
+  if (own_file.empty()) return {};
+  const auto not_this = [](const std::string& why) {
+    return StoredFiles{std::nullopt, "what was stored is no session that can be gone on with: " + why};
+  };
   try {
-    StoredSession stored{ring::PeerRegion::open_file(own_file), ring::PeerRegion::open_file(peer_file)};
-    const auto closed = [](const ring::PeerRegion& region) {
-      return region.view().control->producer_wait.closed.load(std::memory_order_acquire) != 0;
-    };
-    if (stored.own.view().header.session != stored.peer.view().header.session) return std::nullopt;
-    if (closed(stored.own) || closed(stored.peer)) return std::nullopt;
-    return stored;
+    std::optional<ring::PeerRegion> own = open_if_there(own_file);
+    std::optional<ring::PeerRegion> peer = open_if_there(peer_file);
+    if (!own && !peer) return {};
+    if (!own || !peer) return not_this((own ? peer_file : own_file).string() + " is missing");
+    if (is_closed(*own) || is_closed(*peer)) return {};
+    check_pair(own->view(), peer->view(), own_end);
+    check_direction(own->view(), peer->view());
+    check_direction(peer->view(), own->view());
+    return {StoredSession{std::move(*own), std::move(*peer)}, {}};
   } catch (const error& why) {
-    // No files, or such as no session could have left behind: there's nothing to go on from. Whatever else
-    // it is, a session may be there.
-    if (why.code() == std::errc::no_such_file_or_directory || why.code() == ring::errc::bad_region ||
-        why.code() == ring::errc::bad_version)
-      return std::nullopt;
-    throw;
+    // Whatever else it is, a session may be there.
+    if (why.code() != ring::errc::bad_region) throw;
+    return not_this(why.detail());
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "sluice/ipc/checkpoint/checkpoint.hpp"
@@ -52,9 +53,18 @@ struct StoredSession {
   ring::PeerRegion own;
   ring::PeerRegion peer;
 };
-/// Nothing if there are no files, or none of one session that could go on. Throws if they can't be looked at,
-/// and errc::unsafe_place for what is no file of this user's.
-std::optional<StoredSession> find_stored_session(const std::filesystem::path& own_file,
-                                                 const std::filesystem::path& peer_file);
+struct StoredFiles {
+  std::optional<StoredSession> session;
+  std::string why_none;  ///< in words, if there is no session, but something that could have been one
+};
+/// What both sides left. Files that were damaged, replaced by older ones or exchanged, or are from before the
+/// machine was started again, are no session: what they say of each other is checked. Throws if that can't be
+/// found out: for want of descriptors or memory, for another version's files; errc::unsafe_place for what is
+/// no file of this user's.
+StoredFiles find_stored_session(const std::filesystem::path& own_file, const std::filesystem::path& peer_file,
+                                ring::RegionEnd own_end);
+
+/// Throws errc::unsafe_place unless this is a regular file of this user's with no other name, or nothing.
+void check_ring_file(const std::filesystem::path& file);
 
 }  // namespace sluice::ipc

@@ -66,8 +66,7 @@ bool is_ours(const error& why) {
 /// The host's way: lets in one process after the other until one makes it. A process that has a session's
 /// state offers it; else the files are asked.
 ipc::Opened wait_for_peer(ipc::ListeningSocket& listener, const ipc::Plan& plan, Deadline deadline,
-                          const std::string& hint) {
-  const auto stored = ipc::find_stored_session(plan.own_file, plan.peer_file);
+                          const std::string& hint, const std::optional<ipc::StoredSession>& stored) {
   std::optional<ipc::Opened> opened;
   std::optional<error> refused;
   ipc::Reception::Rules rules;
@@ -99,21 +98,23 @@ ipc::Opened wait_for_peer(ipc::ListeningSocket& listener, const ipc::Plan& plan,
   return std::move(*opened);
 }
 
-ipc::Plan make_plan(const std::filesystem::path& path, SessionOptions options, const std::string& own_role,
-                    const std::string& peer_role) {
+ipc::Plan make_plan(const std::filesystem::path& path, SessionOptions options, ring::RegionEnd end) {
   ipc::check_port_options(options.port);
   ipc::check_handshake_timeout(options.handshake_timeout);
   if (options.resume_window < std::chrono::nanoseconds::zero()) {
     throw error(errc::bad_option, "resume_window: expected at least 0, got " +
                                       std::to_string(options.resume_window.count()) + " ns");
   }
-  ipc::Plan plan{.options = std::move(options)};
+  ipc::Plan plan{.options = std::move(options), .end = end};
   const std::filesystem::path& directory = plan.options.directory;
   if (directory.empty()) return plan;
   base::check_safe_directory(directory, ::geteuid(), base::OthersMay::read);
   const std::string name = path.filename().string();
-  plan.own_file = directory / (name + "." + own_role + ".ring");
-  plan.peer_file = directory / (name + "." + peer_role + ".ring");
+  const auto file = [&](const char* role) { return directory / (name + "." + role + ".ring"); };
+  plan.own_file = file(end == ring::RegionEnd::host ? kHost : kJoin);
+  plan.peer_file = file(end == ring::RegionEnd::host ? kJoin : kHost);
+  ipc::check_ring_file(plan.own_file);
+  ipc::check_ring_file(plan.peer_file);
   return plan;
 }
 
@@ -139,11 +140,14 @@ std::string_view to_string(SessionState state) noexcept {
 
 Port host_session(std::string_view name, SessionOptions options) {
   const std::filesystem::path path = ipc::resolve_channel_name(name);
-  const ipc::Plan plan = make_plan(path, std::move(options), kHost, kJoin);
+  ipc::Plan plan = make_plan(path, std::move(options), ring::RegionEnd::host);
   const Deadline deadline = deadline_in(plan.options.timeout);
   ipc::MeetingPlace place = host_in_place_of_the_dead(path, plan);
-  ipc::Opened opened =
-      wait_for_peer(*place.listener, plan, deadline, ipc::other_place(name, "a process that joins"));
+  plan.owner = place.end.get();
+  const ipc::StoredFiles stored = ipc::find_stored_session(plan.own_file, plan.peer_file, plan.end);
+  plan.why_anew = stored.why_none;
+  ipc::Opened opened = wait_for_peer(*place.listener, plan, deadline,
+                                     ipc::other_place(name, "a process that joins"), stored.session);
   return make_session_port(std::move(opened), plan, std::move(place));
 }
 
@@ -153,16 +157,16 @@ Port host_session(std::string_view name, SessionOptions options, std::error_code
 
 Port join_session(std::string_view name, SessionOptions options) {
   const std::filesystem::path path = ipc::resolve_channel_name(name, options.peer_user.value_or(::geteuid()));
-  const ipc::Plan plan = make_plan(path, std::move(options), kJoin, kHost);
+  ipc::Plan plan = make_plan(path, std::move(options), ring::RegionEnd::join);
   const Deadline deadline = deadline_in(plan.options.timeout);
   const std::string hint = ipc::other_place(name, "a host");
   ipc::MeetingPlace place{path, std::make_unique<ipc::SessionEnd>(path, kJoin, plan.own_file), std::nullopt};
+  plan.owner = place.end.get();
   std::optional<Deadline> patience;
   std::optional<ipc::Opened> opened;
   for (std::chrono::milliseconds pause{2}; !opened; pause = std::min(2 * pause, kLongestPause)) {
     try {
-      opened = ipc::knock(path, plan.peer_user(), plan, plan.options.handshake_timeout, deadline, hint,
-                          place.end.get());
+      opened = ipc::knock(path, plan.peer_user(), plan, plan.options.handshake_timeout, deadline, hint);
     } catch (const error& why) {
       // Who owns the end may have been killed, and be not quite gone. A host that died during the handshake
       // may be back in a moment.

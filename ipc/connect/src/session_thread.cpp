@@ -236,6 +236,9 @@ void SessionPort::adopt(base::PeerSocket& socket, std::shared_ptr<const ring::Pe
   {
     const std::scoped_lock lock(mutex_);  // [ADOPT]
     connection_.peer = std::move(peer);
+    // Relaxed: read by whoever finds the region in its file.
+    connection_.own.view().control->session_peer.epoch.store(connection_.peer->view().header.epoch,
+                                                             std::memory_order_relaxed);
     connection_.socket = std::move(socket);
     connection_.peer_pidfd = std::move(peer_pidfd);
     connection_.identity = identity;

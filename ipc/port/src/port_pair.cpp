@@ -33,8 +33,8 @@ std::pair<Port, Port> make_port_pair(const PortOptions& first, const PortOptions
   base::PeerSocket first_socket{Descriptor(ends[0])};
   base::PeerSocket second_socket{Descriptor(ends[1])};
   const SessionInfo session = ipc::new_session();
-  ring::OwnedRegion first_region = ipc::make_region(first, session);
-  ring::OwnedRegion second_region = ipc::make_region(second, session);
+  ring::OwnedRegion first_region = ring::OwnedRegion::create(ipc::region_options(first, session));
+  ring::OwnedRegion second_region = ring::OwnedRegion::create(ipc::region_options(second, session));
   auto seen_by_first = see(second_region);
   auto seen_by_second = see(first_region);
   const PeerIdentity self{::getpid(), ::geteuid(), ::getegid()};

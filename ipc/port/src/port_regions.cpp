@@ -12,6 +12,10 @@ namespace {
 
 constexpr Duration kMostSpinning = std::chrono::seconds(1);
 
+std::uint32_t features() {
+  return ring::register_barrier_target() ? ring::kFeatureBarrierTarget | ring::kFeatureBarrierSleeper : 0;
+}
+
 }  // namespace
 
 void check_port_options(const PortOptions& options) {
@@ -28,20 +32,14 @@ SessionInfo new_session() {
   return session;
 }
 
-std::uint32_t features() {
-  return ring::register_barrier_target() ? ring::kFeatureBarrierTarget | ring::kFeatureBarrierSleeper : 0;
-}
-
-ring::OwnedRegion make_region(const PortOptions& options, const SessionInfo& session,
-                              const std::filesystem::path& file) {
+ring::RegionOptions region_options(const PortOptions& options, const SessionInfo& session) {
   ring::RegionOptions region;
   region.capacity = options.ring_bytes;
   region.replay_window = options.replay_window_bytes.value_or(options.ring_bytes / 4);
   region.session = session.id;
   region.epoch = session.epoch;
   region.features = features();
-  region.file = file;
-  return ring::OwnedRegion::create(region);
+  return region;
 }
 
 void check_new_ring(const ring::RegionHeader& header) {

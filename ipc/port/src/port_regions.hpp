@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 
 #include "sluice/ipc/port/port.hpp"
 #include "sluice/ipc/port/port_options.hpp"
@@ -16,12 +15,8 @@ void check_port_options(const PortOptions& options);
 /// A random id, and the first epoch.
 SessionInfo new_session();
 
-/// The Feature bits of a region whose owner waits like this.
-std::uint32_t features();
-
-/// A new region whose ring is at its beginning; kept in `file` if that isn't empty.
-ring::OwnedRegion make_region(const PortOptions& options, const SessionInfo& session,
-                              const std::filesystem::path& file = {});
+/// Of a region whose ring is at its beginning.
+ring::RegionOptions region_options(const PortOptions& options, const SessionInfo& session);
 
 /// Throws ring::errc::bad_region unless the ring is at its beginning.
 void check_new_ring(const ring::RegionHeader& header);

@@ -7,6 +7,7 @@
 //   4352          128    ProducerWait         owner's producer, when it sleeps, and when the port is closed
 //   4480          128    ConsumerRelease      owner's consumer, at every release
 //   4608          128    ConsumerWait         owner's consumer, before it sleeps
+//   4736          128    SessionPeer          owner, when it goes on with another region of its peer
 //   data_offset   2^n    the byte ring        owner's producer; mapped twice in a row by both sides
 //
 // Only the owner writes a region. The peer maps it read-only, and the kernel enforces that (see region.hpp).
@@ -88,6 +89,9 @@ inline constexpr std::uint64_t kPayloadBytesMask = (1U << 30U) - 1;
 /// The producer notes a record boundary each capacity/kMarksPerLap bytes; see Producer.
 inline constexpr std::uint64_t kMarksPerLap = 64;
 
+/// Which end of a session a region is of.
+enum class RegionEnd : std::uint32_t { none, host, join };
+
 /// Bits of RegionHeader::features.
 enum Feature : std::uint32_t {
   /// The owner is registered for membarrier's global expedited command: a sleeper's membarrier reaches it.
@@ -121,8 +125,9 @@ struct RegionHeader {
   Sequence first_sequence = 1;      ///< the number of the record at first_position
   std::uint64_t epoch = 0;          ///< counts the connections of the session
   SessionId session{};
-  std::uint32_t features = 0;  ///< a set of Feature bits
-  std::uint32_t reserved = 0;  ///< zero
+  std::uint32_t features = 0;           ///< a set of Feature bits
+  RegionEnd end = RegionEnd::none;      ///< of a session
+  std::array<std::uint8_t, 16> boot{};  ///< of a session: the boot of the machine, as far as it is known
 };
 
 /// Initial value of tail: first_position. Grows only.
@@ -153,6 +158,11 @@ struct alignas(kLineBytes) ConsumerWait {
   std::atomic<Position> wait_position;  ///< wake the consumer when tail passes this; first out of reach
 };
 
+/// Of a session: tells regions that belong together from others of their session.
+struct alignas(kLineBytes) SessionPeer {
+  std::atomic<std::uint64_t> epoch;  ///< of the peer's region that the owner works with
+};
+
 /// The changing part of a region, at kControlOffset.
 struct ControlPage {
   ProducerTail tail;
@@ -160,6 +170,7 @@ struct ControlPage {
   ProducerWait producer_wait;
   ConsumerRelease release;
   ConsumerWait consumer_wait;
+  SessionPeer session_peer;
 };
 
 inline constexpr std::size_t kControlOffset = 4096;
@@ -168,16 +179,17 @@ inline constexpr std::size_t kControlBytes = 4096;
 static_assert(std::endian::native == std::endian::little, "the low half of a position must be a futex word");
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free &&
               std::atomic<std::uint32_t>::is_always_lock_free);
-static_assert(sizeof(RegionHeader) == 88 && sizeof(RegionHeader) <= kControlOffset);
-static_assert(offsetof(RegionHeader, capacity) == 16 && offsetof(RegionHeader, session) == 64);
-static_assert(sizeof(ControlPage) == 5 * kLineBytes && sizeof(ControlPage) <= kControlBytes);
+static_assert(sizeof(RegionHeader) == 104 && sizeof(RegionHeader) <= kControlOffset);
+static_assert(offsetof(RegionHeader, capacity) == 16 && offsetof(RegionHeader, session) == 64 &&
+              offsetof(RegionHeader, boot) == 88);
+static_assert(sizeof(ControlPage) == 6 * kLineBytes && sizeof(ControlPage) <= kControlBytes);
 static_assert(offsetof(ControlPage, tail) == 0 && offsetof(ControlPage, history) == 128);
 static_assert(offsetof(ControlPage, producer_wait) == 256 && offsetof(ControlPage, release) == 384);
-static_assert(offsetof(ControlPage, consumer_wait) == 512);
+static_assert(offsetof(ControlPage, consumer_wait) == 512 && offsetof(ControlPage, session_peer) == 640);
 
 /// FNV-1a over every offset and size above: two builds with different layouts refuse each other.
 constexpr std::uint32_t layout_hash() noexcept {
-  constexpr std::array<std::uint64_t, 20> kFacts{
+  constexpr std::array<std::uint64_t, 23> kFacts{
       sizeof(RegionHeader),
       offsetof(RegionHeader, capacity),
       offsetof(RegionHeader, data_offset),
@@ -187,6 +199,8 @@ constexpr std::uint32_t layout_hash() noexcept {
       offsetof(RegionHeader, epoch),
       offsetof(RegionHeader, session),
       offsetof(RegionHeader, features),
+      offsetof(RegionHeader, end),
+      offsetof(RegionHeader, boot),
       kControlOffset,
       offsetof(ControlPage, tail),
       offsetof(ControlPage, history),
@@ -195,6 +209,7 @@ constexpr std::uint32_t layout_hash() noexcept {
       offsetof(ControlPage, consumer_wait),
       offsetof(ProducerTail, barrier),
       offsetof(ConsumerRelease, barrier),
+      offsetof(ControlPage, session_peer),
       kRecordHeaderBytes,
       kPublishedBit,
       kMarksPerLap,

@@ -6,6 +6,7 @@
 // the owner knows that only its own mapping changes the bytes.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -42,10 +43,15 @@ struct RegionOptions {
   SessionId session{};
   std::uint64_t epoch = 0;
   std::uint32_t features = 0;
+  RegionEnd end = RegionEnd::none;
+  std::array<std::uint8_t, 16> boot{};
+  std::uint64_t peer_epoch = 0;  ///< see SessionPeer
   /// Keeps the region in a file of this name, which outlives its processes and replaces what was there once
   /// it is complete. Such a region can't be sealed: the peer, and whoever else can write the file, is trusted
   /// not to change or truncate it (that would end in SIGBUS). Empty: anonymous, sealed memory.
   std::filesystem::path file{};
+  /// Called before a complete file gets its name; what it throws leaves there what was there.
+  std::function<void()> before_naming{};
 };
 
 /// What a peer's region is accepted as.
@@ -104,7 +110,7 @@ class OwnedRegion {
  private:
   OwnedRegion() noexcept;
   static OwnedRegion create_open(const RegionOptions& options);
-  void close_up();
+  void close_up(const RegionOptions& options);
 
   Descriptor descriptor_;
   std::unique_ptr<RegionMapping> mapping_;
@@ -138,7 +144,8 @@ class PeerRegion {
                          const std::function<void(const RegionHeader&)>& accept = {});
 
   /// The region that a process which has ended left in a file; of whichever session and epoch. It must belong
-  /// to this user. Throws as open(), and the errno of opening it (ENOENT ...).
+  /// to this user. Throws as open(), sluice::errc::unsafe_place for what is no such file, and the errno of
+  /// opening it (ENOENT ...).
   static PeerRegion open_file(const std::filesystem::path& file);
 
   PeerRegion(PeerRegion&&) noexcept;

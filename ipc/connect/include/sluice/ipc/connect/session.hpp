@@ -60,7 +60,9 @@ struct SessionEvent {
   /// closed: Status::closed (by this side or the peer), peer_died (nobody came back in time), superseded,
   /// broken.
   Status reason = Status::ok;
-  std::string text{};  ///< for closed, in words
+  /// closed: in words. connected: why what was stored in SessionOptions::directory isn't gone on with; empty if
+  /// nothing was.
+  std::string text{};
 };
 
 /// Told in order, never twice at the same time: before host_session() or join_session() returns on their
@@ -70,7 +72,7 @@ using SessionHandler = std::function<void(const SessionEvent& event)>;
 
 /// One end's own choices; the two ends need not agree. For a process that resumes a session, ring_bytes and
 /// replay_window_bytes are those of its predecessor. If that is only known from the peer, a ring larger than
-/// ring_bytes is refused: ring::errc::bad_region.
+/// ring_bytes is refused, unless it is kept in files: ring::errc::bad_region.
 struct SessionOptions {
   PortOptions port{};
   SessionHandler on_state{};
@@ -95,8 +97,10 @@ struct SessionOptions {
   /// even if both processes are gone: by the next pair that names the same directory (which must exist).
   /// Files can't be sealed against their peer: only for two processes that trust each other, and both must
   /// choose it. A directory of its own in a tmpfs such as /dev/shm keeps them in memory; elsewhere they
-  /// outlast the processes, but not a power failure. Empty: anonymous memory. Throws errc::unsafe_place if
-  /// others can write there, also if the sticky bit is set.
+  /// outlast the processes, but not a power failure. Files that are damaged, or older than each other, begin
+  /// a new session, which says so; those of another version are ring::errc::bad_version, and stay. Empty:
+  /// anonymous memory. Throws errc::unsafe_place if others can write there, also if the sticky bit is set, or
+  /// if a file is none of this user's, or has a second name.
   std::filesystem::path directory{};
   /// The user of the peer's process; default: this process's effective user. A host of another user's peer
   /// must be named by a path.
