@@ -102,6 +102,28 @@ TEST_F(KeptSession, LeavesNoFileWhenItEnds) {
   EXPECT_EQ(files(), std::vector<std::string>{});
 }
 
+TEST_F(KeptSession, LeavesNoFileOfEitherSideWhenItEndsWithoutItsPeer) {
+  for (const bool expires : {false, true}) {
+    for (const Role role : {Role::host, Role::join}) {
+      std::optional<ChildProcess> peer(std::in_place, [&] {
+        Port port = open_session(other(role), channel_.path(), options());
+        ::pause();
+      });
+      Events events;
+      SessionOptions ending = options();
+      ending.on_state = events.handler();
+      if (expires) ending.resume_window = 0s;
+      {
+        Port port = open_session(role, channel_.path(), ending);
+        peer.reset();
+        EXPECT_TRUE(events.wait_for(expires ? SessionState::closed : SessionState::waiting_for_peer));
+      }
+      for (const std::string& file : files()) EXPECT_EQ(file.find(".ring"), std::string::npos) << file;
+      for (const std::string& file : files()) std::filesystem::remove(channel_.directory() + "/" + file);
+    }
+  }
+}
+
 /// A pair that was killed: of 10 messages each way 5 were released, and of those of a pair before it all 10.
 class LeftSession : public KeptSession {
  protected:

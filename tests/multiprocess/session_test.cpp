@@ -2,6 +2,7 @@
 #include "sluice/ipc/connect/session.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -374,6 +375,110 @@ TEST_P(Session, KnowsWhatAPeerConsumedThatCameAndClosedBetweenTwoCalls) {
   ASSERT_TRUE(second.wait_for(20s)->ok());
   ASSERT_TRUE(events_.wait_for(SessionState::closed));
   EXPECT_EQ(port.wait_until_consumed(), Status::ok);
+}
+
+// The peer's ring goes round without the process that was replaced while it received.
+TEST_F(HostSession, TellsAReplacedConsumerThatItIsSupersededAndBlamesNobody) {
+  Report report;
+  ChildProcess host([&] {
+    Port port = host_session(channel_.path(), {.port = {.ring_bytes = 4096}, .replace_living_peer = true});
+    while (port.post_message(bytes_of(port.next_sequence())) == Status::ok) {
+    }
+  });
+  ChildProcess replaced([&] {
+    Port port = join_session(channel_.path());
+    std::uint64_t held = 0;
+    {
+      const Message message = port.receive();
+      EXPECT_TRUE(message.intact());
+      report.say(1);
+      ::raise(SIGSTOP);
+      held = number_in(message);
+      EXPECT_TRUE(held == 1 || !message.intact());
+      EXPECT_FALSE(message.intact()) << "the ring has gone round";
+    }
+    Message next = port.receive();
+    EXPECT_EQ(next.status(), Status::superseded) << port.failure_text();
+    EXPECT_EQ(port.post_message({}), Status::superseded);
+    EXPECT_EQ(port.try_receive().status(), Status::superseded);
+    EXPECT_EQ(port.failure_text(), "");
+  });
+  ASSERT_EQ(report.hear(), 1U);
+  siginfo_t info{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(replaced.pid()), &info, WSTOPPED | WNOWAIT), 0);
+  Port port = join_session(channel_.path());
+  for (std::uint64_t number = 1; number < 2000; ++number) EXPECT_EQ(number_in(port.receive()), number);
+  replaced.signal(SIGCONT);
+  EXPECT_TRUE(replaced.wait_for(20s)->ok());
+}
+
+TEST_P(Session, RefusesACheckpointBeyondWhatWasPostedHoweverFar) {
+  ChildProcess first = victim([](Port&) { ::pause(); });
+  Port port = survivor();
+  const auto session = port.session()->id;
+  EXPECT_EQ(port.post_message(bytes_of(1)), Status::ok);
+  first.signal(SIGKILL);
+  ASSERT_TRUE(events_.wait_for(SessionState::waiting_for_peer));
+  for (const std::uint64_t beyond : {std::uint64_t{2}, std::uint64_t{1} << 63U, (std::uint64_t{1} << 63U) + 1,
+                                     ~std::uint64_t{0} - 1, ~std::uint64_t{0}}) {
+    ChildProcess second([&] {
+      SessionOptions options;
+      options.checkpoint = StreamCheckpoint{.session = session, .sequence = beyond};
+      EXPECT_TRUE(throws(checkpoint_errc::bad_checkpoint, "at most message 1",
+                         [&] { (void)open_session(victim_role(), channel_.path(), options); }));
+    });
+    EXPECT_TRUE(second.wait_for(20s)->ok()) << beyond;
+  }
+}
+
+// Whoever fails to come back has died, as far as its peer is concerned.
+TEST_P(Session, StaysWhenTheHandlerOfAProcessThrowsWhileItComesBack) {
+  ChildProcess first = victim([](Port&) { ::pause(); });
+  Port port = survivor();
+  EXPECT_EQ(port.post_message(bytes_of(1)), Status::ok);
+  first.signal(SIGKILL);
+  ASSERT_TRUE(events_.wait_for(SessionState::waiting_for_peer));
+  ChildProcess second([&] {
+    SessionOptions throwing;
+    throwing.on_state = [](const SessionEvent&) { throw std::logic_error("no"); };
+    EXPECT_THROW((void)open_session(victim_role(), channel_.path(), throwing), std::logic_error);
+  });
+  EXPECT_TRUE(second.wait_for(20s)->ok());
+  ASSERT_TRUE(events_.wait_for(SessionState::waiting_for_peer));
+  ChildProcess third = victim([](Port& mine) { EXPECT_EQ(number_in(mine.receive()), 1U); });
+  EXPECT_EQ(port.wait_until_consumed(deadline_in(20s)), Status::ok);
+  EXPECT_TRUE(third.wait_for(20s)->ok());
+}
+
+TEST_P(Session, StaysWhenAHandlerThrowsLater) {
+  Report report;
+  ChildProcess failing([&] {
+    SessionOptions options;
+    options.on_state = [](const SessionEvent& event) {
+      if (event.state == SessionState::resumed) throw 7;
+    };
+    Port mine = open_session(survivor_role(), channel_.path(), options);
+    EXPECT_EQ(mine.receive().status(), Status::broken);
+    EXPECT_NE(mine.failure_text().find("on_state threw"), std::string::npos) << mine.failure_text();
+    mine.close();
+    report.say(HasFailure() ? 0 : 1);
+    ::pause();
+  });
+  std::optional<ChildProcess> first(std::in_place, [&] {
+    Port mine = open_session(victim_role(), channel_.path(), {});
+    ::kill(::getpid(), SIGKILL);
+  });
+  ASSERT_TRUE(first->wait_for(20s));
+  ChildProcess second = victim([](Port& mine) {
+    EXPECT_EQ(mine.session()->epoch, 2U);
+    EXPECT_EQ(number_in(mine.receive()), 1U);
+  });
+  ASSERT_EQ(report.hear(), 1U);
+  Port port = survivor();
+  EXPECT_EQ(port.session()->epoch, 3U);
+  EXPECT_EQ(port.post_message(bytes_of(1)), Status::ok);
+  EXPECT_EQ(port.wait_until_consumed(deadline_in(20s)), Status::ok);
+  EXPECT_TRUE(second.wait_for(20s)->ok());
 }
 
 TEST_F(HostSession, RefusesASecondProcessWhileTheFirstRuns) {

@@ -65,12 +65,13 @@ ring::RecordPlace first_kept(const ring::PeerView& ring, ring::Position released
 /// that is.
 Start start_behind(ring::Sequence handled, const ring::PeerView& ring, const ring::RecordPlace& released,
                    const ring::RecordPlace& end, Deadline deadline) {
-  const ring::Sequence wanted = handled + 1;
-  if (before(end.sequence, wanted)) {
+  // Not by distance: what is beyond by far is no number from long ago.
+  if (handled >= end.sequence) {
     throw error(checkpoint_errc::bad_checkpoint,
                 "resuming a session: expected a checkpoint of at most message " +
                     std::to_string(end.sequence - 1) + ", got " + std::to_string(handled));
   }
+  const ring::Sequence wanted = handled + 1;
   const bool again = before(wanted, released.sequence);
   if (again) {
     const ring::RecordPlace kept = first_kept(ring, released.position, deadline);

@@ -106,8 +106,9 @@ ipc::Plan make_plan(const std::filesystem::path& path, SessionOptions options, r
                                       std::to_string(options.resume_window.count()) + " ns");
   }
   ipc::Plan plan{.options = std::move(options), .end = end};
-  const std::filesystem::path& directory = plan.options.directory;
-  if (directory.empty()) return plan;
+  if (plan.options.directory.empty()) return plan;
+  // Absolute: the process may change its own before the files are removed.
+  const std::filesystem::path directory = std::filesystem::absolute(plan.options.directory);
   base::check_safe_directory(directory, ::geteuid(), base::OthersMay::read);
   const std::string name = path.filename().string();
   const auto file = [&](const char* role) { return directory / (name + "." + role + ".ring"); };

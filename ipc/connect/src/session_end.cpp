@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <exception>
 #include <functional>
 
 #include "channel_name.hpp"
@@ -58,8 +59,13 @@ bool SessionEnd::was_replaced() const noexcept {
   return std::any_of(locks_.begin(), locks_.end(), std::mem_fn(&LockFile::was_replaced));
 }
 
-bool SessionEnd::is_free(const fs::path& ring_file) {
-  return LockFile(AT_FDCWD, lock_beside(ring_file)).try_to_lock();
+void SessionEnd::remove_file_of_nobody(const fs::path& ring_file) noexcept {
+  try {
+    LockFile lock(AT_FDCWD, lock_beside(ring_file));
+    if (lock.try_to_lock()) ::unlink(ring_file.c_str());
+  } catch (const std::exception&) {
+    // It stays, as after a crash.
+  }
 }
 
 }  // namespace sluice::ipc

@@ -27,8 +27,8 @@ class SessionEnd {
   /// Whether somebody did that to this owner.
   bool was_replaced() const noexcept;
 
-  /// Whether the end of a session whose region is kept in `ring_file` has no owner.
-  static bool is_free(const std::filesystem::path& ring_file);
+  /// Removes the region that the last owner of an end left, unless it has another owner.
+  static void remove_file_of_nobody(const std::filesystem::path& ring_file) noexcept;
 
  private:
   std::deque<LockFile> locks_;

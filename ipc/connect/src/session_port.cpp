@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <span>
 #include <utility>
 
 #include "sluice/base/detail/signals_blocked.hpp"
@@ -27,15 +28,23 @@ SessionPort::~SessionPort() {
 }
 
 void SessionPort::run_session() {
-  for (SessionEvent& event : opening_events_) tell(std::move(event));
-  opening_events_.clear();
+  try {
+    for (SessionEvent& event : opening_events_) call_handler(std::move(event));
+    opening_events_.clear();
+    start_thread();
+  } catch (...) {
+    abandon();  // the peer keeps the session for the next process
+    throw;
+  }
+}
+
+void SessionPort::start_thread() {
   const base::SignalsBlocked blocked;
   try {
     // The thread keeps the port alive: it may be destroyed inside a handler.
     thread_ =
         std::thread([self = std::static_pointer_cast<SessionPort>(shared_from_this())] { self->run(); });
   } catch (const std::system_error& failure) {
-    abandon();  // the peer keeps the session for the next process
     throw error(failure.code(), "starting a session's thread");
   }
   ::pthread_setname_np(thread_.native_handle(), "sluice-session");
@@ -62,6 +71,27 @@ void SessionPort::hang_up() noexcept {
   }
   peer_settled_.notify_all();
   place_.stop.set();
+}
+
+/// Ok, or why it isn't for this process to blame the peer: its place was given to another one meanwhile, and
+/// the rings go on without it.
+Status SessionPort::look_for_word() noexcept {
+  const std::scoped_lock lock(mutex_);
+  if (const Status ended = consumer_.gate().final_reason(); ended != Status::ok) return ended;
+  Superseded word;
+  const auto room = std::as_writable_bytes(std::span(&word, 1));
+  const ssize_t got =
+      ::recv(connection_.socket.get(), room.data(), room.size(), MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+  const bool replaced = got == static_cast<ssize_t>(sizeof word) && word.prefix.magic == kHandshakeMagic &&
+                        word.prefix.type == HandshakeType::superseded;
+  return replaced ? Status::superseded : Status::ok;
+}
+
+Status SessionPort::note_broken(const ring::RingFailure& failure) noexcept {
+  const Status word = look_for_word();
+  if (word == Status::ok || word == Status::broken) return PortImpl::note_broken(failure);
+  end_waits(word);
+  return word;
 }
 
 ring::HistoryReader SessionPort::history() const noexcept {

@@ -34,7 +34,8 @@ class SessionPort final : public PortImpl {
   SessionPort(Opened opened, Plan plan, MeetingPlace place);
   ~SessionPort() override;
 
-  /// Tells the events of the opening, and starts the session's thread. Once, right after construction.
+  /// Tells the events of the opening, and starts the session's thread. Once, right after construction. If
+  /// that fails, the session is left to the next process.
   void run_session();
 
   ring::HistoryReader history() const noexcept override;
@@ -52,7 +53,10 @@ class SessionPort final : public PortImpl {
   void follow_peer_sending() noexcept override;
   void follow_peer_receiving() noexcept override;
   Status wait_for_peer(Deadline deadline) noexcept override;
+  Status note_broken(const ring::RingFailure& failure) noexcept override;
+  Status look_for_word() noexcept;
   void hang_up() noexcept override;
+  void start_thread();
   void stop_thread() noexcept;
 
   // On the session's thread: session_thread.cpp.
@@ -63,8 +67,12 @@ class SessionPort final : public PortImpl {
   bool peer_hung_up();
   void peer_ended();
   void tell_closed_here();
+  void remove_files() noexcept;
+  bool peer_is_dead() const;
   void end(Status reason, const std::string& text);
+  void fail(const std::string& why) noexcept;
   void tell(SessionEvent event);
+  void call_handler(SessionEvent event);
   SessionEvent resumed_with(const ring::PeerView& fresh) const;
   void connect_to_host();
   Reception::Rules rules();

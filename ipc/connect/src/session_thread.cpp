@@ -2,6 +2,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -59,17 +60,22 @@ void SessionPort::run() noexcept {
   try {
     if (!connected_) peer_ended();
     while (!ended_ && !place_.stop.is_set()) step();
+    if (!ended_) tell_closed_here();
   } catch (const std::exception& failure) {
-    note_failure(std::string("the session's thread failed: ") + failure.what());
-    if (!ended_) end(Status::broken, failure.what());
+    fail(failure.what());
   }
-  if (!ended_) tell_closed_here();
   // Nobody goes on from here: a file of our own would only be taken for a session that can.
   const Status reason = consumer_.gate().final_reason();
-  if (reason == Status::closed || reason == Status::peer_died) connection_.own.remove_file();
+  if (reason == Status::closed || reason == Status::peer_died) remove_files();
   reception_.clear();
   place_.listener.reset();
   place_.end.reset();
+}
+
+/// A peer that lives removes its own.
+void SessionPort::remove_files() noexcept {
+  connection_.own.remove_file();
+  if (!plan_.peer_file.empty()) SessionEnd::remove_file_of_nobody(plan_.peer_file);
 }
 
 void SessionPort::tell_closed_here() {
@@ -118,10 +124,15 @@ void SessionPort::look_at_peer() {
 
 bool SessionPort::peer_hung_up() {
   try {
+    std::unique_lock lock(mutex_);  // as in look_for_word(): the word is in the socket or in the gates
     const std::optional<Packet> packet = try_receive_packet(connection_.socket.get());
     if (!packet) return false;
-    if (packet_type(packet->bytes) == HandshakeType::superseded) end(Status::superseded, kReplaced);
-    return true;  // a peer that says anything else breaks a rule, and is let go
+    // A peer that says anything else breaks a rule, and is let go.
+    if (packet_type(packet->bytes) != HandshakeType::superseded) return true;
+    end_waits(Status::superseded);
+    lock.unlock();
+    end(Status::superseded, kReplaced);
+    return true;
   } catch (const error&) {
     return true;
   }
@@ -153,16 +164,39 @@ void SessionPort::peer_ended() {
 void SessionPort::end(Status reason, const std::string& text) {
   ended_ = true;
   connected_ = false;
-  // What a replaced peer writes stays unread, also now that nobody has come for it.
-  if (fenced_) closed_here_.store(true, std::memory_order_release);
+  // What a replaced peer that lives may still write stays unread, also now that nobody has come for it.
+  if (fenced_ && peer_is_dead()) set_fenced(false);
   end_waits(reason);
   hang_up();
   tell({.state = SessionState::closed, .reason = reason, .text = text});
 }
 
+/// This process can't go on; the next one can.
+void SessionPort::fail(const std::string& why) noexcept {
+  note_end("the session's thread failed: " + why);
+  if (ended_ || place_.stop.is_set()) return;
+  leave_open();
+  try {
+    end(Status::broken, why);
+  } catch (const std::exception&) {
+    // It doesn't want to hear it.
+  }
+}
+
+/// On this thread: whatever the handler throws ends the session here.
 void SessionPort::tell(SessionEvent event) {
+  try {
+    call_handler(std::move(event));
+  } catch (const std::exception& failure) {
+    throw std::runtime_error(std::string("on_state threw: ") + failure.what());
+  } catch (...) {
+    throw std::runtime_error("on_state threw what is no std::exception");
+  }
+}
+
+void SessionPort::call_handler(SessionEvent event) {
   if (!plan_.options.on_state) return;
-  event.epoch = info_.epoch;  // only this thread changes it
+  event.epoch = info_.epoch;  // only the session's thread changes it
   call_application([&] { plan_.options.on_state(event); });
 }
 
@@ -260,8 +294,11 @@ void SessionPort::adopt(base::PeerSocket& socket, std::shared_ptr<const ring::Pe
 /// something else.
 void SessionPort::handshake_failed(Handshake::Step step) {
   // The old peer's region is the truth again, if nobody writes it any more.
-  const bool dead = !connection_.peer_pidfd || base::is_readable(connection_.peer_pidfd.get());
-  if (step == Handshake::Step::answer && dead) set_fenced(false);
+  if (step == Handshake::Step::answer && peer_is_dead()) set_fenced(false);
+}
+
+bool SessionPort::peer_is_dead() const {
+  return !connection_.peer_pidfd || base::is_readable(connection_.peer_pidfd.get());
 }
 
 }  // namespace sluice::ipc

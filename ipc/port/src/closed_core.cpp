@@ -35,7 +35,7 @@ class ClosedCore final : public PortCore {
     never_connected_ = true;
   }
 
-  void note_broken(const ring::RingFailure& /*failure*/) noexcept override {}
+  Status note_broken(const ring::RingFailure& /*failure*/) noexcept override { return Status::broken; }
   void note_refused(Status /*status*/, std::uint64_t /*bytes*/) noexcept override {}
 };
 

@@ -42,7 +42,7 @@ Status PortCore::claim_slowly(Status status, std::size_t bytes, std::span<std::b
       if (status == Status::ok) status = producer_.try_claim(bytes, room);
     }
   }
-  if (status == Status::broken) note_broken(producer_.failure());
+  if (status == Status::broken) status = note_broken(producer_.failure());
   if (status == Status::too_large || status == Status::misuse) note_refused(status, bytes);
   return status;
 }
@@ -87,7 +87,7 @@ Status PortCore::wait_to_read(Status why, const Deadline* deadline) noexcept {
     if (reason != Status::ok)
       status = consumer_.record_ready() || reason == Status::interrupted ? Status::ok : reason;
   }
-  if (status == Status::broken) note_broken(consumer_.failure());
+  if (status == Status::broken) status = note_broken(consumer_.failure());
   return status == Status::ok && closed_here_.load(std::memory_order_acquire) ? Status::closed : status;
 }
 
@@ -95,6 +95,7 @@ Status PortCore::wait_to_read(Status why, const Deadline* deadline) noexcept {
 Status PortCore::receive_from_present_peer(const Deadline* deadline) noexcept {
   follow_peer_receiving();
   if (!consumer_.gate().interrupted()) return Status::ok;
+  if (const Status ended = consumer_.gate().final_reason(); ended != Status::ok) return ended;
   return deadline != nullptr ? wait_for_peer(*deadline) : Status::would_block;
 }
 
@@ -103,8 +104,8 @@ Status PortCore::replay_from(ring::Sequence sequence) noexcept {
   if (may != Status::ok) return may;
   if (!receives_here()) return Status::misuse;
   consumer_.release();
-  const Status status = consumer_.rewind(sequence);
-  if (status == Status::broken) note_broken(consumer_.failure());
+  Status status = consumer_.rewind(sequence);
+  if (status == Status::broken) status = note_broken(consumer_.failure());
   return status;
 }
 
@@ -119,7 +120,7 @@ Status PortCore::wait_until_consumed(Deadline deadline) noexcept {
     status = producer_.gate().interrupted() ? wait_for_peer(deadline) : Status::ok;
     if (status == Status::ok) status = producer_.wait_until_consumed(deadline);
   }
-  if (status == Status::broken) note_broken(producer_.failure());
+  if (status == Status::broken) status = note_broken(producer_.failure());
   return status;
 }
 

@@ -68,7 +68,7 @@ void PortImpl::close() noexcept {
   if (inherited() || closed_here_.exchange(true, std::memory_order_acq_rel)) return;
   end_waits(Status::closed);
   producer_.publish_last();
-  producer_.mark_closed();
+  if (!left_open_.load(std::memory_order_relaxed)) producer_.mark_closed();
   hang_up();
   delivery_.interrupt();
 }
@@ -129,6 +129,13 @@ std::string PortImpl::failure_text() const {
 
 void PortImpl::note_failure(std::string text) noexcept {
   const std::scoped_lock lock(failure_mutex_);
+  const bool adds = text.starts_with(failure_text_);
+  if (!end_noted_ || adds) failure_text_ = std::move(text);
+}
+
+void PortImpl::note_end(std::string text) noexcept {
+  const std::scoped_lock lock(failure_mutex_);
+  if (std::exchange(end_noted_, true)) return;
   failure_text_ = std::move(text);
 }
 
@@ -142,10 +149,12 @@ void PortImpl::note_refused(Status status, std::uint64_t bytes) noexcept {
   }
 }
 
-void PortImpl::note_broken(const ring::RingFailure& failure) noexcept {
-  note_failure("the peer broke a rule of the ring: " + failure.to_string());
+Status PortImpl::note_broken(const ring::RingFailure& failure) noexcept {
+  // Without a rule it is the other direction that has noted it.
+  if (failure) note_end("the peer broke a rule of the ring: " + failure.to_string());
   end_waits(Status::broken);
   hang_up();
+  return Status::broken;
 }
 
 Port make_port(Connection connection, const PortOptions& options) {

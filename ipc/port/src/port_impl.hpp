@@ -1,6 +1,7 @@
 // Everything a port is besides its hot path: regions, socket, death notice, delivery.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -78,16 +79,20 @@ class PortImpl : public PortCore, public DeliverySource, public std::enable_shar
   void note_failure(std::string text) noexcept override;
 
  protected:
+  Status note_broken(const ring::RingFailure& failure) noexcept override;
+  /// Why the port ended: no later text takes the place of the first one.
+  void note_end(std::string text) noexcept;
   void end_waits(Status reason) noexcept;
   /// Ends this side as a death would: the peer isn't told that it was closed.
   void abandon() noexcept;
+  /// From here on close() doesn't tell the peer that it was closed, either.
+  void leave_open() noexcept { left_open_.store(true, std::memory_order_relaxed); }
   /// Ends the connection for both sides. Any thread.
   virtual void hang_up() noexcept;
 
   Connection connection_;
 
  private:
-  void note_broken(const ring::RingFailure& failure) noexcept override;
   void note_refused(Status status, std::uint64_t bytes) noexcept override;
   void forget_last_claim() noexcept override;
   bool receives_here() const noexcept override;
@@ -96,9 +101,11 @@ class PortImpl : public PortCore, public DeliverySource, public std::enable_shar
   std::uint64_t ring_bytes_;
   WaitStrategy strategy_;
   bool polls_for_next_;
+  std::atomic<bool> left_open_{false};        // publishes nothing
   std::shared_ptr<PortImpl> kept_for_claim_;  // this, if the port went before its claim
   mutable std::mutex failure_mutex_;
-  std::string failure_text_;  // under failure_mutex_
+  std::string failure_text_;  // under failure_mutex_, like the next
+  bool end_noted_ = false;
   Delivery delivery_;
   Watch watch_;  // last: ends first, and with it the last caller from another thread
 };

@@ -371,6 +371,34 @@ TEST_F(HostileJoiner, ThatNeverStopsTalkingHoldsUpNobody) {
   EXPECT_TRUE(events_.wait_for(SessionState::waiting_for_peer));
 }
 
+// Its peer was being replaced, and lives: nothing that it may still write is read.
+TEST(ExpiredSession, SaysInEveryCallThatThePeerDied) {
+  const Watchdog watchdog(60s, "a session that expires");
+  const TempDirectory directory;
+  const std::string path = directory.file("channel");
+  const ChildProcess peer([&] {
+    Port port = join_session(path);
+    EXPECT_EQ(port.post_message("before it was replaced"), Status::ok);
+    ::pause();
+  });
+  Events events;
+  SessionOptions options{.on_state = events.handler(), .resume_window = 100ms, .replace_living_peer = true};
+  Port port = host_session(path, options);
+  {
+    PacketSocket joiner = ipc::connect_until(path, ::geteuid(), deadline_in(10s));
+    joiner.send(encode_packet(kHello), {}, deadline_in(10s));
+    (void)joiner.receive(deadline_in(10s));
+  }
+  ASSERT_TRUE(events.wait_for(SessionState::closed));
+  EXPECT_EQ(port.try_receive().status(), Status::peer_died);
+  EXPECT_EQ(port.receive_for(1ms).status(), Status::peer_died);
+  EXPECT_EQ(port.receive().status(), Status::peer_died);
+  EXPECT_EQ(port.try_post_message({}), Status::peer_died);
+  EXPECT_EQ(port.post_message({}), Status::peer_died);
+  EXPECT_EQ(port.wait_closed(), Status::peer_died);
+  EXPECT_FALSE(port.is_open());
+}
+
 TEST(Resumption, LooksAtAPeersRingNoLongerThanItsDeadline) {
   const ring::testing::RingPair pair({.capacity = 1U << 20U});
   const auto producer = pair.producer();

@@ -137,6 +137,15 @@ class Consumer {
            0;  // [CLOSE] pairs with mark_closed
   }
 
+  /// Whether what try_read gave last is still there. A producer overwrites it before it is released only for
+  /// another consumer, which has taken the place of this one.
+  bool intact(const Record& record) const noexcept {
+    acquire_barrier();  // [OLDEST] what was read before is compared with an oldest read after
+    // Relaxed: as for readers of history.
+    const Position oldest = peer_->history.oldest.load(std::memory_order_relaxed);
+    return !before(read_ - record_bytes(record.payload.size()), oldest);
+  }
+
   /// Records with smaller numbers were read before the last rewind.
   Sequence replay_end() const noexcept { return replay_end_; }
 

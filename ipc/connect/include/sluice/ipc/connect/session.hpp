@@ -67,7 +67,9 @@ struct SessionEvent {
 
 /// Told in order, never twice at the same time: before host_session() or join_session() returns on their
 /// caller's thread, later on the session's own thread. It may call close() and is_open(); it must not wait
-/// for the peer, throw, or destroy the port.
+/// for the peer, or destroy the port. If it throws, this process gives up the session as if it had died: the
+/// peer keeps it for the next one. host_session() and join_session() throw what it threw; later the port is
+/// broken, and failure_text() says why.
 using SessionHandler = std::function<void(const SessionEvent& event)>;
 
 /// One end's own choices; the two ends need not agree. For a process that resumes a session, ring_bytes and

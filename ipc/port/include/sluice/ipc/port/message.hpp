@@ -21,7 +21,8 @@ namespace sluice {
 /// A Port's message lies in the peer's memory, aligned to 8 bytes, and keeps its room there until it is
 /// released. In a session, one that is destroyed while an exception passes stays unreleased until the next
 /// receive: if the exception ends the process, the next one gets the message again. The peer can still change
-/// the bytes: copy them first if it isn't trusted.
+/// the bytes: copy them first if it isn't trusted. In a session with replace_living_peer a process that stood
+/// still may have been replaced when it goes on: ask intact() behind the copy, before that has an effect.
 /// Thread-safety: the receiving thread.
 class [[nodiscard]] Message {
  public:
@@ -66,6 +67,11 @@ class [[nodiscard]] Message {
   /// Whether this message was received before and comes again after replay_from(), or, in a resumed session,
   /// may have been received by the process before.
   bool replayed() const noexcept { return core_ != nullptr && core_->replayed(record_.sequence); }
+
+  /// Whether the bytes, and copies of them that were made before, are what was posted. False only in a
+  /// session whose process was replaced (Status::superseded) while it held the message: its successor has
+  /// released it, and the peer has begun to overwrite it.
+  bool intact() const noexcept { return core_ == nullptr || core_->intact(record_); }
 
   /// The peer may overwrite the bytes from now on.
   [[gnu::always_inline]] void release() noexcept {

@@ -133,6 +133,7 @@ class PortCore {
   Status wait_until_consumed(Deadline deadline) noexcept;
 
   Status replay_from(ring::Sequence sequence) noexcept;
+  bool intact(const ring::Record& record) const noexcept { return consumer_.intact(record); }
   bool replayed(ring::Sequence sequence) const noexcept {
     return ring::before(sequence, consumer_.replay_end());
   }
@@ -151,8 +152,9 @@ class PortCore {
   /// Waits until no new peer is being joined: ok; timed_out; or why the port has ended.
   virtual Status wait_for_peer(Deadline /*deadline*/) noexcept { return Status::ok; }
 
-  /// The peer broke a rule of the ring: remembers it in words, and ends the port.
-  virtual void note_broken(const ring::RingFailure& failure) noexcept = 0;
+  /// The peer broke a rule of the ring, if it is still the peer: remembers that in words, and ends the port.
+  /// What the caller is told.
+  virtual Status note_broken(const ring::RingFailure& failure) noexcept = 0;
   /// A message was refused, too_large or misuse: remembers that in words.
   virtual void note_refused(Status status, std::uint64_t bytes) noexcept = 0;
   /// The claim that outlived its port has ended: nothing holds this any more.
