@@ -90,19 +90,23 @@ std::vector<std::int64_t> from_to(std::int64_t first, std::int64_t last) {
 
 class PeerProcesses : public ::testing::Test {
  protected:
+  /// To whoever connects, until this process is killed.
+  void serve_all(Shelf& shelf) {
+    Listener listener = listen(channel_.path());
+    std::vector<std::unique_ptr<Peer>> peers;
+    for (;;) {
+      Port port = listener.accept();
+      peers.push_back(std::make_unique<Peer>(std::move(port), shelf.peer_options()));
+      peers.back()->start();
+    }
+  }
   /// A child that serves a shelf to whoever connects, until it is killed.
   std::unique_ptr<ChildProcess> server(const StateOptions& options = {.retained_items = 100},
                                        std::int64_t first = 0) {
     return std::make_unique<ChildProcess>([this, options, first] {
       Shelf shelf(options);
       shelf.count = first;
-      Listener listener = listen(channel_.path());
-      std::vector<std::unique_ptr<Peer>> peers;
-      for (;;) {
-        Port port = listener.accept();
-        peers.push_back(std::make_unique<Peer>(std::move(port), shelf.peer_options()));
-        peers.back()->start();
-      }
+      serve_all(shelf);
     });
   }
   std::unique_ptr<ChildProcess> session_server(std::int64_t first = 0) {
@@ -353,13 +357,7 @@ class RandomKills : public PeerProcesses {
         }
         board_->newest.store(shelf.count.get());
       });
-      Listener listener = listen(channel_.path());
-      std::vector<std::unique_ptr<Peer>> peers;
-      for (;;) {
-        Port port = listener.accept();
-        peers.push_back(std::make_unique<Peer>(std::move(port), shelf.peer_options()));
-        peers.back()->start();
-      }
+      serve_all(shelf);
     });
   }
 
@@ -515,15 +513,6 @@ class JournaledProcesses : public PeerProcesses {
   }
   std::unique_ptr<ChildProcess> journaled_server(const codec::SealedStateJournalOptions& options = {}) {
     return journaled([this](Shelf& shelf) { serve_all(shelf); }, options);
-  }
-  void serve_all(Shelf& shelf) {
-    Listener listener = listen(channel_.path());
-    std::vector<std::unique_ptr<Peer>> peers;
-    for (;;) {
-      Port port = listener.accept();
-      peers.push_back(std::make_unique<Peer>(std::move(port), shelf.peer_options()));
-      peers.back()->start();
-    }
   }
   Port connect_at_last() const {
     for (;;) {
