@@ -90,15 +90,17 @@ TEST_F(SealedStateJournals, HaveOneWriter) {
 }
 
 TEST_F(SealedStateJournals, LoseATornRecordOnly) {
-  std::uint64_t first = 0;
-  {
+  ChildProcess killed([&] {
     const auto journal = open();
-    first = journal->append(to_bytes("one"));
+    journal->append(to_bytes("one"));
     journal->append(to_bytes("two"));
-  }
+    ::raise(SIGKILL);
+  });
+  (void)killed.wait_for(30s);
   fs::resize_file(newest_segment(), fs::file_size(newest_segment()) - 3);
   const auto journal = open();
   EXPECT_GT(journal->recovery().torn_bytes, 0U);
+  const std::uint64_t first = journal->oldest();
   EXPECT_EQ(journal->next(), first + 1);
   EXPECT_EQ(journal->append(to_bytes("another two")), first + 1);
   EXPECT_EQ(text_at(*journal, first + 1), "another two");
