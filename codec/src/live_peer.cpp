@@ -274,15 +274,23 @@ void LivePeer::serve_no_longer() noexcept {
     left.swap(served_);
     count_served();
   }
-  for (const auto& [id, stream] : left) {
-    if (stream->hub().journal() != nullptr) {  // which is all that it takes to resume it
-      stream->abandon();
-      registry_->streams.forget(*stream);
-      continue;
-    }
+  for (const auto& [id, stream] : left) leave(stream);
+}
+
+/// It is served no longer, but can be resumed.
+void LivePeer::leave(const std::shared_ptr<ServedStream>& stream) noexcept {
+  if (stream->hub().journal() != nullptr) {  // which is all that it takes to resume it
+    stream->abandon();
+    registry_->streams.forget(*stream);
+  } else {
     stream->detach(*this);
     registry_->streams.retain(stream);
   }
+}
+
+/// If another thread has ended this peer while the stream was being started, it may not have found it attached.
+void LivePeer::leave_if_ended(const std::shared_ptr<ServedStream>& stream) noexcept {
+  if (ended_.load(std::memory_order_relaxed)) leave(stream);
 }
 
 /// Sends what is kept, if the other side reads it soon. A write that waits is ended by closing the port.

@@ -167,6 +167,8 @@ class LivePeer final : public detail::PeerCore,
   void greet(bool answers);
   void calls_are_over(const std::string& text) noexcept;
   void serve_no_longer() noexcept;
+  void leave(const std::shared_ptr<ServedStream>& stream) noexcept;
+  void leave_if_ended(const std::shared_ptr<ServedStream>& stream) noexcept;
   void observe_again();
   void ask_again(detail::Observation& observation);
   void post_call(const Id& id, std::string_view actor, std::string_view method,
@@ -197,7 +199,7 @@ class LivePeer final : public detail::PeerCore,
   void count_served() noexcept { served_count_.store(served_.size(), std::memory_order_relaxed); }
   void drop_stream(ServedStream& stream) noexcept;
   void start_stream(const StreamRequest& request, const Id& id);
-  bool resume_kept(ServedStream& stream, std::uint64_t last);
+  bool resume_kept(const std::shared_ptr<ServedStream>& stream, std::uint64_t last);
   bool resume_from_journal(const StreamRequest& request, const ResumePoint& point);
   std::shared_ptr<ServedStream> served(const Id& id);
   void arrived(const std::shared_ptr<detail::Observation>& observation) noexcept;
@@ -220,7 +222,9 @@ class LivePeer final : public detail::PeerCore,
   // for happens under mutex_, so the runner has seen the number of a thread that looked before: relaxed.
   std::atomic<unsigned> waiters_{0};
   std::atomic<std::uint64_t> handled_{0};  // frames, counted by the runner; relaxed: a count
-  std::atomic<bool> ended_{false};         // status_ isn't ok; relaxed: publishes nothing
+  // status_ isn't ok. Relaxed: publishes nothing; a stream that end() found unattached was attached later, behind the
+  // same lock of the stream, so leave_if_ended() sees it.
+  std::atomic<bool> ended_{false};
   // Guarded by mutex_.
   std::optional<std::thread> thread_;
   Status status_ = Status::ok;

@@ -351,6 +351,7 @@ void LivePeer::start_stream(const StreamRequest& request, const Id& id) {
   const auto verdict = id == request.asked ? StreamVerdict::started : StreamVerdict::restarted;
   post(verdict_frame(request.asked, {verdict}, ticket).bytes());
   stream->start(*this);
+  leave_if_ended(stream);
 }
 
 void LivePeer::handle_stream_start(FrameReader& frame) {
@@ -377,7 +378,7 @@ void LivePeer::handle_stream_resume(FrameReader& frame) {
                          "a stream of " + target_text(Target{stream->actor(), stream->state()}));
   }
   try {
-    if (stream && resume_kept(*stream, point.last)) return;
+    if (stream && resume_kept(stream, point.last)) return;
     if (resume_from_journal(request, point)) return;
     start_stream(request, fresh);
   } catch (const error& failure) {
@@ -386,16 +387,19 @@ void LivePeer::handle_stream_resume(FrameReader& frame) {
 }
 
 /// Goes on with a stream that this process knows. False if it can't; then it is dropped.
-bool LivePeer::resume_kept(ServedStream& stream, std::uint64_t last) {
-  if (stream.hub().journal() == nullptr) {
+bool LivePeer::resume_kept(const std::shared_ptr<ServedStream>& stream, std::uint64_t last) {
+  if (stream->hub().journal() == nullptr) {
     {
       const std::lock_guard lock(served_mutex_);
-      served_.insert_or_assign(stream.id(), stream.shared_from_this());
+      served_.insert_or_assign(stream->id(), stream);
       count_served();
     }
-    if (stream.resume(*this, last)) return true;
+    if (stream->resume(*this, last)) {
+      leave_if_ended(stream);
+      return true;
+    }
   }
-  drop_stream(stream);
+  drop_stream(*stream);
   return false;
 }
 
@@ -408,7 +412,10 @@ bool LivePeer::resume_from_journal(const StreamRequest& request, const ResumePoi
   const auto stream = add_stream(request, request.asked, hub);
   if (!stream) return true;  // refused
   try {
-    if (stream->resume_from_journal(*this, point.ticket, point.last, point.place)) return true;
+    if (stream->resume_from_journal(*this, point.ticket, point.last, point.place)) {
+      leave_if_ended(stream);
+      return true;
+    }
   } catch (...) {
     drop_stream(*stream);
     throw;
