@@ -640,13 +640,14 @@ def is_foreign(pairs):
     first, second = Endpoint(pairs[0]), Endpoint(pairs[1])
     stream = Observer(first)
     stream.start()
+    check(stream.value() == 0, "the present value")  # the verdict comes before the stream runs
     second.pipes.write(RESUME, stream.id, 0, 0, *NO_TICKET, os.urandom(16), "shelf", "count", {})
     _, items = second.next(VERDICT, STREAM_ERROR)
     check(items[:2] == [stream.id, FOREIGN], f"another client's stream: {items}")
     second.pipes.write(UNSUBSCRIBE, stream.id)
     second.pipes.write(CREDIT, stream.id, 1000)
     second.result("count_to", 50)
-    check(stream.values(32) == list(range(32)), "the stream goes on, with its own credit")
+    check(stream.values(31) == list(range(1, 32)), "the stream goes on, with its own credit")
 
 
 def is_newer(pairs):
