@@ -123,9 +123,9 @@ struct JournalReader::State {
       Step step = read_on();
       if (step == Step::ended) {
         auto next = next_segment();
-        if (!next) return step;
-        step = read_on();  // what was written here before there was a next one is here by now
-        if (step == Step::ended) go_on_in(std::move(*next));
+        if (!next && is_newest()) return step;
+        step = read_on();  // what was written here before there was a newer one is here by now
+        if (step == Step::ended) next ? go_on_in(std::move(*next)) : look_for_reason();
       }
       if (step == Step::opened || step == Step::not_durable) return step;
     }
@@ -176,24 +176,30 @@ struct JournalReader::State {
 
   // The segment behind this one: its name is known, so there is nothing to search. A segment without records
   // is replaced by the next writer, under the same name.
-  std::optional<SegmentFile> next_segment() {
-    const auto look = [&] {
-      auto next = open(sequence);
-      if (next && next->is_same(*segment)) next.reset();
-      return next;
-    };
-    if (auto next = look()) return next;
-    // None, so this one is the newest. If it is still there, that is looked up in a listing, but only once in
-    // as many looks as there are segments to list.
-    const bool held = segment->is_in(directory);
-    if (held && looks++ < listed) return std::nullopt;
+  std::optional<SegmentFile> next_segment() const {
+    auto next = open(sequence);
+    if (next && next->is_same(*segment)) next.reset();
+    return next;
+  }
+
+  // Whether nothing comes behind this segment. If it is still there, that is looked up in a listing, but only
+  // once in as many looks as there are segments to list.
+  bool is_newest() {
+    if (!segment->is_in(directory)) return false;
+    if (looks++ < listed) return true;
     const auto segments = list_segments(directory);
     looks = 0;
     listed = segments.size();
-    const auto newer = std::ranges::upper_bound(segments, segment->header().first_sequence);
-    if (held && newer == segments.end()) return std::nullopt;
-    if (auto next = look()) return next;
-    if (segment->is_in(directory)) throw_hole(*newer);
+    return segments.empty() || segments.back() <= segment->header().first_sequence;
+  }
+
+  // Why the next segment isn't there, though this one isn't the newest. It may be by now.
+  void look_for_reason() const {
+    if (next_segment()) return;
+    if (segment->is_in(directory)) {
+      throw_corrupt(*segment, offset,
+                    "ends before record " + std::to_string(sequence) + ", but there are newer segments");
+    }
     // The oldest goes first: if this one was pruned, so was the one behind it.
     if (const auto first = oldest(); first && first->header().first_sequence > sequence) throw_gap(*first);
     throw_replaced();
@@ -201,20 +207,14 @@ struct JournalReader::State {
 
   void go_on_in(SegmentFile next) {
     const bool empty = sequence == segment->header().first_sequence;
-    if (!empty && segment->frame_at(offset).state != FrameAt::State::end)
-      throw_hole(next.header().first_sequence);
+    const bool ended = empty || segment->frame_at(offset).state == FrameAt::State::end;
     const auto link = empty ? segment->header().previous : link_to(segment->header());
-    if (next.header().previous != link) {
+    if (!ended || next.header().previous != link) {
       if (!segment->is_in(directory)) throw_replaced();
+      if (!ended) throw_corrupt(*segment, offset, "a damaged frame, and there is a newer segment");
       throw_corrupt(next, 48, "this segment doesn't follow the one before it");
     }
     enter(std::move(next));
-  }
-
-  [[noreturn]] void throw_hole(std::uint64_t newer) const {
-    throw_corrupt(*segment, offset,
-                  "ends before record " + std::to_string(sequence) +
-                      ", but there is a segment that starts with " + std::to_string(newer));
   }
 
   [[noreturn]] void throw_replaced() const {
