@@ -147,7 +147,7 @@ class LivePeer final : public detail::PeerCore,
     StreamTicket ticket;
   };
 
-  // live_peer.cpp
+  // Running: live_peer.cpp, live_peer_running.hpp.
   /// Waits until `ready()`, which is called with the lock held; runs the peer if nobody else does. False at the
   /// deadline, or if a stop is requested.
   template <typename Ready>
@@ -161,37 +161,25 @@ class LivePeer final : public detail::PeerCore,
   static bool is_late(Deadline deadline);
   Status step(Deadline deadline);
   Status wait_for_reader(Deadline deadline);
+  void take_pushed(std::span<const std::byte> message);
   void count_handled() noexcept;
   void deliver_kept() noexcept;
   void end(Status status, const std::string& text) noexcept;
-  void greet(bool answers);
-  void calls_are_over(const std::string& text) noexcept;
   void serve_no_longer() noexcept;
   void leave(const std::shared_ptr<ServedStream>& stream) noexcept;
   void leave_if_ended(const std::shared_ptr<ServedStream>& stream) noexcept;
-  void observe_again();
-  void ask_again(detail::Observation& observation);
-  void post_call(const Id& id, std::string_view actor, std::string_view method,
-                 std::span<const std::byte> arguments, Deadline deadline);
-  void post_cancel(const Id& id) noexcept;
+  void greet(bool answers);
   Status post_request(std::span<const std::byte> head, std::span<const std::byte> body, Deadline deadline);
   void posted() noexcept;
   void tick() noexcept;
-  void take_pushed(std::span<const std::byte> message);
 
-  // live_peer_frames.cpp
+  // Frames, and the streams that are served: live_peer_frames.cpp.
   void handle(std::span<const std::byte> message);
   void handle_frame(FrameKind kind, FrameReader& frame, Level& level);
-  /// The call of that id, if the runner itself waits for it.
-  Awaited* awaited(const Id& call) const noexcept;
   void handle_hello(std::uint64_t items, FrameReader& frame);
-  void handle_call(FrameReader& frame, Level& level);
-  void handle_send(FrameReader& frame, Level& level);
   void handle_stream_start(FrameReader& frame);
   void handle_stream_resume(FrameReader& frame);
-  void handle_verdict(FrameReader& frame);
-  void handle_data(FrameReader& frame);
-  void handle_stream_ending(FrameKind kind, FrameReader& frame);
+  void break_off(const std::string& text) noexcept;
   void refuse_stream(const Id& asked, RemoteCode code, std::string_view text);
   std::shared_ptr<detail::StateHub> find_state(const StreamRequest& request);
   std::shared_ptr<ServedStream> add_stream(const StreamRequest& request, const Id& id,
@@ -202,8 +190,24 @@ class LivePeer final : public detail::PeerCore,
   bool resume_kept(const std::shared_ptr<ServedStream>& stream, std::uint64_t last);
   bool resume_from_journal(const StreamRequest& request, const ResumePoint& point);
   std::shared_ptr<ServedStream> served(const Id& id);
+
+  // Calls: live_peer_calls.cpp.
+  void post_call(const Id& id, std::string_view actor, std::string_view method,
+                 std::span<const std::byte> arguments, Deadline deadline);
+  void post_cancel(const Id& id) noexcept;
+  /// The call of that id, if the runner itself waits for it.
+  Awaited* awaited(const Id& call) const noexcept;
+  void calls_are_over(const std::string& text) noexcept;
+  void handle_call(FrameReader& frame, Level& level);
+  void handle_send(FrameReader& frame, Level& level);
+
+  // Observing: live_peer_observing.cpp.
+  void observe_again();
+  void ask_again(detail::Observation& observation);
   void arrived(const std::shared_ptr<detail::Observation>& observation) noexcept;
-  void break_off(const std::string& text) noexcept;
+  void handle_verdict(FrameReader& frame);
+  void handle_data(FrameReader& frame);
+  void handle_stream_ending(FrameKind kind, FrameReader& frame);
 
   AnyPort port_;
   const bool pulls_;                // messages are asked for

@@ -11,7 +11,6 @@
 #include "live_peer.hpp"
 #include "sluice/base/detail/quoted_text.hpp"
 #include "sluice/base/error.hpp"
-#include "sluice/codec/detail/pack_buffer.hpp"
 #include "sluice/codec/error.hpp"
 #include "stream_ticket.hpp"
 
@@ -21,9 +20,6 @@ namespace {
 /// Items of a frame, its kind included.
 constexpr std::array<std::uint64_t, kLastFrameKind + 1> kItems{6, 5, 3, 4, 2, 4, 5, 10,
                                                                7, 8, 3, 4, 3, 3, 2, 2};
-
-/// The deepest that methods of two peers may call each other.
-constexpr std::size_t kDeepestCall = 16;
 
 }  // namespace
 
@@ -166,12 +162,6 @@ void LivePeer::handle_frame(FrameKind kind, FrameReader& frame, Level& level) {
   }
 }
 
-LivePeer::Awaited* LivePeer::awaited(const Id& call) const noexcept {
-  Awaited* waiting = awaited_;
-  while (waiting != nullptr && (waiting->id != call || waiting->answered)) waiting = waiting->outer;
-  return waiting;
-}
-
 void LivePeer::handle_hello(std::uint64_t items, FrameReader& frame) {
   const auto name = frame.text(kFramesName.size());
   const auto major = frame.number();
@@ -201,79 +191,6 @@ void LivePeer::handle_hello(std::uint64_t items, FrameReader& frame) {
   other_client_ = client;
   other_minor_ = minor;
   if (other_side_is_new) observe_again();
-}
-
-// Serving calls.
-
-namespace {
-
-/// Calls the method. Returns whether it did; if not, `fail(code, text)` was told why.
-template <typename Fail>
-bool invoke(detail::Method& method, Decoder& decoder, std::span<const std::byte> arguments,
-            std::shared_ptr<detail::OpenReply> reply, detail::PackBuffer& result, Fail fail) {
-  msgpack::object root;
-  try {
-    if (arguments.size() == 1 && arguments.front() == std::byte{0x90}) {  // none: there is nothing to decode
-      root.type = msgpack::type::ARRAY;
-      root.via.array = {};
-    } else {
-      root = decoder.decode<msgpack::object>(arguments);
-    }
-    if (root.type != msgpack::type::ARRAY) throw error(errc::wrong_type, "expected an array");
-  } catch (const error& wrong) {
-    fail(RemoteCode::bad_arguments, wrong.detail());
-    return false;
-  }
-  try {
-    method.call(root, std::move(reply), result);
-    return true;
-  } catch (const detail::BadArgument& wrong) {
-    fail(RemoteCode::bad_arguments, wrong.text);
-  } catch (const std::exception& thrown) {
-    fail(RemoteCode::failed, words_of(thrown));
-  } catch (...) {
-    fail(RemoteCode::failed, "an unknown exception");
-  }
-  return false;
-}
-
-}  // namespace
-
-void LivePeer::handle_call(FrameReader& frame, Level& level) {
-  const Id id = frame.id();
-  FrameReader names = frame;
-  RemoteCode why{};
-  detail::Method* const method = level.finder.find(*registry_, frame, why);
-  if (method == nullptr) return answer_error(id, why, target_text(read_target(names, "")));
-  if (depth_ > kDeepestCall) {
-    return answer_error(id, RemoteCode::too_many,
-                        "calls within calls, " + std::to_string(kDeepestCall) + " deep");
-  }
-  detail::PackBuffer result;
-  if (!method->replies()) {
-    const auto fail = [&](RemoteCode code, std::string_view text) { answer_error(id, code, text); };
-    if (invoke(*method, level.decoder, frame.rest(), nullptr, result, fail)) answer(id, result.bytes());
-    return;
-  }
-  const auto reply = replies_.add(id, weak_from_this());
-  if (!reply) return answer_error(id, RemoteCode::too_many, "calls that aren't answered yet");
-  invoke(*method, level.decoder, frame.rest(), reply, result,
-         [&](RemoteCode code, std::string_view text) { reply->fail(code, text); });
-}
-
-void LivePeer::handle_send(FrameReader& frame, Level& level) {
-  FrameReader names = frame;
-  const auto fail = [&](RemoteCode code, std::string_view text) {
-    if (!options_.on_send_failed) return;
-    std::string words = target_text(read_target(names, "")) + ": " + std::string(to_string(code));
-    if (!text.empty()) words.append(": ").append(text);
-    options_.on_send_failed(words);
-  };
-  RemoteCode why{};
-  detail::Method* const method = level.finder.find(*registry_, frame, why);
-  if (method == nullptr) return fail(why, {});
-  detail::PackBuffer result;
-  invoke(*method, level.decoder, frame.rest(), method->replies() ? no_reply() : nullptr, result, fail);
 }
 
 // Serving streams.
@@ -422,126 +339,6 @@ bool LivePeer::resume_from_journal(const StreamRequest& request, const ResumePoi
   }
   drop_stream(*stream);
   return false;
-}
-
-// Observing.
-
-void LivePeer::handle_verdict(FrameReader& frame) {
-  const Id id = frame.id();
-  const Verdict verdict{static_cast<StreamVerdict>(frame.number()), frame.number(), frame.number()};
-  const StreamTicket ticket{frame.number(), frame.id()};
-  expect(frame.whole() && verdict.kind <= StreamVerdict::restarted, "a verdict of another form");
-  const Lock lock(mutex_);
-  const auto found = observed_.find(id);
-  if (found == observed_.end()) return;
-  const auto observation = found->second;
-  expect(observation->awaited_verdicts > 0, "a verdict that nobody asked for");
-  --observation->awaited_verdicts;
-  observation->ticket = ticket;
-  switch (verdict.kind) {
-    case StreamVerdict::started:
-      observation->place = ticket.start;
-      break;
-    case StreamVerdict::resumed:
-      expect(verdict.first == observation->received + 1, "a resumption at another item");
-      break;
-    case StreamVerdict::gap:
-      expect(verdict.first == observation->received + 1 && verdict.last >= verdict.first,
-             "a gap at another item");
-      observation->received = verdict.last;
-      observation->granted = verdict.last + observation->window;
-      break;
-    case StreamVerdict::restarted:
-      observed_.erase(found);
-      observation->stream = observation->next_stream;
-      observation->next_stream = random_id();
-      observation->received = 0;
-      observation->place = ticket.start;
-      observation->granted = observation->window;
-      observed_.emplace(observation->stream, observation);
-      break;
-  }
-  observation->verdict = verdict;
-}
-
-void LivePeer::handle_data(FrameReader& frame) {
-  detail::ArrivedItem item;
-  item.stream = frame.id();
-  item.sequence = frame.number();
-  item.time_ns = static_cast<std::int64_t>(frame.number());
-  item.place = frame.number();
-  item.form = static_cast<StreamForm>(frame.number());
-  item.base = frame.number();
-  expect(frame.ok() && item.form <= StreamForm::own_delta, "an item of another form");
-  std::shared_ptr<detail::Observation> observation;
-  {
-    const Lock lock(mutex_);
-    const auto found = observed_.find(item.stream);
-    if (found == observed_.end()) return;  // unsubscribed meanwhile
-    observation = found->second;
-    if (observation->awaited_verdicts > 0)
-      return;  // it was sent before the verdict, which tells where to go on
-    if (item.sequence <= observation->received) return;  // it came before
-    expect(item.sequence == observation->received + 1, "an item out of order");
-    expect(item.sequence <= observation->granted, "an item beyond the credit");
-    observation->received = item.sequence;
-    observation->place = item.place;
-    item.data.assign(frame.rest().begin(), frame.rest().end());
-    observation->arrived.push_back(std::move(item));
-  }
-  arrived(observation);
-}
-
-void LivePeer::handle_stream_ending(FrameKind kind, FrameReader& frame) {
-  const Id id = frame.id();
-  const auto number = frame.number();
-  detail::Ending ending;
-  if (kind == FrameKind::stream_end) {
-    ending.reason = number <= 4 ? static_cast<StreamEnd>(number) : StreamEnd::error;
-  } else {
-    ending.reason = StreamEnd::error;
-    ending.code = errc::remote;
-    ending.remote = static_cast<RemoteCode>(number);
-    ending.text = base::printable(frame.text(kMaxTextBytes));
-    ending.text = ending.text.empty() ? std::string(to_string(*ending.remote))
-                                      : std::string(to_string(*ending.remote)) + ": " + ending.text;
-  }
-  expect(frame.whole(), "a stream's end of another form");
-  std::shared_ptr<detail::Observation> observation;
-  {
-    const Lock lock(mutex_);
-    const auto found = observed_.find(id);
-    if (found == observed_.end()) return;
-    observation = found->second;
-    observed_.erase(found);
-    observation->ended = true;
-    observation->ending = std::move(ending);
-  }
-  arrived(observation);
-}
-
-/// Calls the stream's callback, if it has one.
-void LivePeer::arrived(const std::shared_ptr<detail::Observation>& observation) noexcept {
-  base::MoveOnlyFunction<void()> call;
-  {
-    const Lock lock(mutex_);
-    call = std::move(observation->on_arrival);
-  }
-  if (!call) return;  // there is none; or it runs, and sees what has come
-  try {
-    const InsidePeer inside;
-    for (;;) {
-      call();
-      const Lock lock(mutex_);
-      if (!observation->arrived.empty()) continue;  // it came while nobody would have been called for it
-      if (!observation->on_arrival) observation->on_arrival = std::move(call);
-      return;
-    }
-  } catch (const std::exception& failure) {
-    unsubscribe(*observation, true);
-    const Lock lock(mutex_);
-    observation->ending = {Status::handler_failed, StreamEnd::error, {}, words_of(failure), {}};
-  }
 }
 
 }  // namespace sluice::codec
