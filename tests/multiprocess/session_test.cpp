@@ -412,6 +412,27 @@ TEST_F(HostSession, TellsAReplacedConsumerThatItIsSupersededAndBlamesNobody) {
   EXPECT_TRUE(replaced.wait_for(20s)->ok());
 }
 
+// Millions of small records take longer than the handshake's time.
+TEST_P(Session, GoesOnWithALargeRingHoweverShortAHandshakeMayBe) {
+  SessionOptions large{.port = {.ring_bytes = 64 << 20}, .timeout = 60s, .handshake_timeout = 200ms};
+  Report report;
+  ChildProcess first = victim(
+      [&](Port& mine) {
+        while (mine.try_post_message({}) == Status::ok) {
+        }
+        report.say(mine.next_sequence());
+        ::pause();
+      },
+      large);
+  Port port = survivor(large);
+  const std::uint64_t next = report.hear();
+  first.signal(SIGKILL);
+  ASSERT_TRUE(events_.wait_for(SessionState::waiting_for_peer));
+  ChildProcess second = victim([&](Port& mine) { EXPECT_EQ(mine.next_sequence(), next); }, large);
+  EXPECT_TRUE(events_.wait_for(SessionState::resumed));
+  EXPECT_TRUE(second.wait_for(60s)->ok());
+}
+
 TEST_P(Session, RefusesACheckpointBeyondWhatWasPostedHoweverFar) {
   ChildProcess first = victim([](Port&) { ::pause(); });
   Port port = survivor();

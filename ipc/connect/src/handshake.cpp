@@ -79,6 +79,11 @@ Handshake::Handshake(base::PeerSocket socket, ConnectionKind kind, const std::op
       timeout_(timeout),
       deadline_(deadline_in(timeout)) {}
 
+void Handshake::allow_for(std::uint64_t ring_bytes) noexcept {
+  const std::chrono::nanoseconds more = time_for(ring_bytes);
+  deadline_ = deadline_ < kNoDeadline - more ? deadline_ + more : kNoDeadline;
+}
+
 void Handshake::say_hello(bool end_is_owned) {
   Hello hello;
   hello.kind = kind_;
@@ -168,7 +173,11 @@ void Handshake::offer() {
   if (step_ != Step::hello) deadline_ = deadline_in(timeout_);
   step_ = Step::answer;
   keeping_ = keep();
-  if (keeping_.old != nullptr) floor_ = floor_of(keeping_.old->view());
+  allow_for(keeping_.own->view().header.capacity);
+  if (keeping_.old != nullptr) {
+    allow_for(keeping_.old->view().header.capacity);
+    floor_ = floor_of(keeping_.old->view());
+  }
   Offer offer;
   offer.session = keeping_.next.id;
   offer.epoch = keeping_.next.epoch;

@@ -52,7 +52,8 @@ class Handshake {
   enum class Step : std::uint8_t { hello, request, offer, answer, welcome, done };
 
   /// The host's side, unless say_hello() follows. `state`: the session whose state this side has. `timeout`:
-  /// for the whole handshake, but begun anew by a keeper who had to wait for the host's request.
+  /// for the whole handshake, beside what large rings take, but begun anew by a keeper who had to wait for the
+  /// host's request.
   Handshake(base::PeerSocket socket, ConnectionKind kind, const std::optional<SessionInfo>& state,
             ring::Backing backing, std::chrono::nanoseconds timeout);
   Handshake(const Handshake&) = delete;
@@ -75,6 +76,8 @@ class Handshake {
   /// The connection, for adopt() and joined() to take. As long as they leave it the other side is told what
   /// they throw.
   base::PeerSocket& socket() noexcept { return socket_; }
+  /// Both sides give the joiner more time for large rings, which it makes, reads and copies.
+  void allow_for(std::uint64_t ring_bytes) noexcept;
 
  private:
   /// In words, who keeps a connector out that may not replace it; empty: nobody. `is_owned`: the connector

@@ -30,7 +30,9 @@ Opening::Opening(base::PeerSocket socket, const Plan& plan, const StoredSession*
       plan_(plan),
       stored_(stored),
       result_(result),
-      begin_(std::move(begin)) {}
+      begin_(std::move(begin)) {
+  allow_for(plan.options.port.ring_bytes);
+}
 
 /// The options of a region that takes its place among those of its session.
 ring::RegionOptions Opening::with_place(ring::RegionOptions region, std::uint64_t peer_epoch) const {
@@ -55,6 +57,8 @@ void Opening::begin_anew(const SessionInfo& session, const std::string& why) {
 
 /// [COPY] `old` is the region of this side's predecessor, `peer` the ring that it received from.
 void Opening::go_on_from(const ring::PeerView& old, const ring::PeerView& peer, const SessionInfo& session) {
+  allow_for(old.header.capacity);
+  allow_for(peer.header.capacity);
   info_ = session;
   const ring::Position released = floor_of(old).released;
   start_ = find_start(peer, released, session.id, plan_.options.checkpoint, deadline());

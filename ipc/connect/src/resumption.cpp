@@ -143,6 +143,11 @@ void check_direction(const ring::PeerView& ring, const ring::PeerView& reader) {
 
 }  // namespace
 
+std::chrono::nanoseconds time_for(std::uint64_t ring_bytes) noexcept {
+  constexpr std::uint64_t kBytesAMillisecond = 32U << 10U;
+  return std::chrono::milliseconds(ring_bytes / kBytesAMillisecond);
+}
+
 Start find_start(const ring::PeerView& ring, ring::Position released_position, const ring::SessionId& session,
                  const std::optional<StreamCheckpoint>& checkpoint, Deadline deadline) {
   const ring::RecordPlace released = place_of(ring, released_position, deadline);

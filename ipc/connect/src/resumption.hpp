@@ -2,6 +2,7 @@
 // may be believed, what files still hold. No packets; see docs/resume.md.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -13,6 +14,9 @@
 #include "sluice/ring/region.hpp"
 
 namespace sluice::ipc {
+
+/// How long it may take to make, read and copy a ring, on a machine that has much else to do.
+std::chrono::nanoseconds time_for(std::uint64_t ring_bytes) noexcept;
 
 /// What a joiner's consumer begins with, and what its application is told.
 struct Start {

@@ -204,7 +204,8 @@ void SessionPort::call_handler(SessionEvent event) {
 SessionEvent SessionPort::resumed_with(const ring::PeerView& fresh) const {
   const ring::Position released =
       connection_.own.view().control->release.released.load(std::memory_order_relaxed);
-  return resumed_at(released, fresh, deadline_in(plan_.options.handshake_timeout));
+  return resumed_at(released, fresh,
+                    deadline_in(plan_.options.handshake_timeout + time_for(fresh.header.capacity)));
 }
 
 // The next one.

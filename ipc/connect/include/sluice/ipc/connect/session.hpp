@@ -88,7 +88,8 @@ struct SessionOptions {
   /// the resumption are marked: see Message::replayed. A sequence that the peer has not posted yet throws
   /// checkpoint_errc::bad_checkpoint.
   std::optional<StreamCheckpoint> checkpoint{};
-  /// How long one handshake may take; more than 0. A host has one at a time: it begins with a client's first
+  /// How long one handshake may take, beside the time that large rings take to be copied (32 s a GiB at most);
+  /// more than 0. A host has one at a time: it begins with a client's first
   /// packet, and silent clients wait aside, as ListenOptions says.
   Duration handshake_timeout = std::chrono::seconds(5);
   /// host_session() only: a second process that joins while the first still runs takes its place. Otherwise
