@@ -102,6 +102,16 @@ TEST_F(KeptSession, LeavesNoFileWhenItEnds) {
   EXPECT_EQ(files(), std::vector<std::string>{});
 }
 
+TEST_F(KeptSession, SaysNothingOfStoredFilesIfThereWereNone) {
+  SessionOptions telling = options();
+  telling.on_state = [](const SessionEvent& event) {
+    EXPECT_TRUE(event.state != SessionState::connected || event.text.empty()) << event.text;
+  };
+  ChildProcess host([&] { EXPECT_TRUE(host_session(channel_.path(), telling).receive()); });
+  EXPECT_EQ(join_session(channel_.path(), telling).post_message({}), Status::ok);
+  EXPECT_TRUE(host.wait_for(20s)->ok());
+}
+
 TEST_F(KeptSession, LeavesNoFileOfEitherSideWhenItEndsWithoutItsPeer) {
   for (const bool expires : {false, true}) {
     for (const Role role : {Role::host, Role::join}) {
@@ -248,7 +258,7 @@ TEST_F(LeftSession, BeginsAnewAndSaysSoAfterTheMachineWasStartedAgain) {
 }
 
 TEST_F(LeftSession, BeginsAnewAndSaysSoIfOneFileIsMissing) {
-  std::filesystem::remove(ring("join"));
+  std::filesystem::remove(ring("host"));
   expect_anew("is missing");
 }
 

@@ -107,7 +107,8 @@ const ring::OwnedRegion& Opening::join(const SessionInfo& session, Descriptor& r
     }
     peer_ = std::make_shared<const ring::PeerRegion>(ring::PeerRegion::open(
         std::move(region), session.id, session.epoch, plan_.backing(), check_new_ring));
-    begin_anew(session, stored.why_none);
+    // The host has made its file already: if this side has none, there was nothing.
+    begin_anew(session, std::filesystem::exists(plan_.own_file) ? stored.why_none : "");
     start_->consumer = ring::ConsumerStart::of(peer_->view().header);
   } else {
     const ring::EpochRange epochs(1, session.epoch);

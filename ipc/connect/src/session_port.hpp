@@ -68,6 +68,7 @@ class SessionPort final : public PortImpl {
   void peer_ended();
   void tell_closed_here();
   void remove_files() noexcept;
+  bool peer_closed() const;
   bool peer_is_dead() const;
   void end(Status reason, const std::string& text);
   void fail(const std::string& why) noexcept;

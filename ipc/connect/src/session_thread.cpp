@@ -72,10 +72,13 @@ void SessionPort::run() noexcept {
   place_.end.reset();
 }
 
-/// A peer that lives removes its own.
+/// A peer that lives removes its own. One that is just dying may hold its lock for a moment.
 void SessionPort::remove_files() noexcept {
   connection_.own.remove_file();
-  if (!plan_.peer_file.empty()) SessionEnd::remove_file_of_nobody(plan_.peer_file);
+  if (plan_.peer_file.empty()) return;
+  const bool dies = !connected_ && !peer_closed() && connection_.peer_pidfd;
+  if (dies) base::wait_for_events(connection_.peer_pidfd.get(), POLLIN, deadline_in(kTimeToEnd));
+  SessionEnd::remove_file_of_nobody(plan_.peer_file);
 }
 
 void SessionPort::tell_closed_here() {
@@ -139,8 +142,7 @@ bool SessionPort::peer_hung_up() {
 }
 
 void SessionPort::peer_ended() {
-  // [CLOSE] pairs with Producer::mark_closed.
-  if (connection_.peer->view().control->producer_wait.closed.load(std::memory_order_acquire) != 0) {
+  if (peer_closed()) {
     end(Status::closed, "closed by the peer");
     return;
   }
@@ -296,6 +298,11 @@ void SessionPort::adopt(base::PeerSocket& socket, std::shared_ptr<const ring::Pe
 void SessionPort::handshake_failed(Handshake::Step step) {
   // The old peer's region is the truth again, if nobody writes it any more.
   if (step == Handshake::Step::answer && peer_is_dead()) set_fenced(false);
+}
+
+bool SessionPort::peer_closed() const {
+  // [CLOSE] pairs with Producer::mark_closed.
+  return connection_.peer->view().control->producer_wait.closed.load(std::memory_order_acquire) != 0;
 }
 
 bool SessionPort::peer_is_dead() const {
