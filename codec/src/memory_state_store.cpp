@@ -26,15 +26,6 @@ bool MemoryStateStore::exists(std::string_view key) const {
   return states_.contains(key);
 }
 
-StateVersion MemoryStateStore::save(std::string_view key, std::span<const std::byte> state) {
-  return replace(key, state, std::nullopt);
-}
-
-StateVersion MemoryStateStore::save_if_version(std::string_view key, std::span<const std::byte> state,
-                                               StateVersion expected) {
-  return replace(key, state, expected);
-}
-
 StateVersion MemoryStateStore::replace(std::string_view key, std::span<const std::byte> state,
                                        std::optional<StateVersion> expected) {
   check(key);

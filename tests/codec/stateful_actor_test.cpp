@@ -31,21 +31,21 @@ class FailingStore final : public codec::StateStore {
     return inner.load_with_version(key);
   }
   bool exists(std::string_view key) const override { return inner.exists(key); }
-  StateVersion save(std::string_view key, std::span<const std::byte> state) override {
-    return inner.save(key, state);
-  }
-  StateVersion save_if_version(std::string_view key, std::span<const std::byte> state,
-                               StateVersion expected) override {
-    if (fail_before) throw std::runtime_error("no connection");
-    const StateVersion saved = inner.save_if_version(key, state, expected);
-    if (fail_behind) throw std::runtime_error("no answer");
-    return saved;
-  }
   bool remove(std::string_view key) override { return inner.remove(key); }
 
   MemoryStateStore inner;
   bool fail_before = false;
   bool fail_behind = false;
+
+ private:
+  StateVersion replace(std::string_view key, std::span<const std::byte> state,
+                       std::optional<StateVersion> expected) override {
+    if (fail_before) throw std::runtime_error("no connection");
+    const StateVersion saved =
+        expected ? inner.save_if_version(key, state, *expected) : inner.save(key, state);
+    if (fail_behind) throw std::runtime_error("no answer");
+    return saved;
+  }
 };
 
 class Stateful : public ::testing::TestWithParam<SaveOrder> {

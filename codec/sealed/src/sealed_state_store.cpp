@@ -146,15 +146,6 @@ bool SealedStateStore::exists(std::string_view key) const {
   return file_of(key).exists();
 }
 
-StateVersion SealedStateStore::save(std::string_view key, std::span<const std::byte> state) {
-  return replace(key, state, std::nullopt);
-}
-
-StateVersion SealedStateStore::save_if_version(std::string_view key, std::span<const std::byte> state,
-                                               StateVersion expected) {
-  return replace(key, state, expected);
-}
-
 StateVersion SealedStateStore::replace(std::string_view key, std::span<const std::byte> state,
                                        std::optional<StateVersion> expected) {
   const File file = file_of(key);

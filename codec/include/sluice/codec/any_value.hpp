@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "sluice/codec/detail/pack_buffer.hpp"
 #include "sluice/codec/packed_value.hpp"
 
 #pragma GCC visibility push(default)
@@ -36,9 +37,7 @@ class AnyValue {
 
   template <typename Packer>
   void msgpack_pack(Packer& packer) const {
-    // Writes bytes as they are, without a head of their own.
-    packer.pack_bin_body(reinterpret_cast<const char*>(bytes().data()),
-                         static_cast<std::uint32_t>(bytes().size()));
+    detail::pack_packed(packer, bytes());
   }
   void msgpack_unpack(const msgpack::object& value) { value_ = PackedValue::of(value); }
 

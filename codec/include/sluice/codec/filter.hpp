@@ -16,6 +16,7 @@
 
 #include "sluice/base/deadline.hpp"
 #include "sluice/base/error.hpp"
+#include "sluice/codec/detail/pack_buffer.hpp"
 
 namespace sluice::codec::detail {
 struct FilterSpec;
@@ -76,10 +77,7 @@ class Filter {
 
   template <typename Packer>
   void msgpack_pack(Packer& packer) const {
-    const std::vector<std::byte> bytes = packed();
-    // Writes bytes as they are, without a head of their own.
-    packer.pack_bin_body(reinterpret_cast<const char*>(bytes.data()),
-                         static_cast<std::uint32_t>(bytes.size()));
+    detail::pack_packed(packer, packed());
   }
   void msgpack_unpack(const msgpack::object& value) { *this = from(value); }
 

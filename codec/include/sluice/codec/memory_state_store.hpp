@@ -26,15 +26,12 @@ class MemoryStateStore final : public StateStore {
 
   std::optional<StoredState> load_with_version(std::string_view key) const override;
   bool exists(std::string_view key) const override;
-  StateVersion save(std::string_view key, std::span<const std::byte> state) override;
-  StateVersion save_if_version(std::string_view key, std::span<const std::byte> state,
-                               StateVersion expected) override;
   bool remove(std::string_view key) override;
 
  private:
   void check(std::string_view key) const;
   StateVersion replace(std::string_view key, std::span<const std::byte> state,
-                       std::optional<StateVersion> expected);
+                       std::optional<StateVersion> expected) override;
 
   const base::OwnerProcess owner_;
   const std::size_t max_bytes_;

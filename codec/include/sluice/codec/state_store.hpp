@@ -67,18 +67,27 @@ class StateStore {
   virtual bool exists(std::string_view key) const = 0;
 
   /// Saves over whatever is there. Returns the new version, which is larger than every earlier one of the key.
-  virtual StateVersion save(std::string_view key, std::span<const std::byte> state) = 0;
+  StateVersion save(std::string_view key, std::span<const std::byte> state) {
+    return replace(key, state, std::nullopt);
+  }
 
   /// The same if the stored state has the version `expected`, or if there is none and that is 0; else throws
   /// VersionConflict. Nobody, in whatever process, can save between the look and the save.
-  virtual StateVersion save_if_version(std::string_view key, std::span<const std::byte> state,
-                                       StateVersion expected) = 0;
+  StateVersion save_if_version(std::string_view key, std::span<const std::byte> state,
+                               StateVersion expected) {
+    return replace(key, state, expected);
+  }
 
   /// Forgets the state; false if there was none. Its versions are not used again.
   virtual bool remove(std::string_view key) = 0;
 
   /// load_with_version() without the version.
   std::optional<std::vector<std::byte>> load(std::string_view key) const;
+
+ private:
+  /// save() if nothing is expected, else save_if_version().
+  virtual StateVersion replace(std::string_view key, std::span<const std::byte> state,
+                               std::optional<StateVersion> expected) = 0;
 };
 
 }  // namespace sluice::codec

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <msgpack.hpp>
 #include <span>
@@ -13,6 +14,12 @@
 #pragma GCC visibility push(default)
 
 namespace sluice::codec::detail {
+
+/// Writes a value that is packed already, as it is.
+template <typename Packer>
+void pack_packed(Packer& packer, std::span<const std::byte> value) {
+  packer.pack_bin_body(reinterpret_cast<const char*>(value.data()), static_cast<std::uint32_t>(value.size()));
+}
 
 /// A msgpack stream. Thread-safety: one thread.
 class PackBuffer {

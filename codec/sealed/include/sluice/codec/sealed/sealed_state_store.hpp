@@ -51,9 +51,6 @@ class SealedStateStore final : public StateStore {
 
   std::optional<StoredState> load_with_version(std::string_view key) const override;
   bool exists(std::string_view key) const override;
-  StateVersion save(std::string_view key, std::span<const std::byte> state) override;
-  StateVersion save_if_version(std::string_view key, std::span<const std::byte> state,
-                               StateVersion expected) override;
   bool remove(std::string_view key) override;
 
  private:
@@ -62,7 +59,7 @@ class SealedStateStore final : public StateStore {
   [[gnu::visibility("hidden")]] File file_of(std::string_view key) const;
   [[gnu::visibility("hidden")]] File counter() const;
   StateVersion replace(std::string_view key, std::span<const std::byte> state,
-                       std::optional<StateVersion> expected);
+                       std::optional<StateVersion> expected) override;
 
   const base::OwnerProcess owner_;
   const SealedStateOptions options_;
