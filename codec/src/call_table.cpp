@@ -76,7 +76,7 @@ void CallTable::end(PendingCall& call, Lock& lock) {
 
 bool CallTable::complete(const Id& id, std::span<const std::byte> value, Decoder& decoder, Lock& lock) {
   PendingCall* const call = find(id);
-  if (call == nullptr) return false;
+  if (call == nullptr || call->being_taken_) return false;
   call->being_taken_ = true;
   lock.unlock();
   take_answer(*call, value, decoder);
@@ -96,14 +96,19 @@ bool CallTable::fail(const Id& id, const CallFailure& failure, Lock& lock) {
 }
 
 void CallTable::fail_all(const CallFailure& failure, Lock& lock) {
-  // By index: a call that is told of its end may make others.
-  // NOLINTNEXTLINE(modernize-loop-convert)
-  for (std::size_t place = 0; place < places_.size(); ++place) {
-    PendingCall* const call = places_[place].call;
-    if (call == nullptr || call->being_taken_) continue;
-    call->failure = failure;
-    end(*call, lock);
+  std::vector<Id> ids;  // a call that is told of its end may make others
+  for (std::size_t place = 0; place < places_.size(); ++place)
+    if (places_[place].call != nullptr) ids.push_back(id_of(place));
+  std::exception_ptr thrown;
+  for (const Id& id : ids) {
+    try {
+      fail(id, failure, lock);
+    } catch (...) {
+      thrown = std::current_exception();
+      lock.lock();
+    }
   }
+  if (thrown) std::rethrow_exception(thrown);
 }
 
 bool CallTable::remove(PendingCall& call, Id& id, Lock& lock) {

@@ -96,6 +96,16 @@ bool LivePeer::is_late(Deadline deadline) {
   return deadline != kNoDeadline && Clock::now() >= deadline;
 }
 
+/// Whether this thread must not run the peer once more within the methods and callbacks that it runs already.
+bool LivePeer::runs_too_deep() const noexcept {
+  return runner_.load(std::memory_order_relaxed) == std::this_thread::get_id() && depth_ > kDeepestCall;
+}
+
+void LivePeer::refuse_to_wait() {
+  throw error(sluice::errc::misuse, "waiting within methods and callbacks within each other, " +
+                                        std::to_string(kDeepestCall) + " deep");
+}
+
 void LivePeer::wait_for_runner(Deadline deadline, Lock& lock) {
   ++waiters_;
   if (!pulls_ || runner_ != std::thread::id{}) progress_.wait_until(lock, deadline);
@@ -159,6 +169,7 @@ Status LivePeer::run_once(Deadline deadline) {
 }
 
 Status LivePeer::run() {
+  if (runs_too_deep()) refuse_to_wait();
   Lock lock(mutex_);
   while (status_ == Status::ok) {
     if (Turn turn(*this); turn) {
@@ -213,7 +224,6 @@ void LivePeer::count_handled() noexcept {
 
 /// What the other side asked for is over: calls are cancelled, streams detached.
 void LivePeer::serve_no_longer() noexcept {
-  replies_.cancel_all();
   std::map<Id, std::shared_ptr<ServedStream>> left;
   {
     const std::lock_guard lock(served_mutex_);
@@ -221,6 +231,7 @@ void LivePeer::serve_no_longer() noexcept {
     count_served();
   }
   for (const auto& [id, stream] : left) leave(stream);
+  replies_.cancel_all();
 }
 
 /// It is served no longer, but can be resumed.
@@ -232,11 +243,6 @@ void LivePeer::leave(const std::shared_ptr<ServedStream>& stream) noexcept {
     stream->detach(*this);
     registry_->streams.retain(stream);
   }
-}
-
-/// If another thread has ended this peer while the stream was being started, it may not have found it attached.
-void LivePeer::leave_if_ended(const std::shared_ptr<ServedStream>& stream) noexcept {
-  if (ended_.load(std::memory_order_relaxed)) leave(stream);
 }
 
 /// Sends what is kept, if the other side reads it soon. A write that waits is ended by closing the port.
@@ -257,8 +263,11 @@ void LivePeer::deliver_kept() noexcept {
 void LivePeer::end(Status status, const std::string& text) noexcept {
   std::vector<std::shared_ptr<detail::Observation>> told;
   {
-    const Lock lock(mutex_);
-    if (status_ != Status::ok) return;
+    Lock lock(mutex_);
+    if (status_ != Status::ok) {
+      lock.unlock();
+      return serve_no_longer();  // what was added meanwhile
+    }
     status_ = status;
     ended_.store(true, std::memory_order_relaxed);
     failure_text_ = text;

@@ -58,6 +58,8 @@ class LivePeer final : public detail::PeerCore,
   Status status() const;
   std::string failure_text() const;
   const PeerOptions& options() const noexcept { return options_; }
+  std::size_t served_streams() const noexcept { return served_count_.load(std::memory_order_relaxed); }
+  std::size_t kept_bytes() const noexcept { return outbox_.kept_bytes(); }
   bool inherited() const noexcept { return owner.inherited(); }
 
   const base::OwnerProcess owner;
@@ -85,16 +87,20 @@ class LivePeer final : public detail::PeerCore,
   StreamCheckpoint checkpoint(const detail::Observation& observation) override;
 
   // As the link of streams and replies.
+  bool is_over() const noexcept override { return ended_.load(std::memory_order_relaxed); }
   Status try_post(std::span<const std::byte> head, std::span<const std::byte> body) override;
   void post(std::span<const std::byte> head) override;
   bool ring_holds(std::size_t bytes) const noexcept override;
   void recall(const Id& stream, const TakeSent& take) const override;
   void tick_at(const std::shared_ptr<ServedStream>& stream, Deadline when) override;
+  void tick_no_more(const ServedStream& stream) noexcept override { ticker_.remove(stream); }
   void answer(const Id& call, std::span<const std::byte> value) noexcept override;
   void answer_error(const Id& call, RemoteCode code, std::string_view text) noexcept override;
 
  private:
   using Lock = std::unique_lock<std::mutex>;
+  /// The deepest that methods and callbacks may run within each other, as they do while they wait.
+  static constexpr std::size_t kDeepestCall = 16;
   /// What the runner needs for one frame; a deeper level has its own.
   struct Level {
     explicit Level(const DecodeOptions& decode) : decoder(decode) {}
@@ -159,6 +165,8 @@ class LivePeer final : public detail::PeerCore,
   void wait_for_runner(Deadline deadline, Lock& lock);
   static Deadline next_look(Deadline deadline, const std::stop_token& stop);
   static bool is_late(Deadline deadline);
+  bool runs_too_deep() const noexcept;
+  [[noreturn]] static void refuse_to_wait();
   Status step(Deadline deadline);
   Status wait_for_reader(Deadline deadline);
   void take_pushed(std::span<const std::byte> message);
@@ -167,7 +175,6 @@ class LivePeer final : public detail::PeerCore,
   void end(Status status, const std::string& text) noexcept;
   void serve_no_longer() noexcept;
   void leave(const std::shared_ptr<ServedStream>& stream) noexcept;
-  void leave_if_ended(const std::shared_ptr<ServedStream>& stream) noexcept;
   void greet(bool answers);
   Status post_request(std::span<const std::byte> head, std::span<const std::byte> body, Deadline deadline);
   void posted() noexcept;
@@ -180,6 +187,7 @@ class LivePeer final : public detail::PeerCore,
   void handle_stream_start(FrameReader& frame);
   void handle_stream_resume(FrameReader& frame);
   void break_off(const std::string& text) noexcept;
+  void break_off_by_exception() noexcept;
   void refuse_stream(const Id& asked, RemoteCode code, std::string_view text);
   std::shared_ptr<detail::StateHub> find_state(const StreamRequest& request);
   std::shared_ptr<ServedStream> add_stream(const StreamRequest& request, const Id& id,
@@ -226,8 +234,8 @@ class LivePeer final : public detail::PeerCore,
   // for happens under mutex_, so the runner has seen the number of a thread that looked before: relaxed.
   std::atomic<unsigned> waiters_{0};
   std::atomic<std::uint64_t> handled_{0};  // frames, counted by the runner; relaxed: a count
-  // status_ isn't ok. Relaxed: publishes nothing; a stream that end() found unattached was attached later, behind the
-  // same lock of the stream, so leave_if_ended() sees it.
+  // status_ isn't ok. Relaxed: publishes nothing. A stream that is attached afterwards sees it: whoever has detached it,
+  // or looked for it in served_, has held the same lock before.
   std::atomic<bool> ended_{false};
   // Guarded by mutex_.
   std::optional<std::thread> thread_;

@@ -94,6 +94,7 @@ void LivePeer::call(detail::PendingCall& call, std::string_view actor, std::stri
     begin(call, actor, method, arguments, deadline);
     return finish(call, deadline, stop);
   }
+  if (depth_ > kDeepestCall) refuse_to_wait();
   Awaited awaited(*this, call);
   const auto over = [&] { return awaited.answered || ended_.load(std::memory_order_relaxed); };
   if (!over()) post_call(awaited.id, actor, method, arguments, deadline);
@@ -161,8 +162,12 @@ void LivePeer::post_cancel(const Id& id) noexcept {
 }
 
 void LivePeer::calls_are_over(const std::string& text) noexcept {
-  Lock lock(mutex_);
-  calls_.fail_all(ended_failure(text), lock);
+  try {
+    Lock lock(mutex_);
+    calls_.fail_all(ended_failure(text), lock);
+  } catch (...) {
+    break_off_by_exception();
+  }
 }
 
 LivePeer::Awaited* LivePeer::awaited(const Id& call) const noexcept {
@@ -174,9 +179,6 @@ LivePeer::Awaited* LivePeer::awaited(const Id& call) const noexcept {
 // Serving calls of the other side's.
 
 namespace {
-
-/// The deepest that methods of two peers may call each other.
-constexpr std::size_t kDeepestCall = 16;
 
 /// Calls the method. Returns whether it did; if not, `fail(code, text)` was told why.
 template <typename Fail>

@@ -60,10 +60,8 @@ void LivePeer::handle(std::span<const std::byte> message) {
     if (kind == 0) return handle_hello(items, frame);
     expect(items == kItems[kind], "a frame with a wrong number of items");
     handle_frame(static_cast<FrameKind>(kind), frame, level);
-  } catch (const BadFrame& bad) {
-    break_off(bad.text);
-  } catch (const std::exception& failure) {
-    break_off(words_of(failure));
+  } catch (...) {
+    break_off_by_exception();
   }
 }
 
@@ -73,6 +71,19 @@ void LivePeer::break_off(const std::string& text) noexcept {
   head.text(text);
   post(head.bytes());
   end(Status::broken, text);
+}
+
+/// The same in a catch clause: for what was thrown.
+void LivePeer::break_off_by_exception() noexcept {
+  try {
+    throw;
+  } catch (const BadFrame& bad) {
+    break_off(bad.text);
+  } catch (const std::exception& failure) {
+    break_off(words_of(failure));
+  } catch (...) {
+    break_off("an unknown exception");
+  }
 }
 
 void LivePeer::handle_frame(FrameKind kind, FrameReader& frame, Level& level) {
@@ -116,9 +127,10 @@ void LivePeer::handle_frame(FrameKind kind, FrameReader& frame, Level& level) {
     case FrameKind::send:
       return handle_send(frame, level);
     case FrameKind::stream_start:
-      return handle_stream_start(frame);
     case FrameKind::stream_resume:
-      return handle_stream_resume(frame);
+      kind == FrameKind::stream_start ? handle_stream_start(frame) : handle_stream_resume(frame);
+      if (is_over()) serve_no_longer();  // whoever ended the peer may have missed this stream
+      return;
     case FrameKind::stream_verdict:
       return handle_verdict(frame);
     case FrameKind::stream_data:
@@ -178,19 +190,21 @@ void LivePeer::handle_hello(std::uint64_t items, FrameReader& frame) {
   // If it isn't the first: the port lived on (it belongs to a session), and the process at one end is a new one.
   const bool first = !std::exchange(greeted_, true);
   const bool other_side_is_new = !first && !answers;
+  other_client_ = client;
+  other_minor_ = minor;
   if (other_side_is_new) {
-    greet(true);  // before calls are failed: those that begin afterwards are for the new process
+    greet(true);
+    observe_again();
+  }
+  if (!first) serve_no_longer();
+  if (other_side_is_new) {  // last: callbacks may call the new process, and so run this peer
     const std::string why = "the other side began anew";
-    calls_are_over(why);
     for (Awaited* each = awaited_; each != nullptr; each = each->outer) {
       if (std::exchange(each->answered, true)) continue;
       each->call.failure = {errc::peer_ended, why, {}};
     }
+    calls_are_over(why);
   }
-  if (!first) serve_no_longer();
-  other_client_ = client;
-  other_minor_ = minor;
-  if (other_side_is_new) observe_again();
 }
 
 // Serving streams.
@@ -268,7 +282,6 @@ void LivePeer::start_stream(const StreamRequest& request, const Id& id) {
   const auto verdict = id == request.asked ? StreamVerdict::started : StreamVerdict::restarted;
   post(verdict_frame(request.asked, {verdict}, ticket).bytes());
   stream->start(*this);
-  leave_if_ended(stream);
 }
 
 void LivePeer::handle_stream_start(FrameReader& frame) {
@@ -311,10 +324,7 @@ bool LivePeer::resume_kept(const std::shared_ptr<ServedStream>& stream, std::uin
       served_.insert_or_assign(stream->id(), stream);
       count_served();
     }
-    if (stream->resume(*this, last)) {
-      leave_if_ended(stream);
-      return true;
-    }
+    if (stream->resume(*this, last)) return true;
   }
   drop_stream(*stream);
   return false;
@@ -329,10 +339,7 @@ bool LivePeer::resume_from_journal(const StreamRequest& request, const ResumePoi
   const auto stream = add_stream(request, request.asked, hub);
   if (!stream) return true;  // refused
   try {
-    if (stream->resume_from_journal(*this, point.ticket, point.last, point.place)) {
-      leave_if_ended(stream);
-      return true;
-    }
+    if (stream->resume_from_journal(*this, point.ticket, point.last, point.place)) return true;
   } catch (...) {
     drop_stream(*stream);
     throw;

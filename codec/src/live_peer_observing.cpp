@@ -159,6 +159,7 @@ void LivePeer::unsubscribe(detail::Observation& observation, bool tell) noexcept
   FrameHead head(FrameKind::unsubscribe, 2);
   {
     const Lock lock(mutex_);
+    observation.arrived.clear();  // nobody takes it, so nobody must be called for it
     if (observation.ended) return;
     observation.ended = true;
     observation.ending.reason = StreamEnd::client_unsubscribed;
@@ -299,6 +300,11 @@ void LivePeer::arrived(const std::shared_ptr<detail::Observation>& observation) 
     call = std::move(observation->on_arrival);
   }
   if (!call) return;  // there is none; or it runs, and sees what has come
+  const auto failed = [&](std::string words) {
+    unsubscribe(*observation, true);
+    const Lock lock(mutex_);
+    observation->ending = {Status::handler_failed, StreamEnd::error, {}, std::move(words), {}};
+  };
   try {
     const InsidePeer inside;
     for (;;) {
@@ -309,9 +315,9 @@ void LivePeer::arrived(const std::shared_ptr<detail::Observation>& observation) 
       return;
     }
   } catch (const std::exception& failure) {
-    unsubscribe(*observation, true);
-    const Lock lock(mutex_);
-    observation->ending = {Status::handler_failed, StreamEnd::error, {}, words_of(failure), {}};
+    failed(words_of(failure));
+  } catch (...) {
+    failed("an unknown exception");
   }
 }
 

@@ -27,6 +27,10 @@ bool LivePeer::run_until(Ready ready, Deadline deadline, const std::stop_token& 
   Lock lock(mutex_);
   while (!ready()) {
     if (stop.stop_requested()) return false;
+    if (runs_too_deep()) {
+      if (deadline == Deadline{}) return false;
+      refuse_to_wait();
+    }
     Status stepped = Status::timed_out;
     if (Turn turn(*this); turn) {
       lock.unlock();

@@ -13,6 +13,7 @@ constexpr Deadline kAtOnce{};
 Status Outbox::post_now(std::span<const std::byte> head, std::span<const std::byte> body, Deadline deadline) {
   if (!direct_) {
     if (!port_.is_open()) return Status::closed;
+    if (kept_bytes() > kMuchKept) return Status::would_block;
     keep(head, body);
     return Status::ok;
   }
@@ -60,7 +61,6 @@ Status Outbox::try_post(std::span<const std::byte> head, std::span<const std::by
 Status Outbox::post_until(std::span<const std::byte> head, std::span<const std::byte> body,
                           Deadline deadline) {
   const std::lock_guard lock(mutex_);
-  if (!direct_ && kept_bytes() > kMuchKept) return Status::would_block;
   return post_now(head, body, deadline);
 }
 

@@ -25,7 +25,7 @@ class Outbox {
 
   /// Posts the frame `head` + `body`, or keeps it until there is room. Never waits.
   Status post(std::span<const std::byte> head, std::span<const std::byte> body = {});
-  /// The same, but would_block instead of keeping it. (On a pipe or socket it is kept.)
+  /// The same, but would_block instead of keeping it. (On a pipe or socket it is kept, unless much is.)
   Status try_post(std::span<const std::byte> head, std::span<const std::byte> body);
   /// The same, but waits for room until the deadline: would_block. Others wait meanwhile, so it should be near.
   Status post_until(std::span<const std::byte> head, std::span<const std::byte> body, Deadline deadline);
@@ -37,7 +37,7 @@ class Outbox {
   bool drains_slowly() const noexcept { return !direct_; }
 
  private:
-  /// On a pipe or socket, what is kept beyond this makes post_until() wait.
+  /// On a pipe or socket, what is kept beyond this makes post_until() wait, and try_post() fail.
   static constexpr std::size_t kMuchKept = std::size_t{1} << 20;
 
   // Each with mutex_ held.

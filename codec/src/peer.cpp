@@ -80,16 +80,18 @@ DecodeOptions Peer::decode_options() const {
   return live().options().decode;
 }
 
+// A method may destroy its peer: then that lives until it has been run.
+
 Status Peer::poll() {
-  return live().poll();
+  return live().shared_from_this()->poll();
 }
 
 Status Peer::run_once(Deadline deadline) {
-  return live().run_once(deadline);
+  return live().shared_from_this()->run_once(deadline);
 }
 
 Status Peer::run() {
-  return live().run();
+  return live().shared_from_this()->run();
 }
 
 void Peer::start() {

@@ -48,7 +48,10 @@ void StreamKeeper::retain(const std::shared_ptr<ServedStream>& stream) noexcept 
       if (oldest.stream->detached_since(oldest.since)) dropped.push_back(oldest.stream);
       gone_.pop_front();
     }
-    for (const auto& stream_dropped : dropped) streams_.erase(stream_dropped->id());
+    for (const auto& stream_dropped : dropped) {
+      const auto found = streams_.find(stream_dropped->id());  // another one may have its id now
+      if (found != streams_.end() && found->second == stream_dropped) streams_.erase(found);
+    }
   }
   for (const auto& stream_dropped : dropped) {
     stream_dropped->end();

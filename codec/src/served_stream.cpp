@@ -213,13 +213,18 @@ bool ServedStream::has_all_from(std::uint64_t first) noexcept {
 }
 
 void ServedStream::say_verdict(const Verdict& verdict) {
-  link_->post(verdict_frame(id_, verdict, ticket_).bytes());
+  if (link_ != nullptr) link_->post(verdict_frame(id_, verdict, ticket_).bytes());
+}
+
+/// A link that is over may have detached its streams already.
+void ServedStream::attach(StreamLink& link) noexcept {
+  link_ = link.is_over() ? nullptr : &link;
 }
 
 void ServedStream::start(StreamLink& link) {
   {
     const Lock lock(mutex_);
-    link_ = &link;
+    attach(link);
     allowed_ = options_.credit;
   }
   hub_->add(shared_from_this());
@@ -231,7 +236,7 @@ bool ServedStream::resume(StreamLink& link, std::uint64_t last) {
     const Deadline now = std::chrono::steady_clock::now();
     if (over_ || last > numbered_) return false;
     recall();
-    link_ = &link;
+    attach(link);
     if (deltas_) deltas_->reset();
     allowed_ = last + options_.credit;
     if (has_all_from(last + 1)) {
@@ -268,7 +273,7 @@ bool ServedStream::resume_from_journal(StreamLink& link, const StreamTicket& tic
   }
   {
     const Lock lock(mutex_);
-    link_ = &link;
+    attach(link);
     ticket_ = ticket;
     begun_ = numbered_ = posted_ = replay ? last : verdict.last;
     allowed_ = numbered_ + options_.credit;
@@ -285,6 +290,7 @@ void ServedStream::detach(const StreamLink& link) noexcept {
   const Lock lock(mutex_);
   if (link_ != &link) return;
   recall();
+  link_->tick_no_more(*this);
   link_ = nullptr;
   detached_at_ = std::chrono::steady_clock::now();
   pump(detached_at_);  // what waits for credit gets its number
@@ -348,6 +354,7 @@ void ServedStream::abandon() noexcept {
 /// Nothing is sent any more, and nothing kept.
 void ServedStream::let_go() noexcept {
   over_ = true;
+  if (link_ != nullptr) link_->tick_no_more(*this);
   link_ = nullptr;
   numbering_.drop();
   replay_.reset();

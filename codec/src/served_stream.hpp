@@ -54,6 +54,8 @@ class StreamLink {
   StreamLink& operator=(const StreamLink&) = delete;
   virtual ~StreamLink() = default;
 
+  /// From then on it detaches its streams.
+  virtual bool is_over() const noexcept = 0;
   virtual Status try_post(std::span<const std::byte> head, std::span<const std::byte> body) = 0;
   virtual void post(std::span<const std::byte> head) = 0;
   /// Whether what was sent stays in the connection's ring until so many bytes more were sent.
@@ -64,6 +66,8 @@ class StreamLink {
   virtual void recall(const Id& stream, const TakeSent& take) const = 0;
   /// Calls the stream's tick() at that time, or somewhat later.
   virtual void tick_at(const std::shared_ptr<ServedStream>& stream, Deadline when) = 0;
+  /// It has been let go, or has another link.
+  virtual void tick_no_more(const ServedStream& stream) noexcept = 0;
 };
 
 /// Thread-safety: any thread. Locks: the hub's before the stream's before the link's.
@@ -131,6 +135,7 @@ class ServedStream final : public detail::StateSink, public std::enable_shared_f
   bool is_held_elsewhere(const StreamItem& sent) const noexcept;
   void recall() noexcept;
   bool has_all_from(std::uint64_t first) noexcept;
+  void attach(StreamLink& link) noexcept;
   void say_verdict(const Verdict& verdict);
   void fail(RemoteCode code, std::string_view text);
   void let_go() noexcept;

@@ -35,6 +35,11 @@ void Ticker::add(const std::shared_ptr<ServedStream>& stream, Deadline when) {
   changed(std::move(lock));
 }
 
+void Ticker::remove(const ServedStream& stream) noexcept {
+  const std::lock_guard lock(mutex_);
+  streams_.erase(&stream);
+}
+
 void Ticker::drain_at(Deadline when) {
   std::unique_lock lock(mutex_);
   drain_ = std::min(drain_, when);

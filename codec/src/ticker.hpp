@@ -33,6 +33,7 @@ class Ticker {
   void stop() noexcept;
 
   void add(const std::shared_ptr<ServedStream>& stream, Deadline when);
+  void remove(const ServedStream& stream) noexcept;
   /// Frames wait to be sent: tick() is called soon.
   void drain_at(Deadline when);
 

@@ -47,6 +47,7 @@ class MemoryJournal final : public codec::StateJournal {
     return std::make_unique<From>(*this, from);
   }
   std::array<std::uint8_t, 16> seal(std::span<const std::byte> text) override {
+    if (when_sealed) when_sealed();
     std::array<std::uint8_t, 16> seal{};
     for (std::size_t i = 0; i < text.size(); ++i) {
       auto& byte = seal[i % seal.size()];
@@ -70,6 +71,8 @@ class MemoryJournal final : public codec::StateJournal {
 
   /// Called behind each append, before anybody is told of the value.
   std::function<void()> when_recorded{};
+  /// Called before each seal.
+  std::function<void()> when_sealed{};
   bool full = false;
   bool unreadable = false;
 

@@ -789,45 +789,6 @@ TEST_F(Resumption, OfAnUnknownOrExpiredStreamRestartsIt) {
   EXPECT_EQ(stream.verdict(), Verdict{StreamVerdict::restarted});
 }
 
-/// A port that something happens behind as soon as it has posted a frame of one kind.
-struct WatchedPort : Port {
-  WatchedPort(Port port, codec::FrameKind kind, std::function<void()> happens)
-      : Port(std::move(port)), kind_(kind), happens_(std::move(happens)) {}
-  Status post_parts_until(std::span<const std::byte> head, std::span<const std::byte> body,
-                          Deadline deadline) {
-    const Status posted = Port::post_parts_until(head, body, deadline);
-    if (head.size() > 1 && head[1] == static_cast<std::byte>(kind_)) happens_();
-    return posted;
-  }
-
- private:
-  codec::FrameKind kind_;
-  std::function<void()> happens_;
-};
-
-TEST_F(Resumption, FindsAStreamDetachedThoughItsPeerWasClosedWhileItWasStarted) {
-  ObservableState<int> state(0, {.retention = 1ms});
-  actor_.state("value", state);
-  std::pair<Port, Port> ports = make_port_pair();
-  std::optional<Peer> server;
-  server.emplace(
-      WatchedPort(std::move(ports.first), codec::FrameKind::stream_verdict, [&] { server->close(); }),
-      codec::PeerOptions{.registry = &registry_});
-  StreamCheckpoint checkpoint;
-  {
-    Peer client(std::move(ports.second), {.client = client_});
-    auto stream = client.observe<int>("counter", "value");
-    checkpoint = stream.checkpoint();
-    EXPECT_EQ(server->run(), Status::closed);
-  }
-  std::this_thread::sleep_for(2ms);
-  state = 1;  // so nothing is sent to that peer any more, and the stream's time is over
-  connect(client_);
-  auto stream = peers_->client.resume<int>(checkpoint);
-  EXPECT_EQ(drain(*peers_, stream), std::vector{1});
-  EXPECT_EQ(stream.verdict(), Verdict{StreamVerdict::restarted});
-}
-
 TEST_F(Resumption, OfAStreamOfAnotherClientIsRefused) {
   ObservableState<int> state(0);
   actor_.state("value", state);

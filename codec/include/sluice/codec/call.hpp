@@ -154,7 +154,8 @@ class [[nodiscard]] Pending {
     return outcome;
   }
 
-  /// Has `callback(Outcome<R>)` called, once: on the thread that runs the peer, or at once if the answer is there.
+  /// Has `callback(Outcome<R>)` called, once: on the thread that runs the peer, or at once if the answer is there. An
+  /// exception of it ends the peer (Status::broken, with its text), but for one that is thrown at once.
   template <typename F>
   void then(F callback) && {
     call_->callback = std::move(callback);

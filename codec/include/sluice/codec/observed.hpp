@@ -109,7 +109,7 @@ class [[nodiscard]] Observed {
         });
   }
 
-  /// Ends the stream here and at the other side.
+  /// Ends the stream here and at the other side. What has arrived is dropped.
   void unsubscribe() noexcept {
     if (reader_) reader_->core->unsubscribe(*reader_->observation, true);
   }

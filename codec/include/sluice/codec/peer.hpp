@@ -57,12 +57,13 @@ struct PeerOptions {
   Duration stall_timeout = std::chrono::seconds(30);
   /// Told what a send() of the other side's came to, if it failed. Called by the thread that runs the peer.
   std::function<void(const std::string& text)> on_send_failed{};
-  /// Told once that the peer has ended, and why. Called by the thread that runs the peer or closes it.
+  /// Told once that the peer has ended, and why. Called by the thread that runs the peer or closes it. Must not throw.
   std::function<void(Status reason, const std::string& text)> on_end{};
 };
 
 /// Symmetric: either side serves, calls and observes. Owns its port. Movable. Thread-safety: any thread; methods and
-/// callbacks run on the one that runs the peer, one at a time. A method may call the other side back, and wait for it.
+/// callbacks run on the one that runs the peer, one at a time. They may call the other side back, and wait for it:
+/// others run meanwhile, at most 16 within each other (then waiting throws errc::misuse).
 ///
 /// Ends when the port does, when a side closes it, and when the other side breaks the protocol: then calls fail with
 /// codec::errc::peer_ended, streams say why, and the streams that were served are kept for a client that comes back
@@ -77,7 +78,8 @@ class Peer {
   Peer& operator=(Peer&& other) noexcept;
   Peer(const Peer&) = delete;
   Peer& operator=(const Peer&) = delete;
-  /// Closes, and waits for the thread, unless it is this one.
+  /// Closes, and waits for the thread, unless it is this one. Methods and callbacks may do it, but not while this
+  /// thread waits in call() or send() of the same peer.
   ~Peer();
 
   // Calls. Names as Actor's: errc::bad_name. Throw RemoteError (what the other side answered), or sluice::error:
