@@ -117,8 +117,12 @@ Status PortCore::wait_until_consumed(Deadline deadline) noexcept {
   Status status = producer_.wait_until_consumed(deadline);
   while (status == Status::interrupted) {
     follow_peer_sending();
-    status = producer_.gate().interrupted() ? wait_for_peer(deadline) : Status::ok;
-    if (status == Status::ok) status = producer_.wait_until_consumed(deadline);
+    if (producer_.gate().interrupted()) {
+      status = wait_for_peer(deadline);
+      follow_peer_sending();  // the new peer may have consumed everything and closed by now
+      if (producer_.gate().interrupted()) break;
+    }
+    status = producer_.wait_until_consumed(deadline);
   }
   if (status == Status::broken) status = note_broken(producer_.failure());
   return status;
