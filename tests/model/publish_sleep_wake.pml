@@ -26,7 +26,9 @@
 #ifndef RECORDS
 #define RECORDS 4
 #endif
+#ifndef CAPACITY
 #define CAPACITY 3
+#endif
 #define OUT_OF_REACH 255
 
 /* Words in shared memory, by writer. */
@@ -206,7 +208,7 @@ proctype Producer() {
       atomic {
         if
         :: count = 1
-        :: head + 2 <= RECORDS -> count = 2
+        :: head + 2 <= RECORDS && CAPACITY > 2 -> count = 2
         fi;
         target = (head + count + 1 > CAPACITY -> head + count + 1 - CAPACITY : 0);
         released = memory[RELEASED]  /* [RELEASE] */
