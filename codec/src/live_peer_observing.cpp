@@ -293,7 +293,8 @@ void LivePeer::handle_stream_ending(FrameKind kind, FrameReader& frame) {
 }
 
 /// Calls the stream's callback, if it has one.
-void LivePeer::arrived(const std::shared_ptr<detail::Observation>& observation) noexcept {
+void LivePeer::arrived(const std::shared_ptr<detail::Observation>& told) noexcept {
+  const auto observation = told;  // the callback may destroy the stream, and with it what this refers to
   base::MoveOnlyFunction<void()> call;
   {
     const Lock lock(mutex_);
