@@ -7,7 +7,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <ctime>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -51,12 +50,6 @@ struct Crowd {
     return text;
   }
 };
-
-std::uint64_t cpu_ns() {
-  timespec used{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-  return static_cast<std::uint64_t>(used.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(used.tv_nsec);
-}
 
 void sleep_until_ns(std::uint64_t due) {
   if (const auto now = monotonic_ns(); now < due)
@@ -126,15 +119,7 @@ std::uint64_t cpu_in(const Stretch& stretch) {
   return cpu_ns() - before;
 }
 
-/// The channels of all pairs, made before the fork; each is opened by its thread, or all by one.
-template <class C>
-std::vector<std::unique_ptr<C>> make_channels(unsigned count, const ChannelOptions& options) {
-  std::vector<std::unique_ptr<C>> channels;
-  for (unsigned i = 0; i < count; ++i) channels.push_back(std::make_unique<C>(options));
-  return channels;
-}
-
-/// One side of the crowd. `serve_all` runs the clients, given the channels and the stretch.
+/// One side of the crowd: its ends are opened by one thread; `clients(threads, ends)` starts the first side's threads.
 template <class C, class Clients>
 void run_side(Side side, std::vector<std::unique_ptr<C>>& channels, const Crowd& crowd, const RunPlan& plan,
               Meeting& meeting, CrowdResult& result, Clients clients) {
@@ -211,63 +196,68 @@ std::vector<std::unique_ptr<Neighbour>> neighbours_of(const Crowd& crowd) {
   return neighbours;
 }
 
-template <class C>
-Metrics measure_crowd(const Crowd& crowd, Wait wait, const RunPlan& plan) {
+/// Two processes with a channel a pair, made before the fork. `clients(threads, ends, stretch, histograms)` starts the
+/// threads of the first one.
+template <class C, class Clients>
+Metrics measure_pairs(const Crowd& crowd, Wait wait, const RunPlan& plan, Clients clients) {
   bench_clock();
   ChannelOptions options;
   options.message_bytes = crowd.bytes;
   options.first = options.second = wait;
-  auto channels = make_channels<C>(crowd.pairs, options);
+  std::vector<std::unique_ptr<C>> channels;
+  for (unsigned i = 0; i < crowd.pairs; ++i) channels.push_back(std::make_unique<C>(options));
   const Shared<CrowdResult> result;
   const Shared<Meeting> meeting;
   const auto neighbours = neighbours_of(crowd);
   run_pair({kAnyCore, kAnyCore}, kRunDeadline, [&](Side side) {
     std::vector<Histogram> histograms(crowd.pairs);
-    run_side(side, channels, crowd, plan, *meeting, *result, [&](Threads& threads, auto& ends) {
-      for (unsigned i = 0; i < crowd.pairs; ++i)
-        threads.start([&, i] { run_client(ends[i], crowd, result->stretch, histograms[i]); });
-    });
+    run_side(side, channels, crowd, plan, *meeting, *result,
+             [&](Threads& threads, auto& ends) { clients(threads, ends, result->stretch, histograms); });
     if (side == Side::first)
       for (const auto& one : histograms) result->round_trips.add(one);
   });
   return metrics_of(*result, plan);
 }
 
-/// One host thread that hands a request to each of its workers, then collects the answers.
+template <class C>
+Metrics measure_crowd(const Crowd& crowd, Wait wait, const RunPlan& plan) {
+  return measure_pairs<C>(crowd, wait, plan,
+                          [&](Threads& threads, auto& ends, const Stretch& stretch, auto& histograms) {
+                            for (std::size_t i = 0; i < ends.size(); ++i)
+                              threads.start([&, i] { run_client(ends[i], crowd, stretch, histograms[i]); });
+                          });
+}
+
+/// Hands a request to each worker, then collects the answers.
+template <class End>
+void run_host(std::vector<End>& ends, const Crowd& crowd, const Stretch& stretch,
+              std::vector<Histogram>& results) {
+  const auto& clock = bench_clock();
+  std::vector<Source> sources(ends.size(), Source(crowd.bytes));
+  std::vector<Checker> checkers(ends.size(), Checker(crowd.bytes));
+  std::vector<std::uint64_t> started(ends.size());
+  for (bool last = false; !last;) {
+    const auto now = monotonic_ns();
+    last = now >= stretch.to;
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      const auto message = sources[i].next(last ? kLastFlag : 0);
+      started[i] = clock.ticks();
+      ends[i].send(message);
+    }
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      ends[i].receive([&](Bytes answer) { checkers[i].check(answer); });
+      if (now >= stretch.from && !last) results[i].record(clock.to_ns(clock.ticks() - started[i]));
+    }
+  }
+}
+
+/// One host thread and its workers.
 template <class C>
 Metrics measure_pool(const Crowd& crowd, Wait wait, const RunPlan& plan) {
-  bench_clock();
-  ChannelOptions options;
-  options.message_bytes = crowd.bytes;
-  options.first = options.second = wait;
-  auto channels = make_channels<C>(crowd.pairs, options);
-  const Shared<CrowdResult> result;
-  const Shared<Meeting> meeting;
-  run_pair({kAnyCore, kAnyCore}, kRunDeadline, [&](Side side) {
-    run_side(side, channels, crowd, plan, *meeting, *result, [&](Threads& threads, auto& ends) {
-      threads.start([&] {
-        const auto& clock = bench_clock();
-        std::vector<Source> sources(ends.size(), Source(crowd.bytes));
-        std::vector<Checker> checkers(ends.size(), Checker(crowd.bytes));
-        std::vector<std::uint64_t> started(ends.size());
-        for (bool last = false; !last;) {
-          const auto now = monotonic_ns();
-          last = now >= result->stretch.to;
-          for (std::size_t i = 0; i < ends.size(); ++i) {
-            const auto message = sources[i].next(last ? kLastFlag : 0);
-            started[i] = clock.ticks();
-            ends[i].send(message);
-          }
-          for (std::size_t i = 0; i < ends.size(); ++i) {
-            ends[i].receive([&](Bytes answer) { checkers[i].check(answer); });
-            if (now >= result->stretch.from && !last)
-              result->round_trips.record(clock.to_ns(clock.ticks() - started[i]));
-          }
-        }
-      });
-    });
-  });
-  return metrics_of(*result, plan);
+  return measure_pairs<C>(crowd, wait, plan,
+                          [&](Threads& threads, auto& ends, const Stretch& stretch, auto& histograms) {
+                            threads.start([&] { run_host(ends, crowd, stretch, histograms); });
+                          });
 }
 
 template <class Measure>

@@ -1,7 +1,6 @@
 // What does a channel ask of the kernel, under load and when idle?
 #include <chrono>
 #include <cstdint>
-#include <ctime>
 #include <string>
 #include <thread>
 
@@ -26,12 +25,6 @@ ChannelOptions options_for(Wait wait) {
 Metrics per_message(std::uint64_t calls, std::uint64_t messages) {
   return {{"system calls", messages == 0 ? 0 : static_cast<double>(calls) / static_cast<double>(messages),
            "per message"}};
-}
-
-std::uint64_t cpu_ns() {
-  timespec used{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-  return static_cast<std::uint64_t>(used.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(used.tv_nsec);
 }
 
 /// A stream at full speed, counted between two points of it.

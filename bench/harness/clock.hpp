@@ -10,11 +10,21 @@
 
 namespace sluice::bench {
 
+/// A clock of the kernel's in nanoseconds.
+inline std::uint64_t clock_ns(clockid_t clock) noexcept {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
 /// CLOCK_MONOTONIC in nanoseconds: the reference, and the clock for everything longer than a round trip.
 inline std::uint64_t monotonic_ns() noexcept {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec);
+  return clock_ns(CLOCK_MONOTONIC);
+}
+
+/// The CPU time that this process has used.
+inline std::uint64_t cpu_ns() noexcept {
+  return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 /// Ticks of the processor's invariant time stamp counter where there is one, nanoseconds elsewhere. Made once
